@@ -1,0 +1,24 @@
+"""What several test modules share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of exact counts; a test that needs a number from elsewhere skips where that is absent."""
+    return ROOT / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """A folder beside the checkout that some machines have: full-size CIFAR-10 without internet access."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("the full-size data set beside the checkout is absent")
+    return folder
