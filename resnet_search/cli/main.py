@@ -1,0 +1,154 @@
+"""The command `resnet-search`: finds the subcommand, and words whatever goes wrong in it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from resnet_search.cli.options import did_you_mean
+from resnet_search.cli.session import Interrupted, Session, Signals, leave
+from resnet_search.cli.text import safe
+from resnet_search.errors import UserError
+
+# In the order of a user's day; each is the attribute `command` of its module.
+COMMANDS = ("spaces", "plan", "run", "resume", "list", "trials", "show", "export", "doctor")
+
+
+class _Commands(click.Group):
+    """Imports the module of the command that is called, and no other."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"resnet_search.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name in COMMANDS or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        near = did_you_mean(name, COMMANDS)
+        ctx.fail(f"command: got {name!r}; allowed: {', '.join(COMMANDS)}{near}")
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="RUN is a name under --runs-dir, a path, or latest. Start with: resnet-search run --space quickstart",
+)
+@click.version_option(package_name="resnet-search", prog_name="resnet-search", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Find the ResNet that does best on your images within your budget."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line, that of the process by default; its exit status.
+
+    0: done. 1: something outside the command line is wrong, a file or the machine. 2: the command line itself is.
+    130, 143, 129: ended by Ctrl-C, SIGTERM, a closed terminal.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A terminal that is not UTF-8 gets question marks in place of a traceback.
+            stream.reconfigure(errors="replace")
+    session = Session()
+    signals = Signals(session)
+    signals.install()
+    try:
+        result = cli.main(arguments, prog_name="resnet-search", standalone_mode=False, obj=session)
+        sys.stdout.flush()
+    except Interrupted as interrupted:
+        leave(session.after_signal, interrupted.exit_status)
+    except BaseException as error:
+        if signals.received is not None:  # A library has made another error of it.
+            leave(session.after_signal, signals.received.exit_status)
+        if isinstance(error, SystemExit):
+            raise
+        return _explain(error, session)
+    return result if isinstance(result, int) else 0
+
+
+def _explain(error: BaseException, session: Session) -> int:
+    """Say in a few lines what went wrong; the exit status."""
+    if isinstance(error, OSError) and error.errno == errno.EPIPE:
+        # The reader, such as head, has enough. Python would complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    message, cure, status = _worded(error, session)
+    lines = [f"Error: {message}", cure]
+    if session.begun and session.resume and "resnet-search resume" not in cure:
+        lines.append(f"The run goes on with: {session.resume}")
+    click.echo(safe("\n".join(line for line in lines if line), lines=True), err=True)
+    return status
+
+
+def _worded(error: BaseException, session: Session) -> tuple[str, str, int]:
+    """Message, cure and exit status."""
+    if isinstance(error, UserError):
+        return error.message, error.cure, error.exit_status
+    if isinstance(error, click.ClickException):
+        return *_worded_usage(error), error.exit_code
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return "interrupted", "", 130
+    if isinstance(error, OSError):
+        place = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror or error}{place}", _os_cure(error), 1
+    if isinstance(error, MemoryError):
+        return "there is not enough memory", "Close other programs, or use fewer --workers.", 1
+    first = str(error).strip().splitlines()
+    what = f"{type(error).__name__}: {first[0][:200]}" if first else type(error).__name__
+    return f"this should not have happened: {what}", f"The details, for a report of this bug: {_keep(error, session)}", 1
+
+
+def _worded_usage(error: click.ClickException) -> tuple[str, str]:
+    context = getattr(error, "ctx", None)
+    cure = f"Try: {context.command_path} --help" if context else ""
+    param = getattr(error, "param", None)
+    if isinstance(error, click.NoSuchOption):
+        return error.format_message().replace("(Possible options:", "(nearest:"), cure
+    if param is None:
+        return error.format_message(), cure
+    name = param.opts[-1] if isinstance(param, click.Option) else param.make_metavar(context)
+    for option in getattr(param, "opts", ()):
+        name = option if option.startswith("--") else name
+    if isinstance(error, click.MissingParameter):
+        return f"{name}: missing", cure
+    return f"{name}: {error.message}", cure
+
+
+def _os_cure(error: OSError) -> str:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "Free some space on that disk."
+    return "Check the path, and whether you may read and write there."
+
+
+def _keep(error: BaseException, session: Session) -> str:
+    """Write the traceback where a user finds it."""
+    text = "".join(traceback.format_exception(error))
+    folder = session.folder if session.begun and session.folder else Path(tempfile.gettempdir())
+    try:
+        handle, name = tempfile.mkstemp(prefix="resnet-search-error-", suffix=".txt", dir=folder)
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+    except OSError:
+        return "could not be written"
+    return name
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Numbers, times and names as a person reads them. Text that comes from files passes through `safe`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def safe(text: object, *, lines: bool = False) -> str:
+    """Text without control characters: they are shown as escapes, since a terminal would obey them.
+
+    `lines`: line ends stay as they are.
+    """
+    kept = "\n" if lines else ""
+    return "".join(
+        char if char.isprintable() or char in kept else char.encode("unicode_escape").decode() for char in str(text)
+    )
+
+
+def count(number: float) -> str:
+    """Three digits with a unit: 985, 45.2 k, 12.3 M, 1.40 G."""
+    size = abs(number)
+    for limit, scale, unit in ((1e3, 1.0, ""), (1e6, 1e3, " k"), (1e9, 1e6, " M"), (1e12, 1e9, " G")):
+        if size < limit * 0.9995:
+            return f"{number:.0f}" if scale == 1.0 else f"{_three_digits(number / scale)}{unit}"
+    return f"{_three_digits(number / 1e12)} T"
+
+
+def _three_digits(number: float) -> str:
+    before = len(str(int(abs(number))))
+    return f"{number:.{max(0, 3 - before)}f}"
+
+
+def score(value: float | None) -> str:
+    """An accuracy between 0 and 1."""
+    return "" if value is None else f"{value:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """A time: 4.2 s, 48 s, 3 min 12 s, 2 h 5 min, 3 d 4 h."""
+    if seconds < 10:  # noqa: PLR2004 - below, tenths matter
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    if whole < _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+def roughly(seconds: float) -> str:
+    """An estimate, without the digits that it does not have: under a minute, about 4 min, about 2.5 h, about 3 d."""
+    if seconds < _MINUTE:
+        return "under a minute"
+    if seconds < 1.5 * _HOUR:
+        return f"about {round(seconds / _MINUTE)} min"
+    if seconds < 2 * _DAY:
+        return f"about {seconds / _HOUR:.2g} h"
+    return f"about {seconds / _DAY:.2g} d" if seconds < 100 * _DAY else f"about {seconds / _DAY:.0f} d"
+
+
+def moment(seconds: float) -> str:
+    """Seconds since 1970 as a local date and time."""
+    return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%Y-%m-%d %H:%M}" if seconds else ""
+
+
+def plural(number: int, noun: str) -> str:
+    """1 trial, 23 trials."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def sparkline(values: Sequence[float], width: int = 60) -> str:
+    """A curve in one line, from its lowest value to its highest; longer ones show the last value of each stretch."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return ""
+    shown = values if len(values) <= width else [values[(at + 1) * len(values) // width - 1] for at in range(width)]
+    low, high = min(finite), max(finite)
+    step = (high - low) / (len(_BARS) - 1)
+    return "".join(
+        "·" if not math.isfinite(value) else _BARS[round((value - low) / step) if step else 3] for value in shown
+    )

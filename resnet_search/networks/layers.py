@@ -1,0 +1,125 @@
+"""Layers that Keras lacks: standardised images, grouped convolution, padded shortcut, highway gate. Channels last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import keras
+from keras import ops
+
+PACKAGE = "resnet_search"
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Standardize(keras.layers.Layer):
+    """(x - mean) / std per channel, of raw images of any dtype; mean and std are configuration, not weights.
+
+    (batch, H, W, C) in 0..255 -> the same shape in the compute dtype.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)  # half precision has no room for the fractions of 0..255
+        self.mean = [float(value) for value in mean]
+        self.std = [float(value) for value in std]
+
+    def call(self, images: Any) -> Any:
+        values = ops.cast(images, "float32")
+        values = (values - ops.convert_to_tensor(self.mean, "float32")) / ops.convert_to_tensor(self.std, "float32")
+        return ops.cast(values, self.compute_dtype)
+
+    def compute_output_spec(self, images: Any) -> Any:
+        return keras.KerasTensor(images.shape, dtype=self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = super().get_config()
+        return {**config, "mean": self.mean, "std": self.std}
+
+
+@cache
+def native_trains() -> bool:
+    """Whether the backend's own grouped convolution is fast here, and differentiable.
+
+    A GPU has one. On a CPU only TensorFlow with oneDNN does: without it the gradient is not implemented, and JAX's is
+    hundreds of times slower than splitting.
+    """
+    if keras.distribution.list_devices("gpu"):
+        return True
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    with tf.init_scope(), tf.device("cpu"):
+        images, kernel = tf.ones((1, 2, 2, 2)), tf.ones((1, 1, 1, 2))
+        with tf.GradientTape() as tape:
+            tape.watch([images, kernel])
+            outputs = tf.nn.conv2d(images, kernel, 1, "VALID")
+        try:
+            tape.gradient(outputs, [images, kernel])
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            return False
+    return True
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class GroupedConv2D(keras.layers.Conv2D):
+    """`keras.layers.Conv2D` with groups, the same kernel (kh, kw, in/groups, out) and outputs, without XLA.
+
+    Keras compiles every grouped convolution with XLA on TensorFlow, whose filter gradient on a CPU is some hundred
+    times slower, and whose op neither ONNX nor other runtimes know. `form`: "native" is the backend's own kernel,
+    "split" one convolution for each group, concatenated; "auto" takes native where `native_trains`.
+    """
+
+    def __init__(self, filters: int, kernel_size: int, *, groups: int, form: str = "auto", **kwargs: Any) -> None:
+        super().__init__(filters, kernel_size, groups=groups, **kwargs)
+        if form not in ("auto", "native", "split"):
+            message = f"form is {form!r}; allowed: auto, native, split."
+            raise ValueError(message)
+        self.form = form
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        strides, padding = list(self.strides), self.padding
+        if self.form == "split" or (self.form == "auto" and not native_trains()):
+            pairs = zip(ops.split(inputs, self.groups, axis=-1), ops.split(kernel, self.groups, axis=-1), strict=True)
+            parts = [ops.conv(part, weights, strides, padding, "channels_last") for part, weights in pairs]
+            return ops.concatenate(parts, axis=-1)
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            return tf.nn.conv2d(inputs, kernel, strides, padding.upper())
+        return ops.conv(inputs, kernel, strides, padding, "channels_last")
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = super().get_config()
+        return {**config, "form": self.form}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class PaddedIdentity(keras.layers.Layer):
+    """Shortcut A of He et al. 2015: x[::stride, ::stride] with zero channels appended (as fb.resnet.torch does).
+
+    (batch, H, W, C) -> (batch, ceil(H / stride), ceil(W / stride), channels).
+    """
+
+    def __init__(self, channels: int, stride: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.stride = stride
+
+    def call(self, x: Any) -> Any:
+        x = x[:, :: self.stride, :: self.stride, :]
+        return ops.pad(x, [[0, 0], [0, 0], [0, 0], [0, self.channels - x.shape[-1]]])
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = super().get_config()
+        return {**config, "channels": self.channels, "stride": self.stride}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class HighwayMerge(keras.layers.Layer):
+    """H·T + x·(1-T) of (H, T, x), Srivastava et al. 2015, eq. 3; T is the gate behind its sigmoid."""
+
+    def call(self, inputs: Sequence[Any]) -> Any:
+        branch, gate, carried = inputs
+        return branch * gate + carried * (1 - gate)

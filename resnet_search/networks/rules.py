@@ -1,0 +1,210 @@
+"""Which axes make a network: every rule in one place, each an `ArchitectureError` that names it.
+
+A rule's name is the same for every case of it, so that `plan` can count what it excluded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from resnet_search.errors import ArchitectureError
+from resnet_search.networks.dialect import (
+    ACTIVATIONS,
+    ATTENTIONS,
+    BIASES,
+    BLOCK_TYPES,
+    BLOCKS,
+    DOWNSAMPLINGS,
+    SHORTCUTS,
+    STEMS,
+    BlockType,
+)
+
+if TYPE_CHECKING:
+    from resnet_search.networks.architecture import Architecture
+
+_CHOICES: Final = (
+    ("shortcut", (*SHORTCUTS, "none")),
+    ("attention", ATTENTIONS),
+    ("stem", STEMS),
+    ("activation", ACTIVATIONS),
+    ("bias", BIASES),
+    ("downsample", DOWNSAMPLINGS),
+)
+_FLAGS: Final = ("attention_bias", "zero_gamma", "shortcut_norm")
+
+
+def reject(rule: str, message: str, cure: str = "") -> NoReturn:
+    """Raise the error of a rule."""
+    raise ArchitectureError(message, cure, rule=rule)
+
+
+def check_choice(axis: str, value: object, allowed: Sequence[str]) -> None:
+    """Reject a value that is not among the names an axis takes; the message offers the nearest."""
+    if value in allowed:
+        return
+    near = get_close_matches(str(value), allowed, n=1)
+    cure = f"Did you mean {near[0]!r}?" if near else ""
+    reject(f"unknown {axis}", f"{axis} is {value!r}; allowed: {', '.join(allowed)}.", cure)
+
+
+def check(a: Architecture) -> None:
+    """Raise `ArchitectureError` at the first rule that `a` breaks."""
+    check_choice("block", a.block, BLOCKS)
+    kind = BLOCK_TYPES[a.block]
+    for axis, allowed in _CHOICES:
+        if getattr(a, axis) not in allowed:
+            check_choice(axis, getattr(a, axis), allowed)
+    for axis in _FLAGS:
+        if type(getattr(a, axis)) is not bool:
+            reject(f"{axis} is a flag", f"{axis} is {getattr(a, axis)!r}; allowed: true, false.")
+    _check_sizes(a)
+    _check_widths(a, kind)
+    _check_groups(a, kind)
+    _check_meaning(a, kind)
+
+
+def _check_sizes(a: Architecture) -> None:
+    blocks = a.blocks
+    if type(blocks) is not tuple or not blocks or any(type(n) is not int or n < 1 for n in blocks):
+        reject(
+            "blocks are counts",
+            f"blocks is {blocks!r}; allowed: one whole number of at least 1 for each stage.",
+            "Three stages of two blocks are (2, 2, 2).",
+        )
+    for axis in ("width", "cardinality", "attention_ratio"):
+        value = getattr(a, axis)
+        if type(value) is not int or value < 1:
+            reject(f"{axis} is a count", f"{axis} is {value!r}; allowed: a whole number of at least 1.")
+    for axis in ("base_width", "stem_width"):
+        value = getattr(a, axis)
+        if value is not None and (type(value) is not int or value < 1):
+            reject(f"{axis} is a count", f"{axis} is {value!r}; allowed: a whole number of at least 1, or none.")
+    for axis in ("dropout", "stochastic_depth"):
+        value = getattr(a, axis)
+        if type(value) is bool or not isinstance(value, (int, float)) or not 0.0 <= value < 1.0:
+            reject(f"{axis} is a rate", f"{axis} is {value!r}; allowed: 0 (off) to below 1.")
+    if type(a.gate_bias) is bool or not isinstance(a.gate_bias, (int, float)):
+        reject("gate_bias is a number", f"gate_bias is {a.gate_bias!r}; allowed: a number, -1 to -3 in the paper.")
+
+
+def _check_widths(a: Architecture, kind: BlockType) -> None:
+    for axis, base in (("multiples", a.width), ("inner_multiples", a.base_width or a.width)):
+        multiples = getattr(a, axis)
+        if multiples is None:
+            continue
+        if type(multiples) is not tuple or len(multiples) != len(a.blocks):
+            reject(
+                "one multiple for each stage",
+                f"{axis} is {multiples!r}; allowed: {len(a.blocks)} numbers, one for each stage.",
+            )
+        for multiple in multiples:
+            if type(multiple) not in (int, float) or multiple <= 0 or base * multiple % 1:
+                reject(
+                    "multiples give whole channels",
+                    f"{axis} holds {multiple!r}; allowed: numbers above 0 that make {base} a whole number.",
+                )
+    if a.inner_multiples is not None and not kind.bottleneck:
+        reject(
+            "inner widths need a bottleneck",
+            f"inner_multiples is {a.inner_multiples!r}, but block {a.block!r} has one width only.",
+            "Leave inner_multiples out.",
+        )
+    if a.shortcut == "identity":
+        outs = [a.stem_channels, *(a.outputs(stage) for stage in range(len(a.blocks)))]
+        if any(after < before for before, after in pairwise(outs)):
+            reject(
+                "identity shortcut cannot narrow",
+                f"shortcut is 'identity' and the channels go {outs}; zero channels can be added, not taken away.",
+                "Use shortcut 'projection', or widths that do not fall.",
+            )
+
+
+def _check_groups(a: Architecture, kind: BlockType) -> None:
+    if not kind.grouped:
+        if a.cardinality != 1 or a.base_width is not None:
+            axis, value = ("cardinality", a.cardinality) if a.cardinality != 1 else ("base_width", a.base_width)
+            reject(
+                f"{axis} without groups",
+                f"{axis} is {value}, but block {a.block!r} has no grouped convolution.",
+                f"Leave {axis} out, or use block 'resnext' or 'preact_resnext'.",
+            )
+        return
+    for stage in range(len(a.blocks)):
+        inner = a.inner(stage)
+        if inner % a.cardinality:
+            reject(
+                "cardinality does not divide",
+                f"cardinality is {a.cardinality}, which does not divide the {inner} inner channels of stage {stage + 1}"
+                f" (width {a.width}).",
+                "Use a divisor of it, or give base_width: the inner width is then cardinality·base_width.",
+            )
+
+
+def _check_meaning(a: Architecture, kind: BlockType) -> None:
+    """Combinations whose parts are fine and which together mean nothing."""
+    branches = kind.merge == "add"
+    if kind.merge == "none" and a.attention != "none":
+        reject(
+            "attention needs a branch",
+            f"attention is {a.attention!r}, but block {a.block!r} has no residual branch to scale.",
+            "Leave attention out, or use a residual block.",
+        )
+    if a.attention == "none" and (a.attention_ratio != 16 or a.attention_bias):  # noqa: PLR2004
+        reject(
+            "attention axes without attention",
+            f"attention_ratio is {a.attention_ratio}, attention_bias {a.attention_bias}, and attention is 'none'.",
+            "Leave them out, or set attention to 'se'.",
+        )
+    if a.stochastic_depth and not branches:
+        reject(
+            "stochastic depth needs an addition",
+            f"stochastic_depth is {a.stochastic_depth}, but block {a.block!r} adds no branch that could be dropped.",
+            "Leave stochastic_depth out.",
+        )
+    if a.zero_gamma and (not branches or kind.preactivation):
+        reject(
+            "zero gamma needs a norm before the addition",
+            f"zero_gamma is true, but the branch of block {a.block!r} does not end in a batch norm that is added: "
+            "it would start dead and stay so.",
+            "Leave zero_gamma out, or use block 'basic', 'bottleneck' or 'resnext'.",
+        )
+    if a.dropout and not kind.drops:
+        reject(
+            "dropout needs a wide block",
+            f"dropout is {a.dropout}, but block {a.block!r} has no place for it.",
+            "Leave dropout out, or use block 'wide'.",
+        )
+    if a.gate_bias != -2.0 and kind.merge != "gate":  # noqa: PLR2004
+        reject("gate_bias needs a gate", f"gate_bias is {a.gate_bias}, but block {a.block!r} has no gate.")
+    _check_shortcut(a, kind)
+
+
+def _check_shortcut(a: Architecture, kind: BlockType) -> None:
+    if a.shortcut == "none" and kind.merge != "none":
+        reject(
+            "a residual block has a shortcut",
+            f"shortcut is 'none', but block {a.block!r} is residual.",
+            "Use block 'plain' for a network without shortcuts.",
+        )
+    if not a.shortcut_norm and (kind.preactivation or a.shortcut in ("identity", "none")):
+        reject(
+            "shortcut_norm needs a normalised projection",
+            f"shortcut_norm is false, but block {a.block!r} with shortcut {a.shortcut!r} has no norm there.",
+            "Leave shortcut_norm out.",
+        )
+    if a.downsample == "conv1" and not kind.bottleneck:
+        reject(
+            "downsample needs a bottleneck",
+            f"downsample is 'conv1', but block {a.block!r} has no 1x1 convolution before its 3x3.",
+            "Leave downsample out.",
+        )
+    if a.downsample == "last" and (a.shortcut == "all_projection" or min(a.blocks[:-1], default=2) < 2):  # noqa: PLR2004
+        reject(
+            "late downsampling needs a second block",
+            f"downsample is 'last' with blocks {a.blocks} and shortcut {a.shortcut!r}; allowed: at least 2 blocks in "
+            "each stage but the final one, and a shortcut that is not projected everywhere.",
+        )

@@ -1,0 +1,233 @@
+"""Hyperband as an oracle of Keras Tuner, rebuilt from a run's events and written in Keras Tuner's own files.
+
+`keras_tuner.oracles.HyperbandOracle` keeps the objective, the hyperparameters and the trials; what comes next is
+decided by `search.schedule`: Keras Tuner's own rules lose rungs when a trial fails and end early on a small space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import keras_tuner
+from keras_tuner.engine.trial import Trial as TunerTrial
+from keras_tuner.oracles import HyperbandOracle as KerasTunerHyperband
+
+from resnet_search.files import write_json
+from resnet_search.networks.architecture import Architecture
+from resnet_search.runs.events import Event
+from resnet_search.runs.folder import RunFolder
+from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
+from resnet_search.search.candidates import Candidate, Candidates
+from resnet_search.search.hypermodel import ResNetHyperModel, architecture_values
+from resnet_search.search.schedule import Draw, Promote, Schedule, Wait
+from resnet_search.spaces.brackets import Bracket
+from resnet_search.spaces.space import SearchSpace
+from resnet_search.training.job import Epoch
+
+OBJECTIVE = "val_accuracy"
+
+
+class HyperbandOracle(KerasTunerHyperband):
+    """Asked by `create_trial`, told by `complete` and `fail`; `created` describes the trial that was created last.
+
+    It writes nothing while it is asked and told: events.jsonl is the truth, and `project` writes Keras Tuner's files.
+    """
+
+    def __init__(self, space: SearchSpace, view: RunView, brackets: Sequence[Bracket], seed: int) -> None:
+        data = view.content["data"]
+        shape, classes = tuple(data["image_shape"]), len(data["classes"])
+        feasible = space.feasible(shape, classes)
+        self.created: dict[str, Any] = {}
+        self._space, self._view = space, view
+        self._costs = dict(zip(feasible.architectures, feasible.costs, strict=True))
+        self._draws = Candidates(space, feasible.architectures, brackets, seed)
+        self._schedule = Schedule(tuple(brackets))
+        self._by_number = {(bracket.iteration, bracket.number): bracket for bracket in brackets}
+        self._candidates: list[Candidate] = []
+        self._unsaved: set[str] = set()
+        hyperparameters = keras_tuner.HyperParameters()
+        ResNetHyperModel(space, input_shape=shape, classes=classes).declare(hyperparameters)
+        super().__init__(
+            objective=keras_tuner.Objective(OBJECTIVE, "max"),
+            max_epochs=space.hyperband.max_epochs,
+            factor=space.hyperband.factor,
+            hyperband_iterations=space.hyperband.iterations,
+            seed=seed,
+            hyperparameters=hyperparameters,
+            # Keras Tuner's own limit raises while it holds a lock; `search.loop` has one.
+            max_consecutive_failed_trials=None,
+        )
+        self.seed = self._seed_state = seed  # Keras Tuner takes 0 for no seed.
+        self.verbose = 0
+        # Should someone go on with Keras Tuner's own search after this one: it is at its end.
+        self._brackets: list[Any] = []
+        self._current_bracket = 0
+        self._current_iteration = space.hyperband.iterations - 1
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Keras Tuner's question for the values of the next trial."""
+        while True:
+            step = self._schedule.next()
+            if isinstance(step, Draw):
+                candidate = self._draw(step)
+                if candidate is None:
+                    self._schedule.close(step)
+                    continue
+                return self._start(trial_id, step, candidate)
+            if isinstance(step, Promote):
+                return self._start(trial_id, step, self._candidates[self._view.trials[step.trial].candidate])
+            return {"status": "IDLE" if isinstance(step, Wait) else "STOPPED"}
+
+    def complete(self, trial: str, history: Iterable[Epoch]) -> float:
+        """A trial reached its last epoch, whose validation accuracy is its score."""
+        for line in history:
+            metrics = {key: value for key, value in line.to_dict().items() if key in _METRICS}
+            self.update_trial(trial, metrics, step=line.epoch)
+        self._end(trial, "COMPLETED", None)
+        score = float(self.trials[trial].score)
+        self._schedule.completed(trial, score)
+        return score
+
+    def fail(self, trial: str, reason: str) -> None:
+        """A trial cannot be trained."""
+        self._end(trial, "FAILED", reason)
+        self._schedule.failed(trial)
+
+    def score_trial(self, trial: TunerTrial) -> None:
+        """The score is that of the last epoch, since its weights are the ones that are continued and exported."""
+        last = trial.metrics.get_history(OBJECTIVE)[-1]
+        trial.score, trial.best_step = last.mean(), last.step
+
+    def restore(self, events: Iterable[Event]) -> None:
+        """Take over what happened before, from events that `view` has folded already."""
+        for event in events:
+            if event["event"] == "created":
+                self._restore_created(self._view.trials[event["trial"]])
+            elif event["event"] == COMPLETED:
+                trial = self._view.trials[event["trial"]]
+                # The view's history reads files; the score alone decides, and is in the event.
+                self.update_trial(trial.trial, {OBJECTIVE: event["score"]}, step=trial.epochs)
+                self._end(trial.trial, "COMPLETED", None)
+                self._schedule.completed(trial.trial, event["score"])
+            elif event["event"] == FAILED:
+                self.fail(event["trial"], event["reason"])
+
+    def project(self, folder: RunFolder) -> None:
+        """Write oracle.json, tuner0.json and each trial.json that is out of date, so that Keras Tuner opens the run."""
+        for trial in sorted(self._unsaved):
+            path = folder.trial(trial)
+            path.mkdir(exist_ok=True)
+            write_json(path / "trial.json", self.trials[trial].get_state())
+        self._unsaved.clear()
+        write_json(folder.path / "oracle.json", self.get_state())
+        write_json(folder.path / "tuner0.json", {})
+
+    def save(self) -> None:
+        """Keras Tuner's own save, in place and at every step: `project` replaces it."""
+
+    def _save_trial(self, trial: TunerTrial) -> None:
+        self._unsaved.add(trial.trial_id)
+
+    def _end(self, trial: str, status: str, message: str | None) -> None:
+        ended = self.trials[trial]
+        ended.status, ended.message = status, message
+        self.end_trial(ended)
+
+    def _draw(self, draw: Draw) -> Candidate | None:
+        failed = {self._architecture(t) for t in self._view.trials.values() if t.status == FAILED}
+        bracket = draw.bracket
+        drawn = [t for t in self._view.trials.values() if t.rung == 0 and t.iteration == bracket.iteration]
+        in_bracket = {self._architecture(t) for t in drawn if t.bracket == bracket.number}
+        return self._draws.draw(draw, failed | in_bracket, failed | {self._architecture(t) for t in drawn})
+
+    def _architecture(self, trial: Trial) -> Architecture:
+        return self._candidates[trial.candidate].architecture
+
+    def _start(self, trial_id: str, step: Draw | Promote, candidate: Candidate) -> dict[str, Any]:
+        """Register the trial of a step, and describe it for the run's events."""
+        number = self._number(candidate)
+        parent, reused = self._parent(number, step.rung.epochs)
+        promoted_from = step.trial if isinstance(step, Promote) else None
+        cost = self._costs[candidate.architecture]
+        self.created = {
+            "trial": trial_id,
+            "candidate": number,
+            "iteration": step.bracket.iteration,
+            "bracket": step.bracket.number,
+            "rung": step.rung.index,
+            "slot": step.slot,
+            "replacement": step.replacement if isinstance(step, Draw) else 0,
+            "promoted_from": promoted_from,
+            "parent": None if parent is None else parent.trial,
+            "initial_epoch": min(parent.epochs, step.rung.epochs) if parent else 0,
+            "epochs": step.rung.epochs,
+            "reused": reused,
+            "name": candidate.architecture.name,
+            "depth": candidate.architecture.depth,
+            "architecture": candidate.architecture.to_dict(),
+            "recipe": dict(candidate.recipe),
+            "params": cost.trainable,
+            "macs": cost.macs,
+        }
+        self._register(trial_id, step)
+        return {"status": "RUNNING", "values": self._values(step, candidate)}
+
+    def _values(self, step: Draw | Promote, candidate: Candidate) -> dict[str, Any]:
+        """A trial's hyperparameters as Keras Tuner's Hyperband names them."""
+        values = {
+            **architecture_values(self._space, candidate.architecture),
+            **dict(candidate.recipe),
+            "tuner/epochs": step.rung.epochs,
+            "tuner/initial_epoch": step.rung.initial_epoch,
+            "tuner/bracket": step.bracket.number,
+            "tuner/round": step.rung.index,
+        }
+        if isinstance(step, Promote):
+            values["tuner/trial_id"] = step.trial
+        return values
+
+    def _register(self, trial_id: str, step: Draw | Promote) -> None:
+        if isinstance(step, Draw):
+            self._schedule.drawn(trial_id, step)
+        else:
+            self._schedule.promoted(trial_id, step)
+
+    def _number(self, candidate: Candidate) -> int:
+        if candidate not in self._candidates:
+            self._candidates.append(candidate)
+        return self._candidates.index(candidate)
+
+    def _parent(self, candidate: int, epochs: int) -> tuple[Trial | None, bool]:
+        """What a candidate's trial to `epochs` continues, and whether it was trained that far before."""
+        trained = [
+            trial
+            for trial in self._view.trials.values()
+            if trial.candidate == candidate and trial.status == COMPLETED and not trial.reused
+        ]
+        beyond = [trial for trial in trained if trial.epochs >= epochs]
+        if beyond:
+            return min(beyond, key=lambda trial: trial.epochs), True
+        return max(trained, key=lambda trial: trial.epochs, default=None), False
+
+    def _restore_created(self, trial: Trial) -> None:
+        bracket = self._by_number[trial.iteration, trial.bracket]
+        candidate = Candidate(Architecture.from_dict(trial.architecture), tuple(sorted(trial.recipe.items())))
+        step: Draw | Promote = (
+            Draw(bracket, trial.slot, trial.replacement)
+            if trial.promoted_from is None
+            else Promote(bracket, bracket.rungs[trial.rung], trial.promoted_from, trial.slot)
+        )
+        self._register(trial.trial, step)
+        if trial.candidate == len(self._candidates):
+            self._candidates.append(candidate)
+        hyperparameters = self.hyperparameters.copy()
+        hyperparameters.values = self._values(step, candidate)
+        restored = TunerTrial(hyperparameters=hyperparameters, trial_id=trial.trial, status="RUNNING")
+        self.trials[trial.trial] = restored
+        self.ongoing_trials[f"restored{trial.trial}"] = restored
+        self.start_order.append(trial.trial)
+        self._save_trial(restored)
+
+
+_METRICS = frozenset({"loss", "accuracy", "val_loss", "val_accuracy"})

@@ -1,0 +1,84 @@
+"""Hyperband's plan: iterations of brackets, brackets of rungs.
+
+Li et al. 2018, "Hyperband", algorithm 1, with the sizes of `keras_tuner.Hyperband`: a bracket of number b starts with
+ceil(ends / (b + 1) * factor^b) candidates, `ends` being the size of bracket 0, and each rung keeps one in `factor`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """`size` candidates trained from epoch `initial_epoch` to epoch `epochs` (absolute)."""
+
+    index: int
+    size: int
+    initial_epoch: int
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """One successive halving. `offset` is the number of candidates that earlier brackets of its iteration draw."""
+
+    iteration: int
+    number: int
+    offset: int
+    rungs: tuple[Rung, ...]
+
+    @property
+    def draws(self) -> int:
+        """Candidates it starts with."""
+        return self.rungs[0].size
+
+    @property
+    def trials(self) -> int:
+        """Trials of all its rungs."""
+        return sum(rung.size for rung in self.rungs)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of training in all its rungs."""
+        return sum(rung.size * (rung.epochs - rung.initial_epoch) for rung in self.rungs)
+
+
+def hyperband(max_epochs: int, factor: int, iterations: int, candidates: int | None = None) -> tuple[Bracket, ...]:
+    """The brackets in the order they start, the most aggressive of an iteration first.
+
+    `candidates`: how many different ones there are, None for no limit. A bracket cannot start with more; a space that
+    is smaller than the plan shrinks first rungs, and halving goes on.
+    """
+    count = _bracket_count(max_epochs, factor)
+    # As Keras Tuner computes it; its logarithm is a float, so the sizes are the same only if this one is too.
+    ends = math.ceil(1 + math.log(max_epochs, factor))
+    plan = []
+    for iteration in range(iterations):
+        offset = 0
+        for number in reversed(range(count)):
+            draws = math.ceil(ends / (number + 1) * factor**number)
+            bracket = Bracket(
+                iteration, number, offset, _rungs(min(draws, candidates or draws), max_epochs, factor, number)
+            )
+            plan.append(bracket)
+            offset += bracket.draws
+    return tuple(plan)
+
+
+def _bracket_count(max_epochs: int, factor: int) -> int:
+    count = 0
+    while factor**count <= max_epochs:
+        count += 1
+    return count
+
+
+def _rungs(size: int, max_epochs: int, factor: int, number: int) -> tuple[Rung, ...]:
+    rungs = []
+    before = 0
+    for index in range(number + 1):
+        epochs = math.ceil(max_epochs / factor ** (number - index))
+        rungs.append(Rung(index, size, before, epochs))
+        size, before = math.ceil(size / factor), epochs
+    return tuple(rungs)

@@ -1,0 +1,86 @@
+"""What a search will do, before it does anything: brackets, candidates and the cost of it all, by arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from resnet_search.spaces.brackets import Bracket, Rung, hyperband
+from resnet_search.spaces.feasible import Feasible
+from resnet_search.spaces.space import SearchSpace
+
+# Forward and backward pass together: the gradients of inputs and of weights cost a forward pass each.
+PASSES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The brackets of a search over the feasible architectures of its space."""
+
+    feasible: Feasible
+    brackets: tuple[Bracket, ...]
+
+    @property
+    def trials(self) -> int:
+        return sum(bracket.trials for bracket in self.brackets)
+
+    @property
+    def candidates(self) -> int:
+        """Draws of all first rungs."""
+        return sum(bracket.draws for bracket in self.brackets)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of training in all trials."""
+        return sum(bracket.epochs for bracket in self.brackets)
+
+    @property
+    def full_epochs(self) -> int:
+        """Epochs that training every candidate to the end would take."""
+        return sum(bracket.draws * bracket.rungs[-1].epochs for bracket in self.brackets)
+
+    @property
+    def mean_macs(self) -> float:
+        """Multiply-adds of one image's forward pass, averaged over the feasible architectures."""
+        return sum(cost.macs for cost in self.feasible.costs) / len(self.feasible.costs)
+
+    def seconds(self, speed: Speed, images: int) -> float:
+        """Expected time of the search on one worker, with `images` training images."""
+        return self.trials * speed.trial_seconds + self.epochs * speed.epoch_seconds(self.mean_macs, images)
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """The brackets, JSON-able."""
+        return [asdict(bracket) for bracket in self.brackets]
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast a machine trains: multiply-adds a second in training, and seconds that every trial costs besides.
+
+    `source` says where the numbers come from.
+    """
+
+    macs_per_second: float
+    trial_seconds: float
+    source: str
+
+    def epoch_seconds(self, macs: float, images: int) -> float:
+        """Seconds of an epoch of `images` images on a network of `macs` multiply-adds."""
+        return PASSES * macs * images / self.macs_per_second
+
+
+def make_plan(space: SearchSpace, input_shape: tuple[int, int, int] | None = None, classes: int = 10) -> Plan:
+    """The plan of a space; `SpaceError` if nothing in it is feasible."""
+    feasible = space.feasible(input_shape, classes)
+    settings = space.hyperband
+    # A recipe that varies makes more candidates than there are architectures.
+    limit = None if space.recipe_varies else len(feasible.architectures)
+    brackets = hyperband(settings.max_epochs, settings.factor, settings.iterations, limit)
+    return Plan(feasible, brackets)
+
+
+def brackets_from(plan: list[dict[str, Any]]) -> tuple[Bracket, ...]:
+    """The brackets that `Plan.to_list` wrote."""
+    return tuple(
+        Bracket(b["iteration"], b["number"], b["offset"], tuple(Rung(**rung) for rung in b["rungs"])) for b in plan
+    )

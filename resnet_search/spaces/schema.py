@@ -1,0 +1,186 @@
+"""What a space file may hold: one frozen dataclass a table, one field a key, each with its range, unit and meaning.
+
+The dataclasses are the schema. `check.py` reads it to validate a file, a test reads it to see that `docs/spaces.md`
+names every key; [recipe] has the same in `training.recipe.recipe_fields`.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Literal
+
+from resnet_search.networks.architecture import BLOCKS, SHORTCUTS, applies
+
+DATA_NAMES = ("cifar10", "shapes")
+MAX_TEXT = 1_000  # characters of a description or a path; a terminal shows no more with sense
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a table. `low` and `high` are allowed values themselves; `many` also takes a list of values."""
+
+    kind: Literal["int", "str"]
+    doc: str
+    low: int = 1
+    high: int = 1
+    unit: str = ""
+    choices: tuple[str, ...] = ()
+    many: bool = False
+    test: Callable[[Any], bool] | None = None  # in place of the kind's own, with `words` to say what passes it
+    words: str = ""
+
+    def accepts(self, value: Any) -> bool:
+        """Whether one value, as TOML or JSON gives it, is permitted. A boolean is not a number."""
+        if self.test is not None:
+            return self.test(value)
+        if self.kind == "int":
+            return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
+        return isinstance(value, str) and value in self.choices
+
+    @property
+    def allowed(self) -> str:
+        """The permitted values in words, for messages and documentation."""
+        if self.words:
+            one = self.words
+        elif self.kind == "int":
+            one = f"integers from {self.low:,} to {self.high:,}"
+        else:
+            one = ", ".join(f'"{choice}"' for choice in self.choices)
+        return f"{one}; one or a list" if self.many else one
+
+
+def is_text(value: Any) -> bool:
+    """A string that a terminal can show: printable and of a sensible length."""
+    return isinstance(value, str) and len(value) <= MAX_TEXT and value.isprintable()
+
+
+def is_source(value: Any) -> bool:
+    """`cifar10`, `shapes`, `tfds:NAME` or a path; a bare word is a name, so that a typo is no missing folder."""
+    if not is_text(value):
+        return False
+    if value.startswith("tfds:"):
+        return len(value) > len("tfds:")
+    return value in DATA_NAMES or any(mark in value for mark in "/\\.")
+
+
+def is_share(value: Any) -> bool:
+    """A number of images, or a fraction of the training images strictly between 0 and 1."""
+    if isinstance(value, float):
+        return 0 < value < 1
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10**7
+
+
+def _key(kind: Literal["int", "str"], doc: str, *, default: Any = MISSING, **rest: Any) -> Any:
+    return field(default=default, metadata={"key": Key(kind, doc, **rest)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axes:
+    """[axes]: the values every architecture is put together from. Exactly one of `n` and `depth` has values."""
+
+    block: tuple[str, ...] = _key("str", "residual block, or plain without shortcuts", choices=BLOCKS, many=True)
+    n: tuple[int, ...] = _key(
+        "int", "blocks in each of the three stages", default=(), high=100, unit="blocks", many=True
+    )
+    depth: tuple[int, ...] = _key(
+        "int", "layers with weights, in place of n: 6n+2, or 9n+2 for blocks of three layers",
+        default=(), low=8, high=1_000, unit="layers", many=True,
+    )  # fmt: skip
+    width: tuple[int, ...] = _key(
+        "int", "channels of the stem and of the first stage's blocks; doubles each stage",
+        high=1_024, unit="channels", many=True,
+    )  # fmt: skip
+    shortcut: tuple[str, ...] = _key(
+        "str", "identity with zero channels (A), projection (B), all_projection (C: everywhere), avgpool (D: before it)",
+        default=("projection",), choices=SHORTCUTS, many=True,
+    )  # fmt: skip
+    cardinality: tuple[int, ...] = _key(
+        "int", "groups of a resnext block's 3x3 convolution", default=(), high=1_024, unit="groups", many=True
+    )
+    base_width: tuple[int, ...] = _key(
+        "int", "channels of one group in the first stage; without it a resnext block's inner width is 2*width",
+        default=(), high=1_024, unit="channels", many=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """[limits]: what an architecture may cost; a limit itself is allowed."""
+
+    max_params: int | None = _key("int", "trainable parameters", default=None, high=10**10, unit="parameters")
+    max_macs: int | None = _key(
+        "int", "multiply-adds of one image's forward pass", default=None, high=10**14, unit="multiply-adds"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hyperband:
+    """[hyperband]: Li et al. 2018; 27 and 3 make brackets of 27, 12, 6 and 4 first trials."""
+
+    max_epochs: int = _key("int", "epochs of the longest trials", default=27, high=10_000, unit="epochs")
+    factor: int = _key("int", "of a rung's trials one in `factor` goes on", default=3, low=2, high=100)
+    iterations: int = _key("int", "times that all brackets are gone through", default=1, high=1_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """[data]: the images, and the part of train that scores the trials."""
+
+    source: str = _key(
+        "str", "where the images come from", default="cifar10", choices=DATA_NAMES, test=is_source,
+        words='"cifar10", "shapes", "tfds:NAME", or a path, known by a "/" or a "." in it (./photos, images.npz)',
+    )  # fmt: skip
+    # 5,000 of CIFAR-10's 50,000 images: He et al. 2015, section 4.2, choose on a 45k/5k split.
+    validation: int | float = _key(
+        "int", "the part of the training images held back to score trials", default=0.1, unit="images or fraction",
+        test=is_share, words="a number of images from 1, or a fraction above 0 and below 1",
+    )  # fmt: skip
+    image_size: int = _key(
+        "int", "height and width that images of a folder are resized to", default=32, low=8, high=512, unit="pixels"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A recipe value drawn anew for each trial: uniform from `min` to `max`, or in its logarithm."""
+
+    min: float
+    max: float
+    log: bool = False
+
+    def draw(self, rng: random.Random) -> float:
+        """One value; a whole number, both ends included, where both ends are whole numbers."""
+        if isinstance(self.min, int) and isinstance(self.max, int):
+            if not self.log:
+                return rng.randint(self.min, self.max)
+            # Half a step beyond each end, so that after rounding the ends are as likely as their neighbours.
+            drawn = round(math.exp(rng.uniform(math.log(self.min - 0.5), math.log(self.max + 0.5))))
+            return min(max(drawn, self.min), self.max)
+        if self.log:
+            drawn_log = math.exp(rng.uniform(math.log(self.min), math.log(self.max)))
+            return min(max(drawn_log, self.min), self.max)
+        return rng.uniform(self.min, self.max)
+
+
+TABLES: dict[str, type[Axes | Limits | Hyperband | Data]] = {
+    "axes": Axes,
+    "limits": Limits,
+    "hyperband": Hyperband,
+    "data": Data,
+}
+KEYS: dict[str, dict[str, Key]] = {
+    table: {item.name: item.metadata["key"] for item in fields(cls)} for table, cls in TABLES.items()
+}
+REQUIRED: dict[str, tuple[str, ...]] = {
+    table: tuple(item.name for item in fields(cls) if item.default is MISSING) for table, cls in TABLES.items()
+}
+DESCRIPTION = Key("str", "one line on what is searched", test=is_text, words="one line of text")
+
+# Axes that only some blocks have: with none of these blocks in the space, such a key would do nothing.
+BLOCKS_WITH: dict[str, tuple[str, ...]] = {
+    name: tuple(block for block in BLOCKS if applies(name, block=block))
+    for name in ("shortcut", "cardinality", "base_width")
+}

@@ -1,0 +1,83 @@
+"""The arrays of one search on disk: written once, mapped read-only by every process that trains.
+
+A folder holds `x_train.npy`, `x_validation.npy` (uint8, (images, height, width, 3)), `y_train.npy`,
+`y_validation.npy` (int64, (images,)) and `meta.json`. Test images are not in it: a search cannot read them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_search.files import write_json
+
+_ARRAYS = ("x_train", "y_train", "x_validation", "y_validation")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """Training and validation images with their labels; `mean` and `std` are of the training images' channels."""
+
+    x_train: NDArray[np.uint8]
+    y_train: NDArray[np.int64]
+    x_validation: NDArray[np.uint8]
+    y_validation: NDArray[np.int64]
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        _, height, width, channels = self.x_train.shape
+        return height, width, channels
+
+
+def channel_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, in grey levels 0 to 255.
+
+    The deviation is at least 1, so that a channel without content does not divide by zero.
+    """
+    pixels = images.shape[0] * images.shape[1] * images.shape[2]
+    # By histogram: exact, and without a float copy of the images.
+    levels = np.arange(256, dtype=np.float64)
+    means, deviations = [], []
+    for channel in range(images.shape[3]):
+        counts = np.bincount(images[..., channel].ravel(), minlength=256)
+        mean = float(counts @ levels) / pixels
+        means.append(mean)
+        deviations.append(max(1.0, float(np.sqrt(counts @ (levels - mean) ** 2 / pixels))))
+    return tuple(means), tuple(deviations)
+
+
+def write_arrays(folder: Path, arrays: Arrays) -> None:
+    """Write the folder, or leave it as it is if it is there already: its name says what is in it."""
+    if (folder / "meta.json").exists():
+        return
+    partial = folder.with_name(f".partial-{os.getpid()}-{folder.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        for name in _ARRAYS:
+            np.save(partial / f"{name}.npy", getattr(arrays, name))
+        meta = {"classes": arrays.classes, "mean": arrays.mean, "std": arrays.std}
+        write_json(partial / "meta.json", meta)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def read_arrays(folder: Path) -> Arrays:
+    """Map the arrays of a folder into memory, read-only."""
+    meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    images = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
+    return Arrays(**images, classes=tuple(meta["classes"]), mean=tuple(meta["mean"]), std=tuple(meta["std"]))

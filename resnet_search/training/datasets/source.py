@@ -1,0 +1,177 @@
+"""From what the user calls a data set to its images: which loader, and where it would read."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from resnet_search.errors import DataError
+from resnet_search.training.datasets import locate
+from resnet_search.training.datasets.image_data import ImageData, check_image_size, printable, resized
+from resnet_search.training.datasets.network import unreachable
+
+NAMES = ("cifar10", "shapes")
+CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+_CIFAR10_CURE = (
+    "Put cifar-10-python.tar.gz or cifar-10-binary.tar.gz (https://www.cs.toronto.edu/~kriz/cifar.html) into ./data, "
+    "or name a copy with --data PATH or --data-dir FOLDER. `--data shapes` needs no download."
+)
+_ALLOWED = (
+    "Allowed are cifar10, shapes, tfds:NAME, or the path of cifar-10-python.tar.gz, cifar-10-binary.tar.gz, one of "
+    "their unpacked folders, an .npz file, or a folder with train/<class>/ and test/<class>/."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """Where a data set would come from.
+
+    `kind` is "generated", "tfds", "folder", "archive", "npz", "image folder", "download", or "none" where there is
+    nothing; `tried` has one line for each place looked at.
+    """
+
+    source: str
+    kind: str
+    location: str
+    tried: tuple[str, ...] = ()
+    cure: str = ""
+
+    @property
+    def found(self) -> bool:
+        """Whether it is on this machine."""
+        return self.kind not in ("download", "none")
+
+
+def load_data(source: str, *, data_dir: Path | str | None = None, image_size: int | None = 32) -> ImageData:
+    """The images and labels of `source`, RGB uint8 (N, image_size, image_size, 3); None keeps the images' own size.
+
+    `source` is "cifar10", "shapes", "tfds:NAME" or a path; docs/data.md describes each. `data_dir` says where
+    "cifar10" and "tfds:NAME" are kept. Raises DataError, with what was tried and what to do.
+    """
+    check_image_size(image_size)
+    folder = _expanded(data_dir) if data_dir is not None else None
+    if source == "shapes":
+        from resnet_search.training.datasets.shapes import load_shapes
+
+        data = load_shapes()
+    elif source == "cifar10":
+        data = _load_cifar10(folder, image_size)
+    elif source.startswith("tfds:"):
+        from resnet_search.training.datasets.tfds_source import load_tfds
+
+        data = load_tfds(source.removeprefix("tfds:"), folder, image_size)
+    else:
+        report = describe_source(source)
+        if not report.found:
+            raise DataError(f"data: {printable(source)!r}: {'; '.join(report.tried)}", report.cure)
+        data = _loader(report.kind)(Path(report.location), image_size)
+    return dataclasses.replace(
+        data,
+        x_train=resized(data.x_train, image_size),
+        x_test=resized(data.x_test, image_size),
+        source=source,
+    )
+
+
+def describe_source(source: str, data_dir: Path | str | None = None) -> SourceReport:
+    """Where `load_data` would take `source` from, and every place looked at. Loads nothing, asks no network."""
+    folder = _expanded(data_dir) if data_dir is not None else None
+    if source == "shapes":
+        return SourceReport(source, "generated", "this package", ("drawn by this package, no files needed",))
+    if source == "cifar10":
+        copies, tried = locate.find_cifar10(folder)
+        if copies:
+            return SourceReport(source, copies[0].kind, str(copies[0].path), tuple(tried))
+        return SourceReport(source, "download", CIFAR10_URL, tuple(tried), _CIFAR10_CURE)
+    if source.startswith("tfds:"):
+        from resnet_search.training.datasets.tfds_source import prepared
+
+        name = source.removeprefix("tfds:")
+        place, line = prepared(name, folder)
+        if place:
+            return SourceReport(source, "tfds", str(place), (line,))
+        return SourceReport(source, "download", f"TensorFlow Datasets, {printable(name)}", (line,))
+    return _describe_path(source)
+
+
+def _load_cifar10(data_dir: Path | None, image_size: int | None) -> ImageData:
+    copies, tried = locate.find_cifar10(data_dir)
+    passed: list[str] = []
+    for copy in copies:
+        try:
+            data = _loader(copy.kind)(copy.path, image_size)
+        except DataError as error:
+            if data_dir and copy.path.is_relative_to(data_dir):
+                raise
+            passed.append(f"passed over a copy that cannot be used: {error.message}")
+        else:
+            return dataclasses.replace(data, notes=(*passed, *data.notes))
+    if reason := unreachable(CIFAR10_URL):
+        looked = "\n".join(f"  - {line}" for line in [*tried, *passed, f"{CIFAR10_URL} (download): {reason}"])
+        raise DataError(
+            f"cifar10: no copy on this machine, and none can be downloaded. Tried:\n{looked}", _CIFAR10_CURE
+        )
+    from resnet_search.training.datasets.tfds_source import download
+
+    data = download("cifar10", data_dir, image_size)
+    return dataclasses.replace(data, notes=(*passed, *data.notes))
+
+
+def _describe_path(source: str) -> SourceReport:
+    path = _expanded(source)
+    if locate.is_file(path):
+        kind = _kind_of_file(path)
+        wrong = f"a file of an unknown kind, {path.suffix or 'without a suffix'}"
+    elif locate.is_folder(path):
+        kind, path = _kind_of_folder(path)
+        wrong = "a folder with neither train/ and test/ nor CIFAR-10 in it"
+    else:
+        kind = "none"
+        near = difflib.get_close_matches(source, NAMES, 1)
+        wrong = f"no such file, folder or data set{f' (is it {near[0]}?)' if near else ''}"
+    if kind == "none":
+        return SourceReport(source, kind, "", (wrong,), _ALLOWED)
+    return SourceReport(source, kind, str(path), (f"{path}: {kind}",))
+
+
+def _kind_of_file(path: Path) -> str:
+    if path.suffix == ".npz":
+        return "npz"
+    return "archive" if path.name.endswith((".tar.gz", ".tgz", ".tar")) or path.name in locate.ARCHIVES else "none"
+
+
+def _kind_of_folder(path: Path) -> tuple[str, Path]:
+    if locate.is_folder(path / "train") or locate.is_folder(path / "test"):
+        return "image folder", path
+    if locate.is_prepared(path):
+        return "tfds", path
+    copy = locate.cifar10_in(path)
+    return (copy.kind, copy.path) if copy else ("none", path)
+
+
+def _loader(kind: str) -> Callable[[Path, int | None], ImageData]:
+    if kind == "npz":
+        from resnet_search.training.datasets.npz import load_npz
+
+        return lambda path, _: load_npz(path)
+    if kind == "image folder":
+        from resnet_search.training.datasets.image_folder import load_image_folder
+
+        return load_image_folder
+    if kind == "tfds":
+        from resnet_search.training.datasets.tfds_source import load_prepared
+
+        return load_prepared
+    from resnet_search.training.datasets.cifar_archives import load_cifar_archive
+
+    return lambda path, _: load_cifar_archive(path)
+
+
+def _expanded(path: Path | str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # the home of a user that does not exist
+        return Path(path)

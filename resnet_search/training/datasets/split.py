@@ -1,0 +1,107 @@
+"""Validation as a seeded, stratified part of train."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_search.errors import DataError
+from resnet_search.training.datasets.image_data import ImageData
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Indices into x_train, int64, ascending, without an image in common."""
+
+    train_index: NDArray[np.int64]
+    validation_index: NDArray[np.int64]
+
+
+def split(data: ImageData, *, validation: float, seed: int, train_examples: int | None = None) -> Split:
+    """Divide the train images of `data` into those to train on and those to validate on, each class in proportion.
+
+    `validation` is a number of images (int) or a fraction of train (float between 0 and 1). `train_examples` keeps
+    that many of the rest to train on; None keeps all. Every class has an image on both sides. The order within a
+    class is drawn from `seed` (0 is a seed like any other) by a bit generator whose stream is the same on every
+    platform; validation is taken from its front and training images follow, so that validation does not depend on
+    `train_examples`. Raises DataError where the numbers do not fit the images.
+    """
+    labels, counts = np.unique(data.y_train, return_counts=True)
+    total, classes = len(data.y_train), len(labels)
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+        raise DataError(f"seed: {seed!r} is not a whole number of 0 or more", "Give one such as 0.")
+    rare = [data.classes[label] for label, count in zip(labels, counts, strict=True) if count < 2]  # noqa: PLR2004
+    if rare:
+        raise DataError(
+            f"split: 1 training image in {_some(rare)}; each class needs 2 or more, for training and validation",
+            "Add training images to these classes, or leave them out.",
+        )
+    held = _validation_images(validation, total, classes)
+    free = total - held
+    kept = free if train_examples is None else _train_images(train_examples, held, free, classes)
+
+    held_of = _apportion(counts, held, counts - 1)
+    kept_of = _apportion(counts - held_of, kept, counts - held_of)
+    train, validate = [], []
+    for label, in_validation, in_train in zip(labels.tolist(), held_of, kept_of, strict=True):
+        order = _shuffled(np.flatnonzero(data.y_train == label), f"split/{int(seed)}/{label}")
+        validate.append(order[:in_validation])
+        train.append(order[in_validation : in_validation + in_train])
+    return Split(train_index=np.sort(np.concatenate(train)), validation_index=np.sort(np.concatenate(validate)))
+
+
+def _validation_images(validation: float, total: int, classes: int) -> int:
+    allowed = f"a number of images from {classes} (one a class) to {total - classes}, or a fraction of the {total}"
+    cure = "Give one such as 0.1, or add training images."
+    if isinstance(validation, bool) or not isinstance(validation, int | float | np.integer | np.floating):
+        raise DataError(f"validation: {validation!r} is not a number; allowed is {allowed}", cure)
+    if isinstance(validation, float | np.floating):
+        if not 0 < validation < 1:
+            raise DataError(f"validation: the fraction {validation} is not between 0 and 1; allowed is {allowed}", cure)
+        images = round(float(validation) * total)
+    else:
+        images = int(validation)
+    if not classes <= images <= total - classes:
+        what = f"{images} images" if images == validation else f"{validation} ({images} images)"
+        raise DataError(f"validation: {what} of {total} training images; allowed is {allowed}", cure)
+    return images
+
+
+def _train_images(train_examples: int, held: int, free: int, classes: int) -> int:
+    if (
+        not isinstance(train_examples, int | np.integer)
+        or isinstance(train_examples, bool)
+        or not classes <= train_examples <= free
+    ):
+        raise DataError(
+            f"train_examples: {train_examples!r} is not a number of images from {classes} (one a class) to {free} "
+            f"(what {held} images of validation leave)",
+            "Take another number, or less validation.",
+        )
+    return int(train_examples)
+
+
+def _apportion(counts: NDArray[np.int64], seats: int, most: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`seats` divided in proportion to `counts` by largest remainder; each class gets at least 1, at most `most`."""
+    total = int(counts.sum())
+    quotas = [seats * int(count) for count in counts]  # times total: whole numbers, the same on every machine
+    given = np.array([quota // total for quota in quotas], np.int64).clip(1, most)
+    while (left := seats - int(given.sum())) != 0:
+        step = 1 if left > 0 else -1
+        lacking = [step * (quota - total * int(has)) for quota, has in zip(quotas, given, strict=True)]
+        movable = [(has < top) if step > 0 else (has > 1) for has, top in zip(given, most, strict=True)]
+        given[max(range(len(given)), key=lambda i: (movable[i], lacking[i], -i))] += step
+    return given
+
+
+def _shuffled(items: NDArray[np.int64], key: str) -> NDArray[np.int64]:
+    # Raw bits, since NumPy promises a stable stream of them and none of its shuffles.
+    bits = np.random.PCG64(int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big"))
+    return items[np.argsort(bits.random_raw(len(items)), kind="stable")]
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,221 @@
+"""Image-classification sets of TensorFlow Datasets: those prepared on this machine, and downloads."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resnet_search.errors import DataError
+from resnet_search.training.datasets import locate
+from resnet_search.training.datasets.image_data import ImageData, Images, Labels, printable, resized
+from resnet_search.training.datasets.network import unreachable
+from resnet_search.training.datasets.split import split
+
+_NAME = re.compile(r"(?P<set>\w+)(/(?P<config>[\w.+-]+))?(:(?P<version>\d+\.\d+\.\d+))?", re.ASCII)
+_STORE = "https://storage.googleapis.com/tfds-data"
+_TEST_SPLITS = ("test", "validation")  # the first whose labels are given
+_HELD_OUT = 0.2  # of train, where a set has no test split
+_CURE = (
+    "Prepare it where there is a network, with `python -c \"import tensorflow_datasets as t; t.load('NAME', "
+    "data_dir='FOLDER')\"`, copy FOLDER here and pass --data-dir FOLDER. `--data shapes` needs no download."
+)
+
+
+def prepared(name: str, data_dir: Path | None) -> tuple[Path | None, str]:
+    """The folder of the TFDS set `name` that is ready to be read, or None, and a line saying where was looked.
+
+    `name` is "set", "set/config" or "set:1.0.0"; raises DataError for one that TFDS cannot have.
+    """
+    parts = _parts(name)
+    bases = list(dict.fromkeys([*([data_dir] if data_dir else []), locate.tfds_folder(None)]))
+    for base in bases:
+        folder = base / parts["set"] / (parts["config"] or "")
+        configs = [] if parts["config"] else locate.tfds_configs(folder)
+        if len(configs) > 1 and not locate.tfds_prepared(folder):
+            choices = ", ".join(f"tfds:{parts['set']}/{printable(config)}" for config in configs)
+            raise DataError(f"tfds:{name}: prepared in several configurations", f"Choose one of {choices}.")
+        if configs and not locate.tfds_prepared(folder):
+            folder /= configs[0]
+        if not parts["version"]:
+            place = locate.tfds_prepared(folder)
+        else:
+            place = folder / parts["version"] if locate.is_prepared(folder / parts["version"]) else None
+        if place:
+            return place, f"{place}: prepared by TensorFlow Datasets"
+    return None, f"{' and '.join(printable(base / parts['set']) for base in bases)}: not prepared"
+
+
+def load_tfds(name: str, data_dir: Path | None, image_size: int | None) -> ImageData:
+    """The TFDS set `name`, from `data_dir` or TFDS's own folder, downloaded if it is not there."""
+    place, _ = prepared(name, data_dir)
+    return load_prepared(place, image_size) if place else download(name, data_dir, image_size)
+
+
+def download(name: str, data_dir: Path | None, image_size: int | None) -> ImageData:
+    """Have TFDS download and prepare `name` in `data_dir` or its own folder, then read it."""
+    import tensorflow_datasets as tfds
+
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    folder = locate.tfds_folder(data_dir)
+    try:
+        builder = tfds.builder(name, data_dir=folder)
+    except tfds.core.DatasetNotFoundError as error:
+        near = difflib.get_close_matches(_parts(name)["set"], tfds.list_builders(), 3)
+        hint = f"Is it {' or '.join(f'tfds:{other}' for other in near)}? " if near else ""
+        cure = f"{hint}https://www.tensorflow.org/datasets/catalog/overview lists all."
+        raise DataError(f"tfds:{name}: TensorFlow Datasets has no such set", cure) from error
+    except Exception as error:
+        raise _failure(name, folder, error) from error
+    _columns(name, builder.info.features, builder.info.supervised_keys)  # before hours of downloading
+    url = next(iter(_addresses(builder)), _STORE)
+    if reason := unreachable(url):
+        place = printable(folder / _parts(name)["set"])
+        raise DataError(
+            f"tfds:{name}: not prepared in {place}, and none can be downloaded: {printable(url)}: {reason}",
+            _CURE.replace("NAME", name),
+        )
+    try:
+        builder.download_and_prepare()
+    except Exception as error:
+        raise _failure(name, folder, error) from error
+    return _load(builder, name, image_size)
+
+
+def load_prepared(folder: Path, image_size: int | None) -> ImageData:
+    """The set in `folder`, a prepared version's; asks no network."""
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder_from_directory(folder)
+    except Exception as error:  # whatever a damaged folder leads TFDS to
+        raise _failure(folder.parent.name, folder, error) from error
+    return _load(builder, builder.info.name, image_size)
+
+
+def _load(builder: Any, name: str, size: int | None) -> ImageData:
+    _share_gpu_memory()
+    image, label = _columns(name, builder.info.features, builder.info.supervised_keys)
+    classes = tuple(printable(text) for text in builder.info.features[label].names)
+    splits = builder.info.splits
+    if "train" not in splits:
+        raise DataError(f"tfds:{name}: no split 'train'; it has {', '.join(splits)}", "Choose another set.")
+    notes: list[str] = []
+    try:
+        x_train, y_train = _read(builder, "train", (image, label), size)
+        for split_name in _TEST_SPLITS:
+            if split_name not in splits:
+                continue
+            x_test, y_test = _read(builder, split_name, (image, label), size)
+            if len(y_test) and y_test.min() >= 0:  # some sets keep the labels of their test images secret
+                break
+        else:
+            split_name, x_test, y_test = "", x_train[:0], y_train[:0]
+    except DataError:
+        raise
+    except Exception as error:  # whatever damaged records lead TensorFlow to
+        raise _failure(name, Path(str(builder.data_dir)), error) from error
+    data = ImageData(x_train, y_train, x_test, y_test, classes, f"tfds:{name}", (), str(builder.data_dir))
+    if not split_name:
+        parts = split(data, validation=_HELD_OUT, seed=0)
+        train, test = parts.train_index, parts.validation_index
+        notes.append(f"no labelled test split: {len(test):,} images of train, {_HELD_OUT:.0%}, are held out as test")
+        data = dataclasses.replace(
+            data, x_train=x_train[train], y_train=y_train[train], x_test=x_train[test], y_test=y_train[test]
+        )
+    elif split_name != "test":
+        notes.append(f"its split {split_name!r} serves as test")
+    return dataclasses.replace(data, notes=tuple(notes))
+
+
+def _read(builder: Any, split_name: str, columns: tuple[str, str], size: int | None) -> tuple[Images, Labels]:
+    import tensorflow_datasets as tfds
+
+    image_column, label_column = columns
+    count = builder.info.splits[split_name].num_examples
+    labels = np.empty(count, np.int64)
+    images: Images | None = None
+    skipped = dict.fromkeys(columns, True)
+    dataset = builder.as_dataset(split=split_name, decoders=tfds.decode.PartialDecoding(skipped), shuffle_files=False)
+    for i, example in enumerate(tfds.as_numpy(dataset)):
+        image = resized(_to_rgb(example[image_column], builder.info.name)[None], size)[0]
+        if images is None:
+            images = np.empty((count, *image.shape), np.uint8)
+        if image.shape != images.shape[1:]:
+            raise DataError(
+                f"tfds:{builder.info.name}: images of different sizes, such as {images.shape[1:3]} and "
+                f"{image.shape[:2]}",
+                "Give an image size, such as 32, to which all are brought.",
+            )
+        images[i], labels[i] = image, example[label_column]
+    if images is None:
+        raise DataError(f"tfds:{builder.info.name}: its split {split_name!r} is empty", "Choose another set.")
+    return images, labels
+
+
+def _to_rgb(image: Any, name: str) -> Images:
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    if image.dtype != np.uint8 or image.shape[-1] not in (1, 3, 4):
+        raise DataError(f"tfds:{name}: images of {image.dtype} {image.shape}", "Choose a set of grey or RGB images.")
+    image = image[..., :3]  # beneath what is transparent, the colour stored there
+    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+
+
+def _columns(name: str, features: Any, supervised: Any) -> tuple[str, str]:
+    """The names of the image and of the label among `features`."""
+    import tensorflow_datasets as tfds
+
+    kinds = dict(features.items()) if hasattr(features, "items") else {}
+    images = [key for key, feature in kinds.items() if type(feature) is tfds.features.Image]
+    labels = [key for key, feature in kinds.items() if isinstance(feature, tfds.features.ClassLabel)]
+    pair = tuple(supervised) if isinstance(supervised, tuple | list) and len(supervised) == 2 else ()  # noqa: PLR2004
+    if pair and pair[0] in images and pair[1] in labels:
+        return pair[0], pair[1]
+    if len(images) == 1 and len(labels) == 1:
+        return images[0], labels[0]
+    held = ", ".join(f"{key} ({type(feature).__name__})" for key, feature in kinds.items())
+    raise DataError(
+        f"tfds:{name}: not a set for image classification; it holds {held or type(features).__name__}",
+        "Choose a set with one image and one class label.",
+    )
+
+
+def _parts(name: str) -> dict[str, Any]:
+    match = _NAME.fullmatch(name)
+    if not match:
+        raise DataError(
+            f"tfds:{printable(name)}: not the name of a TFDS set",
+            "Allowed are tfds:SET, tfds:SET/CONFIG and tfds:SET:1.2.3, such as tfds:mnist.",
+        )
+    return match.groupdict()
+
+
+def _addresses(builder: Any) -> list[str]:
+    with contextlib.suppress(Exception):  # sets made from local files have none
+        return [str(url) for url in builder.url_infos if str(url).startswith("http")]
+    return []
+
+
+def _failure(name: str, place: Path, error: Exception) -> DataError:
+    lines = str(error).strip().splitlines() or [""]
+    return DataError(
+        f"tfds:{name}: TensorFlow Datasets failed on {printable(place)}: {type(error).__name__}: {lines[0][:300]}",
+        "Remove a damaged or half-made copy, then let it be prepared again.",
+    )
+
+
+def _share_gpu_memory() -> None:
+    """Keep TensorFlow, which only reads here, from taking all of a GPU's memory before training starts."""
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError):  # in use already, as somebody else set it
+            tf.config.experimental.set_memory_growth(gpu, True)

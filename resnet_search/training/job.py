@@ -1,0 +1,51 @@
+"""What the search asks of training, and what it gets back: plain values that cross a process boundary as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Train one candidate from epoch `initial_epoch` to `epochs` (absolute).
+
+    `folder` receives the files of `training.train`; `parent` is the folder of the trial to continue from, if any.
+    `seed` belongs to the candidate: initial weights, data order and augmentation follow from it and the epoch.
+    `horizon` is the length of the learning-rate schedule in epochs; `data` a folder written by `training.arrays`.
+    """
+
+    trial: str
+    folder: str
+    parent: str | None
+    architecture: dict[str, Any]
+    recipe: dict[str, Any]
+    seed: int
+    initial_epoch: int
+    epochs: int
+    horizon: int
+    data: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """One line of a trial's history. `epoch` counts from 1, absolute; times are in seconds."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    learning_rate: float
+    train_seconds: float
+    validation_seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class TrialFailure(Exception):  # noqa: N818 - an outcome of a trial, not of the program
+    """A candidate that cannot be trained; the message says why. The search replaces it and goes on."""

@@ -1,0 +1,87 @@
+"""Optimizers of a recipe, with averaged weights kept beside the trained ones.
+
+The average is exponential with a window that grows with the steps taken, up to a limit: after t steps it covers about
+the last `fraction` of them (Shamir and Zhang 2013, polynomial-decay averaging). So it means the same after one epoch
+as after thirty, and is a function of the step alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from resnet_search.training.recipe import Recipe
+
+
+class TableSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rate of each step, looked up in a table that `Recipe.learning_rate_at` fills."""
+
+    def __init__(self, recipe: Recipe, horizon: int, steps_per_epoch: int) -> None:
+        steps = horizon * steps_per_epoch
+        # At the middle of a step, so that the first one of a warm-up is not wasted on a rate of zero.
+        self.rates = np.array(
+            [recipe.learning_rate_at((step + 0.5) / steps_per_epoch, horizon) for step in range(steps)], "float32"
+        )
+
+    def __call__(self, step: Any) -> Any:
+        last = len(self.rates) - 1
+        return ops.take(ops.convert_to_tensor(self.rates), ops.minimum(ops.cast(step, "int32"), last), axis=0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"rates": self.rates.tolist()}
+
+
+class _Averaging:
+    """Mixed into a Keras optimizer: Keras's moving average with a growing window, swapped in only when asked."""
+
+    window_fraction = 0.0
+    window_limit = 1.0
+    iterations: Any
+
+    @property
+    def ema_momentum(self) -> Any:
+        """1 - 1/window, the window being at least one step."""
+        step = ops.cast(self.iterations, "float32") + 1.0
+        return 1.0 - 1.0 / ops.maximum(1.0, ops.minimum(step * self.window_fraction, self.window_limit))
+
+    @ema_momentum.setter
+    def ema_momentum(self, value: float) -> None:
+        """Keras's constructor sets a constant; it is not used."""
+
+    def finalize_variable_values(self, var_list: Any) -> None:
+        """Nothing: Keras would put the average in the weights' place after every fit, and go on training from it."""
+
+    def load_average(self, variables: Any) -> None:
+        """Assign the averaged weights to `variables`."""
+        super().finalize_variable_values(variables)  # type: ignore[misc]
+
+
+class _AveragingSGD(_Averaging, keras.optimizers.SGD):
+    pass
+
+
+class _AveragingAdam(_Averaging, keras.optimizers.Adam):
+    pass
+
+
+def build_optimizer(recipe: Recipe, *, horizon: int, steps_per_epoch: int) -> Any:
+    """The recipe's optimizer on its schedule of `horizon` epochs; `load_average` is there if the recipe averages."""
+    options: dict[str, Any] = {
+        "name": recipe.optimizer,
+        "learning_rate": TableSchedule(recipe, horizon, steps_per_epoch),
+    }
+    averages = recipe.average_fraction > 0
+    if averages:
+        options["use_ema"] = True
+    if recipe.optimizer == "sgd":
+        options |= {"momentum": recipe.momentum, "nesterov": recipe.nesterov}
+        optimizer = (_AveragingSGD if averages else keras.optimizers.SGD)(**options)
+    else:
+        optimizer = (_AveragingAdam if averages else keras.optimizers.Adam)(**options)
+    if averages:
+        optimizer.window_fraction = recipe.average_fraction
+        optimizer.window_limit = max(1.0, recipe.average_epochs * steps_per_epoch)
+    return optimizer

@@ -1,0 +1,206 @@
+"""How a network is trained: optimizer, learning rate, regularisation, augmentation.
+
+The learning rate is a pure function of the absolute epoch (`Recipe.learning_rate_at`), never of when a trial started:
+a trial promoted from epoch 3 to epoch 9 sees the rates that one trained to epoch 9 in one go sees.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal
+
+from resnet_search.errors import UsageError
+
+Kind = Literal["float", "int", "bool", "choice", "milestones"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeField:
+    """What one value of a recipe may be. `minimum` and `maximum` are allowed values themselves."""
+
+    kind: Kind
+    doc: str
+    unit: str = ""
+    minimum: float = 0.0
+    maximum: float = math.inf
+    choices: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> str:
+        """The permitted values in words, for messages and documentation."""
+        if self.kind == "choice":
+            return ", ".join(self.choices)
+        if self.kind == "bool":
+            return "true or false"
+        if self.kind == "milestones":
+            return "pairs [fraction of the horizon, factor], the fractions rising between 0 and 1"
+        number = "integers" if self.kind == "int" else "numbers"
+        return f"{number} from {self.minimum:g} to {self.maximum:g}"
+
+    def accepts(self, value: Any) -> bool:
+        """Whether `value`, as TOML or Python gives it, is permitted. A boolean is not a number."""
+        if self.kind == "choice":
+            return isinstance(value, str) and value in self.choices
+        if self.kind == "bool":
+            return isinstance(value, bool)
+        if self.kind == "milestones":
+            return _are_milestones(value)
+        if isinstance(value, bool) or not isinstance(value, int if self.kind == "int" else int | float):
+            return False
+        return math.isfinite(value) and self.minimum <= value <= self.maximum
+
+
+def _are_milestones(value: Any) -> bool:
+    if not isinstance(value, list | tuple):
+        return False
+    before = 0.0
+    for pair in value:
+        if not isinstance(pair, list | tuple) or len(pair) != 2:  # noqa: PLR2004 - a pair
+            return False
+        at, factor = pair
+        if any(isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x) for x in pair):
+            return False
+        if not before < at < 1 or factor <= 0:
+            return False
+        before = at
+    return True
+
+
+def _value(default: Any, kind: Kind, doc: str, **limits: Any) -> Any:
+    return field(default=default, metadata={"field": RecipeField(kind, doc, **limits)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One way to train. The defaults are the `search` recipe: made for short rungs whose scores must rank.
+
+    Weight decay is the paper's: the coefficient of the gradient term, as in SGD with L2 regularisation
+    (Keras `l2(weight_decay / 2)` on every kernel; biases and batch normalisation are not decayed).
+    """
+
+    name: str = "search"
+    optimizer: str = _value("sgd", "choice", "sgd (with momentum) or adam", choices=("sgd", "adam"))
+    learning_rate: float = _value(
+        0.1, "float", "highest rate, reached after the warm-up", minimum=1e-6, maximum=10.0, unit="per step"
+    )
+    momentum: float = _value(0.9, "float", "of SGD", maximum=0.999)
+    nesterov: bool = _value(True, "bool", "Nesterov's form of momentum")
+    weight_decay: float = _value(5e-4, "float", "coefficient of the gradient term, kernels only", maximum=0.1)
+    batch_size: int = _value(128, "int", "images in a step", minimum=1, maximum=8192, unit="images")
+    schedule: str = _value(
+        "linear", "choice", "the rate after the warm-up", choices=("constant", "linear", "cosine", "step")
+    )
+    milestones: tuple[tuple[float, float], ...] = _value(
+        (), "milestones", "for the step schedule: [fraction of the horizon, factor on learning_rate]"
+    )
+    final_factor: float = _value(0.01, "float", "rate at the horizon over the highest (linear, cosine)", maximum=1.0)
+    warmup_epochs: float = _value(1.0, "float", "linear rise from zero", maximum=100.0, unit="epochs")
+    epochs: int = _value(
+        0, "int", "the schedule's own length; other lengths scale it; 0: any", maximum=10_000, unit="epochs"
+    )
+    label_smoothing: float = _value(0.1, "float", "probability spread over all classes", maximum=0.9)
+    crop_padding: int = _value(4, "int", "padding before the random crop; 0: none", maximum=64, unit="pixels")
+    flip: bool = _value(True, "bool", "random horizontal flip")
+    average_fraction: float = _value(
+        0.2, "float", "the score is of weights averaged over about this last part of training; 0: the last weights",
+        maximum=0.9,
+    )  # fmt: skip
+    average_epochs: float = _value(2.0, "float", "longest average", maximum=100.0, unit="epochs")
+    bn_batches: int = _value(
+        16, "int", "training batches that batch-norm statistics are re-estimated on before validation; 0: moving ones",
+        maximum=1000,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        for key, allowed in recipe_fields().items():
+            value = getattr(self, key)
+            if not allowed.accepts(value):
+                raise UsageError(f"recipe {key}: got {value!r}; allowed: {allowed.allowed}")
+        object.__setattr__(self, "milestones", tuple((float(at), float(factor)) for at, factor in self.milestones))
+        if (self.schedule == "step") != bool(self.milestones):
+            raise UsageError(
+                f"recipe milestones: got {self.milestones!r} with schedule {self.schedule!r}; "
+                "allowed: milestones with the step schedule, and only with it"
+            )
+
+    def learning_rate_at(self, epoch: float, horizon: float) -> float:
+        """The rate of a step taken `epoch` epochs (absolute, fractional) into a schedule `horizon` epochs long."""
+        # A warm-up longer than a tenth of a short horizon would leave nothing to anneal.
+        warmup = min(self.warmup_epochs, horizon / 10)
+        if epoch < warmup:
+            return self.learning_rate * epoch / warmup
+        return self.learning_rate * self._factor(min(epoch, horizon), warmup, horizon)
+
+    def _factor(self, epoch: float, warmup: float, horizon: float) -> float:
+        if self.schedule == "step":
+            return next((factor for at, factor in reversed(self.milestones) if epoch >= at * horizon), 1.0)
+        done = (epoch - warmup) / (horizon - warmup) if horizon > warmup else 1.0
+        if self.schedule == "linear":
+            return 1 - (1 - self.final_factor) * done
+        if self.schedule == "cosine":
+            return self.final_factor + (1 - self.final_factor) * (1 + math.cos(math.pi * done)) / 2
+        return 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; `recipe_from` gives an equal recipe back."""
+        return {**asdict(self), "milestones": [list(pair) for pair in self.milestones]}
+
+
+def recipe_fields() -> dict[str, RecipeField]:
+    """Every value of a recipe that a space file may set, in the order of the documentation."""
+    return _FIELDS
+
+
+_FIELDS: dict[str, RecipeField] = {
+    item.name: item.metadata["field"] for item in fields(Recipe) if "field" in item.metadata
+}
+
+
+def recipe_from(values: dict[str, Any]) -> Recipe:
+    """The recipe `values["name"]` (default `search`) with the other values replaced; `UsageError` names a bad one."""
+    name = values.get("name", "search")
+    if name not in RECIPES:
+        raise UsageError(f"recipe name: got {name!r}; allowed: {', '.join(RECIPES)}")
+    unknown = sorted(set(values) - {"name"} - set(_FIELDS))
+    if unknown:
+        raise UsageError(f"recipe: got the unknown value {unknown[0]!r}; allowed: {', '.join(_FIELDS)}")
+    return replace(RECIPES[name], **{key: value for key, value in values.items() if key != "name"})
+
+
+_PLAIN: dict[str, Any] = {
+    "label_smoothing": 0.0,
+    "average_fraction": 0.0,
+    "bn_batches": 0,
+    "schedule": "step",
+    "warmup_epochs": 0.0,
+}
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(),
+        # He et al. 2015, section 4.2: rate divided by 10 at 32k and 48k of 64k iterations of 128 images, which are
+        # 164 epochs of 50,000.
+        Recipe(
+            name="he", nesterov=False, weight_decay=1e-4, epochs=164, milestones=((0.5, 0.1), (0.75, 0.01)), **_PLAIN
+        ),
+        # Zagoruyko and Komodakis 2016, section 3: times 0.2 at epochs 60, 120 and 160 of 200.
+        Recipe(name="wrn", epochs=200, milestones=((0.3, 0.2), (0.6, 0.04), (0.8, 0.008)), **_PLAIN),
+        # Xie et al. 2017, section 4.4: divided by 10 at epochs 150 and 225 of 300.
+        Recipe(name="resnext", epochs=300, milestones=((0.5, 0.1), (0.75, 0.01)), **_PLAIN),
+        # The Keras example cifar10_resnet: Adam, steps after epochs 80, 120, 160 and 180 of 200, batches of 32,
+        # shifts of a tenth of the width. Its l2(1e-4) is a gradient term of 2e-4.
+        Recipe(
+            name="adam",
+            optimizer="adam",
+            learning_rate=1e-3,
+            weight_decay=2e-4,
+            batch_size=32,
+            epochs=200,
+            milestones=((0.4, 0.1), (0.6, 1e-2), (0.8, 1e-3), (0.9, 0.5e-3)),
+            crop_padding=3,
+            **_PLAIN,
+        ),
+    )
+}

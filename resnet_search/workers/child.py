@@ -1,0 +1,94 @@
+"""A worker process: reads jobs from standard input, trains them, answers on standard output, one JSON line each.
+
+Started as `python -m resnet_search.workers.child SETTINGS`, the settings being those of `_configure` as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any, TextIO
+
+from resnet_search.training.job import Epoch, Job, TrialFailure
+
+
+def main() -> None:
+    """Serve jobs until standard input closes, which it does when the driver ends, however it ends."""
+    answers = _private_stdout()
+    jobs: queue.Queue[Job] = queue.Queue()
+    threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
+    devices = _configure(**json.loads(sys.argv[1]))
+    _say(answers, {"kind": "ready", "devices": devices})
+    while True:
+        _say(answers, _work(jobs.get(), answers))
+
+
+def _work(job: Job, answers: TextIO) -> dict[str, Any]:
+    from resnet_search.training.arrays import read_arrays
+    from resnet_search.training.train import train
+
+    begin, seconds = time.perf_counter(), 0.0
+
+    def report(epoch: Epoch) -> None:
+        nonlocal seconds
+        seconds += epoch.train_seconds + epoch.validation_seconds
+        _say(answers, {"kind": "epoch", "trial": job.trial, "epoch": epoch.to_dict()})
+
+    try:
+        history = train(job, read_arrays(Path(job.data)), report)
+    except TrialFailure as failure:
+        return {"kind": "failed", "trial": job.trial, "reason": str(failure), "detail": str(failure)}
+    except Exception as error:  # noqa: BLE001 - whatever one candidate runs into must not end the search
+        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+        return {"kind": "failed", "trial": job.trial, "reason": reason[:300], "detail": traceback.format_exc()}
+    return {
+        "kind": "done",
+        "trial": job.trial,
+        "history": [line.to_dict() for line in history],
+        "setup_seconds": time.perf_counter() - begin - seconds,
+    }
+
+
+def _configure(threads: int, precision: str, jit: bool) -> list[str]:
+    """Set the backend up before its first use; the names of the devices it has."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.optimizer.set_jit(jit)
+        keras.config.set_dtype_policy(precision)
+        return [device.name for device in tf.config.list_physical_devices()]
+    keras.config.set_dtype_policy(precision)
+    return [str(device) for device in keras.distribution.list_devices()]
+
+
+def _read_jobs(jobs: queue.Queue[Job]) -> None:
+    for line in sys.stdin:
+        jobs.put(Job(**json.loads(line)))
+    # Without a driver there is nobody to train for; the epochs on disk are safe.
+    os._exit(0)
+
+
+def _private_stdout() -> TextIO:
+    """Standard output for answers alone: whatever libraries print there goes to standard error instead."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+def _say(answers: TextIO, message: dict[str, Any]) -> None:
+    answers.write(json.dumps(message) + "\n")
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""What runs jobs for a search: local processes here, other machines elsewhere. One contract for all.
+
+A worker slot takes one job at a time. `LocalWorkers.wait` gives messages in the order they happen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from resnet_search.training.job import Epoch, Job
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A worker process has started; `devices` are what its backend will train on."""
+
+    slot: int
+    devices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochDone:
+    """An epoch of a trial is on disk."""
+
+    slot: int
+    trial: str
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A trial has reached its last epoch. `setup_seconds`: from the job's arrival to its first step."""
+
+    slot: int
+    trial: str
+    history: tuple[Epoch, ...]
+    setup_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A trial cannot be trained; `detail` is for the file beside its history."""
+
+    slot: int
+    trial: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The worker process is gone, and what it trained since its last epoch with it. `trial` is None if it had none."""
+
+    slot: int
+    trial: str | None
+    exit_code: int
+
+
+Message = Ready | EpochDone | Done | Failed | Lost
+
+
+class Workers(Protocol):
+    """A fixed number of slots, numbered from 0."""
+
+    slots: int
+
+    def submit(self, slot: int, job: Job) -> None:
+        """Start a job in a free slot."""
+
+    def wait(self, seconds: float) -> Message | None:
+        """The next message, or None if none comes in time."""
+
+    def close(self) -> None:
+        """End every process now. Trials keep the epochs that are on disk."""

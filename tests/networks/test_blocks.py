@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras")
+
+from resnet_search.networks.anatomy import Unit, anatomy  # noqa: E402
+from resnet_search.networks.architecture import Architecture  # noqa: E402
+from resnet_search.networks.blocks import Maker, layer_seed  # noqa: E402
+
+
+def block_model(a, channels, drop=0.0, **kwargs):
+    """The second stage's first block alone."""
+    images = keras.Input((8, 8, channels))
+    maker = Maker(a.activation, a.dropout, a.gate_bias, a.zero_gamma, **kwargs)
+    block = anatomy(a).stages[1].first
+    return keras.Model(images, maker.block(images, block, "b", drop))
+
+
+def test_layer_seed_depends_on_the_name_alone():
+    assert layer_seed(None, "a") is None
+    assert layer_seed(1, "a") == layer_seed(1, "a")
+    assert len({layer_seed(1, "a"), layer_seed(1, "b"), layer_seed(2, "a")}) == 3
+    assert 0 <= layer_seed(3, "x") < 2**31
+
+
+def test_layers_have_readable_names():
+    model = block_model(Architecture(block="basic", blocks=(1, 1), width=8), 8)
+    assert sorted(layer.name for layer in model.layers[1:]) == [
+        "b_add",
+        "b_conv1",
+        "b_conv1_norm",
+        "b_conv1_pad",
+        "b_conv1_relu",
+        "b_conv2",
+        "b_conv2_norm",
+        "b_relu",
+        "b_shortcut",
+        "b_shortcut_norm",
+    ]
+
+
+def test_a_strided_convolution_pads_both_sides():
+    images = keras.Input((6, 6, 1))
+    model = keras.Model(images, Maker().conv(images, Unit("c", 3, 1, 1, stride=2), "conv"))
+    model.get_layer("conv").set_weights([np.ones((3, 3, 1, 1), "float32")])
+    x = np.arange(36, dtype="float32").reshape(1, 6, 6, 1)
+    padded = np.pad(x[0, :, :, 0], 1)
+    expected = [[padded[i : i + 3, j : j + 3].sum() for j in (0, 2, 4)] for i in (0, 2, 4)]
+    np.testing.assert_allclose(np.asarray(model(x))[0, :, :, 0], expected)
+
+
+def test_zero_gamma_starts_as_the_shortcut():
+    a = Architecture(block="basic", blocks=(1, 1), width=4, shortcut="identity", zero_gamma=True)
+    x = np.abs(np.random.default_rng(0).normal(size=(2, 8, 8, 4))).astype("float32")
+    got = np.asarray(block_model(a, 4)(x))
+    np.testing.assert_allclose(got[..., :4], x[:, ::2, ::2], rtol=1e-6)
+
+
+def test_stochastic_depth_drops_whole_images_and_keeps_the_mean():
+    a = Architecture(block="preact_basic", blocks=(1, 1), width=4, shortcut="identity")
+    model = block_model(a, 4, drop=0.5, seed=1)
+    x = np.random.default_rng(0).normal(size=(64, 8, 8, 4)).astype("float32")
+    carried = np.pad(x[:, ::2, ::2], [(0, 0)] * 3 + [(0, 4)])
+    branches = np.asarray(model(x, training=True)) - carried
+    dropped = np.abs(branches).max(axis=(1, 2, 3)) < 1e-6
+    assert 10 < dropped.sum() < 54
+    assert not (np.abs(np.asarray(model(x)) - carried).max(axis=(1, 2, 3)) < 1e-6).any()
+
+
+def test_highway_gate_starts_by_carrying():
+    a = Architecture(block="highway", blocks=(1, 1), width=4, shortcut="identity", gate_bias=-30.0)
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 4)).astype("float32")
+    got = np.asarray(block_model(a, 4)(x))
+    np.testing.assert_allclose(got[..., :4], x[:, ::2, ::2], atol=1e-5)
+
+
+def test_average_pooled_shortcut_leaves_padding_out():
+    a = Architecture(block="basic", blocks=(1, 1), width=4, shortcut="avgpool", zero_gamma=True)
+    images = keras.Input((5, 5, 4))
+    model = keras.Model(images, Maker(zero_gamma=True).block(images, anatomy(a).stages[1].first, "b"))
+    model.get_layer("b_shortcut").set_weights([np.eye(4, 8, dtype="float32").reshape(1, 1, 4, 8)])
+    got = np.asarray(model(np.ones((1, 5, 5, 4), "float32")))
+    np.testing.assert_allclose(got[..., :4], 1 / np.sqrt(1 + 1e-5), rtol=1e-6)
+
+
+def test_weight_decay_is_the_papers():
+    model = block_model(Architecture(block="highway", blocks=(1, 1), width=4), 4, weight_decay=1e-2)
+    kernels = [weight for weight in model.trainable_weights if weight.name == "kernel"]
+    expected = sum(0.5e-2 * np.sum(np.square(np.asarray(kernel))) for kernel in kernels)
+    np.testing.assert_allclose(float(sum(model.losses)), expected, rtol=1e-5)
+    assert len(model.losses) == len(kernels) == 4

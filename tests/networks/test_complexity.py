@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+
+from resnet_search.networks.architecture import BLOCKS, Architecture, applies
+from resnet_search.networks.complexity import complexity
+
+
+def counts(a, **kwargs):
+    found = complexity(a, **kwargs)
+    return {"trainable": found.trainable, "nontrainable": found.nontrainable, "macs": found.macs}
+
+
+def test_cifar_goldens(cifar10):
+    assert len(cifar10) == 60
+    assert {key: counts(a) for key, (a, _) in cifar10.items()} == {key: row for key, (_, row) in cifar10.items()}
+
+
+@pytest.mark.parametrize("n", [3, 5, 18])
+def test_closed_forms(n):
+    v1 = Architecture.from_axes(block="basic", n=n, width=16, shortcut="identity")
+    v2 = Architecture.from_axes(block="preact_bottleneck", n=n, width=16)
+    assert complexity(v1).trainable == 97_216 * n - 21_926
+    assert complexity(v2).trainable == 92_736 * n + 34_010
+    for block, extra in (("basic", 672), ("bottleneck", 10_752)):
+        bare = Architecture.from_axes(block=block, n=n, width=16)
+        se = Architecture.from_axes(block=block, n=n, width=16, attention="se")
+        assert complexity(se).trainable - complexity(bare).trainable == extra * n
+
+
+def test_imagenet_goldens(golden):
+    rows = json.loads((golden / "imagenet.json").read_text())
+    stages = {"18": (2, 2, 2, 2), "34": (3, 4, 6, 3), "50": (3, 4, 6, 3), "101": (3, 4, 23, 3), "152": (3, 8, 36, 3)}
+
+    def cost(block, depth, **axes):
+        a = Architecture(block=block, blocks=stages[depth], width=64, stem="imagenet", **axes)
+        return complexity(a, (224, 224, 3), 1000)
+
+    for name, (total, trainable) in rows["keras.applications"]["total/trainable"].items():
+        depth = name.removeprefix("ResNet").removesuffix("V2")
+        if name.endswith("V2"):
+            found = cost("preact_bottleneck", depth, bias="unnormalised", downsample="last")
+        else:
+            found = cost("bottleneck", depth, bias="all", downsample="conv1")
+        assert (found.trainable + found.nontrainable, found.trainable) == (total, trainable), name
+    se = {"attention": "se", "attention_bias": True}
+    for name, trainable in (rows["torchvision trainable"] | rows["timm trainable"]).items():
+        attention = se if name.startswith("se") else {}
+        depth, _, groups = name.removeprefix("se").removeprefix("resnet").removeprefix("resnext").partition("_")
+        if groups:
+            cardinality, base_width = groups.removesuffix("d").split("x")
+            found = cost("resnext", depth, cardinality=int(cardinality), base_width=int(base_width), **attention)
+        else:
+            found = cost("bottleneck" if int(depth) >= 50 else "basic", depth, **attention)
+        assert found.trainable == trainable, name
+    resnext = cost("resnext", "50", cardinality=32, base_width=4, **se)
+    assert resnext.trainable + resnext.nontrainable == rows["qubvel total (trainable)"]["seresnext50"][0]
+
+
+def test_the_keras_example():
+    """Biases everywhere, projections without norm, inner widths 16, 64, 128 in its second version."""
+    totals = {}
+    for depth in (20, 32, 56, 110):
+        v1 = complexity(Architecture.from_axes(block="basic", depth=depth, width=16, bias="all", shortcut_norm=False))
+        totals["v1", depth] = v1.trainable + v1.nontrainable
+    for depth in (20, 29, 56, 110):
+        v2 = complexity(
+            Architecture.from_axes(
+                block="preact_bottleneck",
+                depth=depth,
+                width=16,
+                bias="all",
+                inner_multiples=[1, 4, 8],
+                downsample="conv1",
+            )
+        )
+        totals["v2", depth] = v2.trainable + v2.nontrainable
+    assert totals == {
+        ("v1", 20): 274_442, ("v1", 32): 470_218, ("v1", 56): 861_770, ("v1", 110): 1_742_762,
+        ("v2", 20): 574_090, ("v2", 29): 849_002, ("v2", 56): 1_673_738, ("v2", 110): 3_323_210,
+    }  # fmt: skip
+
+
+def every_block():
+    for block, shortcut in itertools.product(BLOCKS, ("identity", "projection", "all_projection", "avgpool")):
+        if block == "plain" and shortcut != "identity":
+            continue
+        axes = {"cardinality": 4} if applies("cardinality", block=block) else {}
+        yield Architecture.from_axes(block=block, n=2, width=16, shortcut=shortcut, **axes)
+
+
+@pytest.mark.parametrize("a", list(every_block()), ids=lambda a: a.name)
+def test_equal_to_the_built_model(a, measured):
+    from resnet_search.networks.model import build_model
+
+    assert complexity(a) == measured(build_model(a))
+
+
+def test_equal_to_the_built_model_at_odd_sizes(measured):
+    from resnet_search.networks.model import build_model
+
+    for block, stem in (("basic", "cifar"), ("bottleneck", "imagenet"), ("preact_basic", "deep")):
+        a = Architecture(block=block, blocks=(1, 2, 1, 1), width=6, stem=stem, shortcut="avgpool")
+        shape, classes = (45, 38, 1), 7
+        assert complexity(a, shape, classes) == measured(
+            build_model(a, input_shape=shape, classes=classes, mean=[0], std=[1])
+        )
+
+
+@pytest.mark.slow
+def test_equal_to_the_built_model_on_the_goldens(cifar10, measured):
+    from resnet_search.networks.model import build_model
+
+    for key, (a, _) in cifar10.items():
+        if a.depth <= 56 and a.width <= 64:
+            assert complexity(a) == measured(build_model(a)), key
+
+
+@pytest.mark.slow
+def test_equal_to_the_built_model_on_a_small_space(measured):
+    import keras
+
+    from resnet_search.networks.model import build_model
+
+    for block, n, width in itertools.product(("basic", "bottleneck", "resnext"), range(1, 7), (8, 12, 16, 24, 32)):
+        for cardinality in (2, 4, 8) if block == "resnext" else (1,):
+            a = Architecture.from_axes(block=block, n=n, width=width, cardinality=cardinality)
+            if complexity(a).trainable <= 300_000:
+                assert complexity(a) == measured(build_model(a)), a.name
+                keras.backend.clear_session()

@@ -1,0 +1,187 @@
+"""Wrong space files: each mistake names its key, the value and what is allowed, and all are reported at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from resnet_search.errors import SpaceError
+from resnet_search.spaces import parse_space
+
+GOOD = {
+    "axes": {"n": "[1, 2]", "width": "[8, 16]", "block": '["basic", "resnext"]', "cardinality": "[2, 4]"},
+    "limits": {"max_params": "300_000"},
+    "hyperband": {"max_epochs": "9"},
+    "recipe": {"name": '"search"'},
+    "data": {"source": '"shapes"'},
+}
+
+
+def written(changes):
+    """The good file with `table.key` set to TOML text, or dropped for None."""
+    tables = {table: dict(keys) for table, keys in GOOD.items()}
+    for place, text in changes.items():
+        table, key = place.split(".", 1)
+        tables.setdefault(table, {})[key] = text
+    blocks = [
+        f"[{table}]\n" + "\n".join(f"{key} = {text}" for key, text in keys.items() if text is not None)
+        for table, keys in tables.items()
+    ]
+    return "\n".join(blocks)
+
+
+def mistakes(text):
+    with pytest.raises(SpaceError) as caught:
+        parse_space(text, "my.toml")
+    assert str(caught.value).startswith("my.toml: ")
+    assert caught.value.exit_status in (1, 2)
+    assert "Traceback" not in str(caught.value)
+    return caught.value.mistakes
+
+
+WIDTHS = "integers from 1 to 1,024"
+WRONG = [
+    # what is changed, the key that is named, the value shown, what is said of it
+    ({"axes.width": '"abc"'}, "[axes] width", '"abc"', WIDTHS),
+    ({"axes.width": "[8, 0]"}, "[axes] width", "0", WIDTHS),
+    ({"axes.width": "[8, -16]"}, "[axes] width", "-16", WIDTHS),
+    ({"axes.width": "[8, 16.0]"}, "[axes] width", "16.0", WIDTHS),
+    ({"axes.width": "true"}, "[axes] width", "true", WIDTHS),
+    ({"axes.width": "[1, true]"}, "[axes] width", "true", WIDTHS),
+    ({"axes.width": "[]"}, "[axes] width", "[]", "not an empty list"),
+    ({"axes.width": "[8, 16, 8]"}, "[axes] width", "8", "each value once, not 2 times"),
+    ({"axes.width": "[[8, 16]]"}, "[axes] width", "[8, 16]", WIDTHS),
+    ({"axes.width": "{ min = 8, max = 16 }"}, "[axes] width", "{ min = 8, max = 16 }", WIDTHS),
+    ({"axes.width": "nan"}, "[axes] width", "nan", WIDTHS),
+    ({"axes.width": "0x" + "f" * 4_000}, "[axes] width", "an integer of 4817 digits", WIDTHS),
+    ({"axes.width": "1979-05-27"}, "[axes] width", "1979-05-27", WIDTHS),
+    ({"axes.width": '"\\u001b[31mred\\u0000"'}, "[axes] width", '"\\x1b[31mred\\x00"', WIDTHS),
+    ({"axes.width": None}, "[axes] width", "missing", WIDTHS),
+    ({"axes.width": None, "axes.widht": "[8]"}, "[axes] widht", "[8]", 'nearest: "width"'),
+    ({"axes.n": None}, "[axes] n", "missing", "or depth in its place"),
+    ({"axes.depth": "[8]"}, "[axes] depth", "[8]", "either n or depth, not both"),
+    ({"axes.n": None, "axes.depth": "[15]"}, "[axes] depth", "15", "the nearest are 14 and 20"),
+    ({"axes.n": None, "axes.depth": "[8, 9]"}, "[axes] depth", "9", "the nearest are 8 and 11"),
+    ({"axes.n": None, "axes.depth": "[7]"}, "[axes] depth", "7", "integers from 8 to 1,000"),
+    ({"axes.n": "101"}, "[axes] n", "101", "integers from 1 to 100"),
+    ({"axes.block": '["basic", "botleneck"]'}, "[axes] block", '"botleneck"', 'nearest: "bottleneck"'),
+    ({"axes.block": "3"}, "[axes] block", "3", '"plain", "basic", "bottleneck", "resnext"'),
+    ({"axes.block": None}, "[axes] block", "missing", '"plain", "basic"'),
+    ({"axes.block": '"basic"'}, "[axes] cardinality", "[2, 4]", "only beside a block that has it: resnext"),
+    ({"axes.block": '"basic"', "axes.cardinality": None, "axes.base_width": "4"}, "[axes] base_width", "4", "resnext"),
+    (
+        {"axes.block": '"plain"', "axes.cardinality": None, "axes.shortcut": '"identity"'},
+        "[axes] shortcut",
+        '"identity"',
+        "only beside a block that has it: basic",
+    ),
+    ({"axes.cardinality": None}, "[axes] cardinality", "missing", "block resnext needs it"),
+    ({"axes.shortcut": '"projektion"'}, "[axes] shortcut", '"projektion"', 'nearest: "projection"'),
+    ({"limits.max_params": "-1"}, "[limits] max_params", "-1", "integers from 1 to 10,000,000,000"),
+    ({"limits.max_params": "[1, 2]"}, "[limits] max_params", "[1, 2]", "integers from 1"),
+    ({"limits.max_macs": "inf"}, "[limits] max_macs", "inf", "integers from 1"),
+    ({"limits.max_flops": "5"}, "[limits] max_flops", "5", "allowed: max_params, max_macs"),
+    ({"hyperband.max_epochs": "27.0"}, "[hyperband] max_epochs", "27.0", "integers from 1 to 10,000"),
+    ({"hyperband.max_epochs": "false"}, "[hyperband] max_epochs", "false", "integers from 1 to 10,000"),
+    ({"hyperband.factor": "1"}, "[hyperband] factor", "1", "integers from 2 to 100"),
+    ({"hyperband.iterations": "0"}, "[hyperband] iterations", "0", "integers from 1 to 1,000"),
+    ({"hyperband.max_epoch": "9"}, "[hyperband] max_epoch", "9", 'nearest: "max_epochs"'),
+    ({"recipe.name": '"serch"'}, "[recipe] name", '"serch"', 'nearest: "search"'),
+    ({"recipe.name": '["search", "he"]'}, "[recipe] name", '["search", "he"]', '"search", "he"'),
+    ({"recipe.momentm": "0.9"}, "[recipe] momentm", "0.9", 'nearest: "momentum"'),
+    ({"recipe.learning_rate": '"high"'}, "[recipe] learning_rate", '"high"', "or a range { min, max, log }"),
+    ({"recipe.learning_rate": "inf"}, "[recipe] learning_rate", "inf", "numbers from 1e-06 to 10"),
+    ({"recipe.learning_rate": "[0.1, 1, 1.0]"}, "[recipe] learning_rate", "1", "each value once"),
+    ({"recipe.learning_rate": "{ min = 0.1 }"}, "[recipe] learning_rate.max", "missing", "numbers from"),
+    ({"recipe.learning_rate": "{ min = 0.4, max = 0.1 }"}, "[recipe] learning_rate", "{ min = 0.4", "min below max"),
+    ({"recipe.learning_rate": "{ min = 0.1, max = 0.1 }"}, "[recipe] learning_rate", "{ min = 0.1", "min below max"),
+    ({"recipe.learning_rate": "{ min = 0.1, max = 99 }"}, "[recipe] learning_rate.max", "99", "numbers from"),
+    ({"recipe.learning_rate": "{ min = 0.1, max = 1, log = 1 }"}, "[recipe] learning_rate.log", "1", "true or false"),
+    ({"recipe.learning_rate": "{ min = 0.1, max = 1, lg = true }"}, "[recipe] learning_rate.lg", "true", '"log"'),
+    ({"recipe.momentum": "{ min = 0, max = 0.9, log = true }"}, "[recipe] momentum.min", "0", "numbers above 0"),
+    ({"recipe.batch_size": "{ min = 1.5, max = 8 }"}, "[recipe] batch_size.min", "1.5", "integers from 1"),
+    ({"recipe.batch_size": "0x" + "f" * 4_000}, "[recipe] batch_size", "an integer of 4817 digits", "integers from 1"),
+    ({"recipe.batch_size": "true"}, "[recipe] batch_size", "true", "integers from 1"),
+    ({"recipe.flip": "{ min = 0, max = 1 }"}, "[recipe] flip", "{ min = 0, max = 1 }", "true or false"),
+    ({"recipe.flip": "1"}, "[recipe] flip", "1", "true or false"),
+    ({"recipe.schedule": '"cosin"'}, "[recipe] schedule", '"cosin"', 'nearest: "cosine"'),
+    ({"recipe.schedule": '"step"'}, "[recipe] milestones", "()", "milestones with the step schedule"),
+    ({"recipe.schedule": '["linear", "step"]'}, "[recipe] milestones", "()", "milestones with the step schedule"),
+    ({"recipe.milestones": "[[0.5]]"}, "[recipe] milestones", "[[0.5]]", "pairs [fraction of the horizon"),
+    ({"data.source": '"shape"'}, "[data] source", '"shape"', 'nearest: "shapes"'),
+    ({"data.source": '"tfds:"'}, "[data] source", '"tfds:"', "tfds:NAME"),
+    ({"data.source": "7"}, "[data] source", "7", '"cifar10", "shapes"'),
+    ({"data.validation": "1.0"}, "[data] validation", "1.0", "a fraction above 0 and below 1"),
+    ({"data.validation": "0"}, "[data] validation", "0", "a number of images from 1"),
+    ({"data.validation": "nan"}, "[data] validation", "nan", "a fraction above 0 and below 1"),
+    ({"data.image_size": "4"}, "[data] image_size", "4", "integers from 8 to 512"),
+    ({"axis.width": "[8]"}, "axis", "{ width = [8] }", 'nearest: "axes"'),
+]
+
+
+@pytest.mark.parametrize(("changes", "key", "value", "said"), WRONG)
+def test_a_mistake_names_its_key_its_value_and_what_is_allowed(changes, key, value, said):
+    (mistake,) = mistakes(written(changes))
+    assert mistake.startswith(f"{key}: ")
+    assert value in mistake
+    assert said in mistake
+    assert "allowed: " in mistake
+    assert mistake.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", ["[axes] block: missing", "[axes] width: missing", "[axes] n: missing"]),
+        ("axes = 3", ["axes: got 3; allowed: a table, headed [axes]"]),
+        ("[[axes]]\nn = 1", ["axes: got [{ n = 1 }]; allowed: a table, headed [axes]"]),
+        ("width = [8]\n" + written({}), ["width: got [8]; allowed: below its table's heading, [axes]"]),
+        ("name = 3\n" + written({}), ["name: got 3; allowed: below its table's heading, [recipe]"]),
+        ("description = 3\n" + written({}), ["description: got 3; allowed: one line of text"]),
+        ('description = "a\\u0007"\n' + written({}), ['description: got "a\\x07"']),
+        ('descripton = "a"\n' + written({}), ['descripton: got "a"', 'nearest: "description"']),
+        ('"\\u001b[2J" = 1\n' + written({}), ["\\x1b[2J: got 1"]),
+        ('"" = 1\n' + written({}), [": got 1"]),
+        (f"{'a.' * 3_000}b = 1\n" + written({}), ["a: got { a = { a = { … } } }"]),
+    ],
+)
+def test_what_is_wrong_at_the_top_of_a_file(text, said):
+    found = mistakes(text)
+    assert len(found) <= 3
+    assert all(any(part in mistake for mistake in found) for part in said)
+
+
+def test_all_mistakes_are_reported_at_once():
+    wrong = {
+        "axes.width": '["a", true, 0]',
+        "axes.blok": "3",
+        "axes.depth": "8",
+        "limits.max_macs": "-1",
+        "hyperband.factor": "0",
+        "recipe.name": '"x"',
+        "recipe.flip": "3",
+        "data.validation": "2.0",
+        "elsewhere.key": "1",
+    }
+    found = mistakes(written(wrong))
+    places = [mistake.split(":")[0] for mistake in found]
+    assert sorted(places) == sorted(
+        ["elsewhere", "[axes] blok", *["[axes] width"] * 3, "[axes] depth", "[limits] max_macs", "[hyperband] factor"]
+        + ["[recipe] name", "[recipe] flip", "[data] validation"]
+    )
+
+
+def test_a_mistyped_key_is_checked_under_the_name_it_meant():
+    found = mistakes(written({"axes.width": None, "axes.widht": '"abc"'}))
+    assert [mistake.split(":")[0] for mistake in found] == ["[axes] widht", "[axes] width"]
+
+
+def test_a_long_list_of_wrong_values_is_counted():
+    found = mistakes(written({"axes.width": str(list(range(2_000, 4_000)))}))
+    assert len(found) == 11
+    assert found[-1].startswith("[axes] width: 1,990 more wrong values; allowed: ")
+
+
+def test_many_unknown_keys_are_counted():
+    found = mistakes("\n".join(f"k{number} = 1" for number in range(2_000)) + "\n" + written({}))
+    assert len(found) == 11
+    assert found[-1].startswith("1,990 more unknown names; allowed: ")
