@@ -51,11 +51,10 @@ def train(axes, seed, epochs, images):
         return PEAK_RATE * min((step + 1) / (0.2 * total), (total - step) / (0.8 * total))
 
     optimizer = keras.optimizers.SGD(rate(0), momentum=0.9, nesterov=True)
-    model.compile(
-        optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"], jit_compile=False
-    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)
     schedule = keras.callbacks.LambdaCallback(
-        on_train_batch_begin=lambda _: optimizer.learning_rate.assign(rate(int(optimizer.iterations)))
+        on_train_batch_begin=lambda *_, **__: optimizer.learning_rate.assign(rate(int(optimizer.iterations)))
     )
     model.fit(x_train, y_train, BATCH, epochs, verbose=0, callbacks=[schedule])
     return model.evaluate(x_validation, y_validation, 250, verbose=0)[1]

@@ -11,30 +11,35 @@ from typing import Any
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to; when the block ends without an error, it has replaced `path` durably and at once."""
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """A path to write to; when the block ends without an error, it has replaced `path` at once.
+
+    Durably, so that a crash of the machine keeps it, unless the file can be derived from others: that is faster.
+    """
     # The suffix stays last: Keras chooses the format of weights by it.
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
         yield partial
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
+        if durable:
+            with partial.open("rb") as written:
+                os.fsync(written.fileno())
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    if durable:
+        _sync_folder(path.parent)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     """Replace a text file."""
-    with replacing(path) as partial:
+    with replacing(path, durable=durable) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     """Replace a JSON file."""
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n", durable=durable)
 
 
 def append_line(path: Path, value: Any) -> None:

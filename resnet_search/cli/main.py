@@ -13,8 +13,8 @@ from pathlib import Path
 
 import click
 
-from resnet_search.cli.options import did_you_mean
-from resnet_search.cli.session import Interrupted, Session, Signals, leave
+from resnet_search.cli.options import RUNS_DIR, did_you_mean
+from resnet_search.cli.session import Interrupted, Session, Signals, leave, runs_dir_words
 from resnet_search.cli.text import safe
 from resnet_search.errors import UserError
 
@@ -40,20 +40,23 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name in COMMANDS or name.startswith("-"):
-            return super().resolve_command(ctx, args)
-        near = did_you_mean(name, COMMANDS)
-        ctx.fail(f"command: got {name!r}; allowed: {', '.join(COMMANDS)}{near}")
+        if name not in COMMANDS and not name.startswith("-"):
+            ctx.fail(f"command: got {name!r}; allowed: {', '.join(COMMANDS)}{did_you_mean(name, COMMANDS)}")
+        return super().resolve_command(ctx, args)
 
 
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
     epilog="RUN is a name under --runs-dir, a path, or latest. Start with: resnet-search run --space quickstart",
 )
 @click.version_option(package_name="resnet-search", prog_name="resnet-search", message="%(prog)s %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Find the ResNet that does best on your images within your budget."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,9 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             # A terminal that is not UTF-8 gets question marks in place of a traceback.
             stream.reconfigure(errors="replace")
-    session = Session()
-    signals = Signals(session)
+    signals = Signals(Session())
     signals.install()
+    return execute(arguments, signals)
+
+
+def execute(arguments: Sequence[str] | None, signals: Signals) -> int:
+    """Run a command line; its exit status, everything that goes wrong in it having been said."""
+    session = signals.session
     try:
         result = cli.main(arguments, prog_name="resnet-search", standalone_mode=False, obj=session)
         sys.stdout.flush()
@@ -91,8 +99,10 @@ def _explain(error: BaseException, session: Session) -> int:
         return 1
     message, cure, status = _worded(error, session)
     lines = [f"Error: {message}", cure]
-    if session.begun and session.resume and "resnet-search resume" not in cure:
+    if session.begun and session.resume:
         lines.append(f"The run goes on with: {session.resume}")
+    elif "resnet-search " in cure and session.runs_dir != RUNS_DIR:
+        lines.append(f"(with {runs_dir_words(session.runs_dir)}, as here)")
     click.echo(safe("\n".join(line for line in lines if line), lines=True), err=True)
     return status
 
@@ -112,7 +122,11 @@ def _worded(error: BaseException, session: Session) -> tuple[str, str, int]:
         return "there is not enough memory", "Close other programs, or use fewer --workers.", 1
     first = str(error).strip().splitlines()
     what = f"{type(error).__name__}: {first[0][:200]}" if first else type(error).__name__
-    return f"this should not have happened: {what}", f"The details, for a report of this bug: {_keep(error, session)}", 1
+    return (
+        f"this should not have happened: {what}",
+        f"The details, for a report of this bug: {_keep(error, session)}",
+        1,
+    )
 
 
 def _worded_usage(error: click.ClickException) -> tuple[str, str]:
@@ -123,9 +137,7 @@ def _worded_usage(error: click.ClickException) -> tuple[str, str]:
         return error.format_message().replace("(Possible options:", "(nearest:"), cure
     if param is None:
         return error.format_message(), cure
-    name = param.opts[-1] if isinstance(param, click.Option) else param.make_metavar(context)
-    for option in getattr(param, "opts", ()):
-        name = option if option.startswith("--") else name
+    name = max(param.opts, key=len) if isinstance(param, click.Option) else param.human_readable_name
     if isinstance(error, click.MissingParameter):
         return f"{name}: missing", cure
     return f"{name}: {error.message}", cure

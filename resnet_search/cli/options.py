@@ -15,6 +15,10 @@ from resnet_search.errors import UsageError
 if TYPE_CHECKING:
     from resnet_search.spaces.space import SearchSpace
 
+    _Type = click.ParamType[Any]
+else:  # Not generic at run time in older versions of click.
+    _Type = click.ParamType
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 RUNS_DIR = Path("runs")
@@ -22,7 +26,7 @@ DEVICES = ("auto", "cpu", "gpu")
 MAX_SEED = 2**31 - 1
 
 
-class Whole(click.ParamType):
+class Whole(_Type):
     """An integer from `low` to `high`."""
 
     name = "integer"
@@ -34,14 +38,13 @@ class Whole(click.ParamType):
         # int() alone takes 1_000, digits of other scripts, and spaces around.
         text = str(value)
         digits = text.removeprefix("-")
-        if digits.isascii() and digits.isdigit() and len(digits) <= len(str(self.high)):
-            number = int(text)
-            if self.low <= number <= self.high:
-                return number
-        self.fail(f"got {text!r}; allowed: integers from {self.low:,} to {self.high:,}", param, ctx)
+        short = digits.isascii() and digits.isdigit() and len(digits) <= len(str(self.high))
+        if not short or not self.low <= int(text) <= self.high:
+            self.fail(f"got {text!r}; allowed: integers from {self.low:,} to {self.high:,}", param, ctx)
+        return int(text)
 
 
-class OneOf(click.ParamType):
+class OneOf(_Type):
     """One of some words; for a typo the message names the nearest."""
 
     name = "word"
@@ -50,29 +53,32 @@ class OneOf(click.ParamType):
         self.words = tuple(words)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value in self.words:
-            return str(value)
-        self.fail(f"got {str(value)!r}; allowed: {', '.join(self.words)}{did_you_mean(str(value), self.words)}", param, ctx)
+        if value not in self.words:
+            near = did_you_mean(str(value), self.words)
+            self.fail(f"got {str(value)!r}; allowed: {', '.join(self.words)}{near}", param, ctx)
+        return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         del ctx, param
         return [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
 
 
-class FolderPath(click.ParamType):
-    """A folder, which need not exist; nothing else may have its name."""
+class FolderPath(_Type):
+    """A folder, which need not exist; nothing else may have its name or stand in its path."""
 
     name = "folder"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         path = Path(value)
         try:
-            wrong = not str(value) or (path.exists() and not path.is_dir())
+            # The path itself, or the first of its parents that exists.
+            existing = next((place for place in (path, *path.parents) if place.exists()), Path())
+            usable = bool(str(value)) and existing.is_dir()
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             self.fail(f"got {str(value)!r}: {reason}; allowed: a folder", param, ctx)
-        if wrong:
-            self.fail(f"got {str(value)!r}, which is no folder; allowed: a folder, or a path where one can be", param, ctx)
+        if not usable:
+            self.fail(f"got {str(value)!r}; allowed: a folder, or a path where one can be made", param, ctx)
         return path
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -80,7 +86,7 @@ class FolderPath(click.ParamType):
         return [CompletionItem(incomplete, type="dir")]
 
 
-class SpaceKey(click.ParamType):
+class SpaceKey(_Type):
     """A value of a space file, given on the command line: the same is allowed."""
 
     name = "value"
@@ -94,9 +100,10 @@ class SpaceKey(click.ParamType):
 
         key = KEYS[self.table][self.key]
         parsed = value if key.kind == "str" else _number(value)
-        if key.accepts(parsed):
-            return parsed
-        self.fail(f"got '{escape(str(value))}'; allowed: {key.allowed}{did_you_mean(str(value), key.choices)}", param, ctx)
+        if not key.accepts(parsed):
+            near = did_you_mean(str(value), key.choices)
+            self.fail(f"got '{escape(str(value))}'; allowed: {key.allowed}{near}", param, ctx)
+        return parsed
 
 
 def _number(value: Any) -> Any:
@@ -153,6 +160,14 @@ def _check_space(ctx: click.Context, param: click.Parameter, value: str | None) 
     raise UsageError(f"--space: {what}; allowed: {', '.join(known_spaces())}, or the path of a TOML file")
 
 
+def _tell_session(ctx: click.Context, param: click.Parameter, value: Path) -> Path:
+    """So that every command that a message names can be typed as it is."""
+    del param
+    if ctx.obj is not None:
+        ctx.obj.runs_dir = value
+    return value
+
+
 def runs_dir_option(function: Function) -> Function:
     """--runs-dir."""
     return click.option(
@@ -164,6 +179,7 @@ def runs_dir_option(function: Function) -> Function:
         show_envvar=True,
         # First, so that RUN is completed from it.
         is_eager=True,
+        callback=_tell_session,
         metavar="DIR",
         help="Folder that holds the runs.",
     )(function)

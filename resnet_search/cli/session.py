@@ -50,8 +50,13 @@ class Session:
 def run_words(folder: Path, runs_dir: Path) -> str:
     """A run's folder as the words of a command line, to be typed from where this process was started."""
     if folder.parent != runs_dir:
-        return shlex.quote(safe(folder if os.sep in str(folder) else Path() / folder))
-    return folder.name if runs_dir == RUNS_DIR else f"{folder.name} --runs-dir {shlex.quote(safe(runs_dir))}"
+        return shlex.quote(safe(folder))
+    return folder.name if runs_dir == RUNS_DIR else f"{folder.name} {runs_dir_words(runs_dir)}"
+
+
+def runs_dir_words(runs_dir: Path) -> str:
+    """The option that names a folder of runs."""
+    return f"--runs-dir {shlex.quote(safe(runs_dir))}"
 
 
 class Interrupted(BaseException):

@@ -54,6 +54,13 @@ def duration(seconds: float) -> str:
     return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
 
 
+def clock(seconds: float) -> str:
+    """A running time, always as wide: 0:07, 12:05, 3:00:59."""
+    whole = max(0, int(seconds))
+    minutes = f"{whole % _HOUR // _MINUTE}:{whole % _MINUTE:02}"
+    return minutes if whole < _HOUR else f"{whole // _HOUR}:{minutes:0>5}"
+
+
 def roughly(seconds: float) -> str:
     """An estimate, without the digits that it does not have: under a minute, about 4 min, about 2.5 h, about 3 d."""
     if seconds < _MINUTE:

@@ -9,7 +9,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 INPUT, OUTPUT = "images", "probabilities"
 
@@ -23,7 +23,7 @@ class Request:
 
     weights: str
     architecture: dict[str, Any]
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, int, int]  # height, width, channels
     classes: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -35,10 +35,16 @@ class Request:
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        values = json.loads(text)
+        height, width, channels = values.pop("image_shape")
+        return cls(**values, image_shape=(height, width, channels))
+
 
 def main() -> None:
     """Build, write and leave; status 3 if the weights cannot be used, with the reason in `error`."""
-    request = Request(**json.loads(sys.argv[1]))
+    request = Request.from_json(sys.argv[1])
     try:
         network = load_network(request)
     except Exception as error:  # noqa: BLE001 - h5py and Keras raise many kinds for a damaged file
@@ -66,14 +72,15 @@ def load_network(request: Request) -> Any:
     keras.config.set_dtype_policy("float32")
     network = build_model(
         Architecture.from_dict(request.architecture),
-        input_shape=tuple(request.image_shape),
+        input_shape=request.image_shape,
         classes=request.classes,
         mean=request.mean,
         std=request.std,
     )
     for layer in network.layers:
         if isinstance(layer, GroupedConv2D):
-            layer.form = "split"  # Runs where TensorFlow has no grouped convolution of its own.
+            # TensorFlow fuses a bias into the convolution, and without oneDNN has no kernel for that with groups.
+            layer.form = "split" if layer.use_bias else "native"
     network.load_weights(request.weights)
     for weight in network.weights:
         if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
@@ -99,12 +106,11 @@ def write_saved_model(network: Any, request: Request) -> None:
     module.weights = [weight.value for weight in network.weights]
     signature = tf.TensorSpec((None, *request.image_shape), tf.uint8, name=INPUT)
 
-    @tf.function(input_signature=[signature])
     def serve(images: Any) -> dict[str, Any]:
         return {OUTPUT: tf.nn.softmax(network(images, training=False))}
 
-    module.serve = serve
-    tf.saved_model.save(module, request.saved_model, signatures={"serving_default": serve})
+    module.serve = tf.function(serve, input_signature=[signature])
+    tf.saved_model.save(module, request.saved_model, signatures={"serving_default": module.serve})
 
 
 if __name__ == "__main__":

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from resnet_search.errors import RunError
 from resnet_search.files import read_lines
 from resnet_search.runs.events import Event, read_events
-from resnet_search.runs.folder import RunFolder
+from resnet_search.runs.folder import RUN_JSON, RunFolder
 
 RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
 STATUSES = (RUNNING, COMPLETED, FAILED)
@@ -153,9 +154,11 @@ class RunView:
         """The learning curve of its candidate up to this trial's last epoch, over all rungs."""
         lines: dict[int, dict[str, Any]] = {}
         for link in self.chain(trial):
-            for line in read_lines(self.folder.trial(link.trial) / "history.jsonl"):
-                if line["epoch"] <= trial.epochs:
-                    lines[line["epoch"]] = line
+            path = self.folder.trial(link.trial) / "history.jsonl"
+            try:
+                lines |= {line["epoch"]: line for line in read_lines(path) if line["epoch"] <= trial.epochs}
+            except _DAMAGE as error:
+                raise _damaged(path, repr(error)) from error
         return [lines[epoch] for epoch in sorted(lines)]
 
 
@@ -175,14 +178,25 @@ def view_of(folder: RunFolder, content: dict[str, Any], events: Iterable[Event],
     for event in events:
         try:
             view.apply(event)
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(
-                f"{folder.events}: is damaged: {event!r:.200}: {error!r:.200}",
-                "Restore the file from a copy, or start a new run; nothing was changed.",
-            ) from error
+        except _DAMAGE as error:
+            raise _damaged(folder.events, f"{event!r:.200}: {error!r:.200}") from error
+    try:
+        _ = (view.max_epochs, view.planned_epochs, content["data"]["notes"], content["workers"]["slots"])
+    except _DAMAGE as error:
+        raise _damaged(folder.path / RUN_JSON, repr(error)) from error
     if locked:
         view.state = "running"
     return view
+
+
+# What reading values that are missing, or of another kind, raises.
+_DAMAGE = (LookupError, TypeError, ValueError, AttributeError)
+
+
+def _damaged(path: Path, what: str) -> RunError:
+    return RunError(
+        f"{path}: is damaged: {what}", "Restore the file from a copy, or start a new run; nothing was changed."
+    )
 
 
 _CREATED = tuple(item.name for item in fields(Trial) if item.default is MISSING and item.name != "created")
@@ -201,8 +215,8 @@ def _apply(trial: Trial, event: Event) -> None:
     trial.status = event["event"]
     trial.ended = event["time"]
     if trial.status == COMPLETED:
-        trial.score = event["score"]
-        trial.setup_seconds = event["setup_seconds"]
-        trial.train_seconds = event["train_seconds"]
+        trial.score = float(event["score"])
+        trial.setup_seconds = float(event["setup_seconds"])
+        trial.train_seconds = float(event["train_seconds"])
     else:
         trial.reason = event["reason"]

@@ -81,6 +81,9 @@ class HyperbandOracle(KerasTunerHyperband):
 
     def complete(self, trial: str, history: Iterable[Epoch]) -> float:
         """A trial reached its last epoch, whose validation accuracy is its score."""
+        # Known beforehand, or Keras Tuner would build Keras metrics to find out which way is better.
+        for metric, direction in _METRICS.items():
+            self.trials[trial].metrics.register(metric, direction)
         for line in history:
             metrics = {key: value for key, value in line.to_dict().items() if key in _METRICS}
             self.update_trial(trial, metrics, step=line.epoch)
@@ -107,6 +110,7 @@ class HyperbandOracle(KerasTunerHyperband):
             elif event["event"] == COMPLETED:
                 trial = self._view.trials[event["trial"]]
                 # The view's history reads files; the score alone decides, and is in the event.
+                self.trials[trial.trial].metrics.register(OBJECTIVE, "max")
                 self.update_trial(trial.trial, {OBJECTIVE: event["score"]}, step=trial.epochs)
                 self._end(trial.trial, "COMPLETED", None)
                 self._schedule.completed(trial.trial, event["score"])
@@ -118,10 +122,10 @@ class HyperbandOracle(KerasTunerHyperband):
         for trial in sorted(self._unsaved):
             path = folder.trial(trial)
             path.mkdir(exist_ok=True)
-            write_json(path / "trial.json", self.trials[trial].get_state())
+            write_json(path / "trial.json", self.trials[trial].get_state(), durable=False)
         self._unsaved.clear()
-        write_json(folder.path / "oracle.json", self.get_state())
-        write_json(folder.path / "tuner0.json", {})
+        write_json(folder.path / "oracle.json", self.get_state(), durable=False)
+        write_json(folder.path / "tuner0.json", {}, durable=False)
 
     def save(self) -> None:
         """Keras Tuner's own save, in place and at every step: `project` replaces it."""
@@ -230,4 +234,4 @@ class HyperbandOracle(KerasTunerHyperband):
         self._save_trial(restored)
 
 
-_METRICS = frozenset({"loss", "accuracy", "val_loss", "val_accuracy"})
+_METRICS = {"loss": "min", "accuracy": "max", "val_loss": "min", "val_accuracy": "max"}

@@ -22,7 +22,7 @@ from resnet_search.spaces.schema import DATA_NAMES
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.arrays import Arrays, channel_statistics, write_arrays
 from resnet_search.training.datasets import fingerprint, load_data, split
-from resnet_search.training.recipe import recipe_from
+from resnet_search.training.recipe import RECIPES
 from resnet_search.workers.devices import choose_settings
 from resnet_search.workers.local import LocalWorkers, WorkerSettings
 from resnet_search.workers.quiet import quiet_stderr
@@ -76,7 +76,6 @@ def search(space: SearchSpace, settings: SearchSettings, observers: Sequence[Obs
 
     Nothing is written before the space, the data and the device are known to do. Raises `UserError`s.
     """
-    recipe = recipe_from(space.fixed_recipe)
     make_plan(space)  # An error in the space comes before the time that the images take.
     name = settings.name or default_name(space.name)
     if (settings.runs_dir / name).exists():
@@ -90,7 +89,7 @@ def search(space: SearchSpace, settings: SearchSettings, observers: Sequence[Obs
     content = {
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "space": space.to_dict(),
-        "recipe": recipe.to_dict(),
+        "recipe": {**RECIPES[space.recipe["name"]].to_dict(), **space.fixed_recipe},
         "horizon": space.hyperband.max_epochs,
         "plan": plan.to_list(),
         "feasible": {"architectures": len(plan.feasible.architectures), "excluded": plan.feasible.excluded},
@@ -232,7 +231,11 @@ def _with_absolute_source(space: SearchSpace) -> SearchSpace:
     source = space.data.source
     if source in DATA_NAMES or source.startswith("tfds:"):
         return space
-    return space.with_settings(source=str(Path(source).expanduser().absolute()))
+    try:
+        path = Path(source).expanduser()
+    except RuntimeError:  # The home of a user that does not exist: `load_data` says that nothing is there.
+        path = Path(source)
+    return space.with_settings(source=str(path.absolute()))
 
 
 def _threads(workers: int) -> int:

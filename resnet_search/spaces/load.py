@@ -74,7 +74,7 @@ def _shipped_folder() -> Path:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except ValueError:  # a null character in the name
+    except (OSError, ValueError):  # too long a name, a null character in it
         return False
 
 

@@ -94,8 +94,8 @@ class Axes:
         high=1_024, unit="channels", many=True,
     )  # fmt: skip
     shortcut: tuple[str, ...] = _key(
-        "str", "identity with zero channels (A), projection (B), all_projection (C: everywhere), avgpool (D: before it)",
-        default=("projection",), choices=SHORTCUTS, many=True,
+        "str", "identity with zero channels (A), projection (B; if not given), all_projection (C), avgpool (D)",
+        default=(), choices=SHORTCUTS, many=True,
     )  # fmt: skip
     cardinality: tuple[int, ...] = _key(
         "int", "groups of a resnext block's 3x3 convolution", default=(), high=1_024, unit="groups", many=True

@@ -52,8 +52,8 @@ class StoredImages(keras.layers.Layer):
         _, height, width, channels = self.shape
         images = ops.take(self.images, index, axis=0)
         rows = ops.arange(height, dtype="int32")[None, :] - shift[:, :1]
-        columns = ops.arange(width, dtype="int32")[None, :]
-        columns = ops.where(flip[:, None] == 1, width - 1 - columns, columns) - shift[:, 1:]
+        columns = ops.arange(width, dtype="int32")[None, :] - shift[:, 1:]
+        columns = ops.where(flip[:, None] == 1, width - 1 - columns, columns)
         inside = ops.logical_and(
             ops.logical_and(rows >= 0, rows < height)[:, :, None],
             ops.logical_and(columns >= 0, columns < width)[:, None, :],

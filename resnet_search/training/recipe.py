@@ -48,7 +48,7 @@ class RecipeField:
             return _are_milestones(value)
         if isinstance(value, bool) or not isinstance(value, int if self.kind == "int" else int | float):
             return False
-        return math.isfinite(value) and self.minimum <= value <= self.maximum
+        return self.minimum <= value <= self.maximum  # Never true of NaN.
 
 
 def _are_milestones(value: Any) -> bool:
@@ -95,7 +95,7 @@ class Recipe:
         (), "milestones", "for the step schedule: [fraction of the horizon, factor on learning_rate]"
     )
     final_factor: float = _value(0.01, "float", "rate at the horizon over the highest (linear, cosine)", maximum=1.0)
-    warmup_epochs: float = _value(1.0, "float", "linear rise from zero", maximum=100.0, unit="epochs")
+    warmup_epochs: float = _value(0.3, "float", "linear rise from zero", maximum=100.0, unit="epochs")
     epochs: int = _value(
         0, "int", "the schedule's own length; other lengths scale it; 0: any", maximum=10_000, unit="epochs"
     )
@@ -108,7 +108,7 @@ class Recipe:
     )  # fmt: skip
     average_epochs: float = _value(2.0, "float", "longest average", maximum=100.0, unit="epochs")
     bn_batches: int = _value(
-        16, "int", "training batches that batch-norm statistics are re-estimated on before validation; 0: moving ones",
+        8, "int", "training batches that batch-norm statistics are re-estimated on before validation; 0: moving ones",
         maximum=1000,
     )  # fmt: skip
 

@@ -94,7 +94,9 @@ class Trainer:
         images.images.assign(self.arrays.x_train)
         smoothing = self.recipe.label_smoothing
         model.compile(self.optimizer, _cross_entropy(smoothing, len(self.arrays.classes)), metrics=["accuracy"])
-        self.network.compile(loss=_cross_entropy(0.0, len(self.arrays.classes)), metrics=["accuracy"])
+        # As metrics both, since Keras adds the weight decay to what it calls loss.
+        cross_entropy = keras.metrics.SparseCategoricalCrossentropy("cross_entropy", from_logits=True)
+        self.network.compile(metrics=[cross_entropy, "accuracy"])
         return model
 
     def restore(self) -> int:
@@ -132,13 +134,13 @@ class Trainer:
             raise TrialFailure(f"the validation loss was {val_loss} after epoch {epoch + 1} (learning rate {rate:.3g})")
         return Epoch(
             epoch=epoch + 1,
-            loss=loss,
-            accuracy=accuracy,
-            val_loss=val_loss,
-            val_accuracy=val_accuracy,
+            loss=round(loss, _DIGITS),
+            accuracy=round(accuracy, _DIGITS),
+            val_loss=round(val_loss, _DIGITS),
+            val_accuracy=round(val_accuracy, _DIGITS),
             learning_rate=rate,
-            train_seconds=trained - begin,
-            validation_seconds=time.perf_counter() - trained,
+            train_seconds=round(trained - begin, 3),
+            validation_seconds=round(time.perf_counter() - trained, 3),
         )
 
     def save(self, epoch: int) -> None:
@@ -164,15 +166,19 @@ class Trainer:
             self.optimizer.load_average(self.network.trainable_variables)
         if self.recipe.bn_batches:
             self._estimate_statistics(epoch)
-        loss, accuracy = self.network.evaluate(
-            self.arrays.x_validation, self.arrays.y_validation, batch_size=_VALIDATION_BATCH, verbose=0
+        scores = self.network.evaluate(
+            self.arrays.x_validation,
+            self.arrays.y_validation,
+            batch_size=_VALIDATION_BATCH,
+            verbose=0,
+            return_dict=True,
         )
         if keep:
             with replacing(Path(self.job.folder) / WEIGHTS) as partial:
                 self.network.save_weights(partial)
         for variable, value in kept:
             variable.assign(value)
-        return float(loss), float(accuracy)
+        return float(scores["cross_entropy"]), float(scores["accuracy"])
 
     def _estimate_statistics(self, epoch: int) -> None:
         """Batch-norm statistics of the present weights: the mean over batches of training images.
@@ -209,6 +215,8 @@ class _InTrainingMode(keras.Model):
 
 # Inputs of the training model: one plan entry an image.
 _PLAN_INPUTS: dict[str, tuple[int, ...]] = {"index": (), "shift": (2,), "flip": ()}
+# Of metrics: what single precision has, without its tail.
+_DIGITS = 6
 # Large, since validation keeps no activations for gradients.
 _VALIDATION_BATCH = 500
 

@@ -7,7 +7,7 @@ keras = pytest.importorskip("keras")
 
 from resnet_search.networks.anatomy import Unit, anatomy  # noqa: E402
 from resnet_search.networks.architecture import Architecture  # noqa: E402
-from resnet_search.networks.blocks import Maker, layer_seed  # noqa: E402
+from resnet_search.networks.blocks import BN_EPSILON, Maker, layer_seed  # noqa: E402
 
 
 def block_model(a, channels, drop=0.0, **kwargs):
@@ -91,3 +91,40 @@ def test_weight_decay_is_the_papers():
     expected = sum(0.5e-2 * np.sum(np.square(np.asarray(kernel))) for kernel in kernels)
     np.testing.assert_allclose(float(sum(model.losses)), expected, rtol=1e-5)
     assert len(model.losses) == len(kernels) == 4
+
+
+def normed(x, layer, channels=slice(None)):
+    gamma, beta, mean, variance = (weight[channels] for weight in layer.get_weights())
+    return (x - mean) / np.sqrt(variance + BN_EPSILON) * gamma + beta
+
+
+def convolved(x, kernel):
+    return np.asarray(keras.ops.conv(x, kernel, 1, "same"))
+
+
+def test_the_three_forms_of_resnext_agree():
+    """Xie et al. 2017, fig. 3: (a) the sum of the paths, (b) their concatenation, (c) a grouped convolution."""
+    groups, width = 4, 8
+    images = keras.Input((6, 6, 4 * width))
+    a = Architecture(block="resnext", blocks=(2,), width=width, cardinality=groups)
+    block = keras.Model(images, Maker(seed=1).block(images, anatomy(a).stages[0].middle, "b"))
+    rng = np.random.default_rng(0)
+    for layer in block.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 1.5, layer.gamma.shape).astype("float32") for _ in range(4)])
+    x = rng.normal(size=(2, 6, 6, 4 * width)).astype("float32")
+    kernels = [block.get_layer(f"b_conv{i}").get_weights()[0] for i in (1, 2, 3)]
+    norms = [block.get_layer(f"b_conv{i}_norm") for i in (1, 2, 3)]
+    path = 2 * width // groups
+    ends, sums = [], 0
+    for group in range(groups):
+        own = slice(group * path, (group + 1) * path)
+        inside = np.maximum(normed(convolved(x, kernels[0][..., own]), norms[0], own), 0)
+        inside = np.maximum(normed(convolved(inside, kernels[1][..., own]), norms[1], own), 0)
+        ends.append(inside)
+        sums = sums + convolved(inside, kernels[2][:, :, own])
+    form_a = np.maximum(x + normed(sums, norms[2]), 0)
+    form_b = np.maximum(x + normed(convolved(np.concatenate(ends, -1), kernels[2]), norms[2]), 0)
+    form_c = np.asarray(block(x))
+    np.testing.assert_allclose(form_a, form_c, atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(form_b, form_c, atol=1e-5, rtol=1e-5)

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 
 import pytest
 
-from resnet_search.networks.architecture import BLOCKS, Architecture, applies
+from resnet_search.errors import ArchitectureError
+from resnet_search.networks.architecture import BLOCKS, SHORTCUTS, Architecture, applies
 from resnet_search.networks.complexity import complexity
 
 
@@ -131,3 +133,58 @@ def test_equal_to_the_built_model_on_a_small_space(measured):
             if complexity(a).trainable <= 300_000:
                 assert complexity(a) == measured(build_model(a)), a.name
                 keras.backend.clear_session()
+
+
+def drawn(count, seed):
+    """Architectures of all axes at random, the rejected left out."""
+    rng = random.Random(seed)
+    found = []
+    while len(found) < count:
+        stages = rng.randint(1, 4)
+        attention = rng.choice(["none", "se"])
+        axes = {
+            "block": rng.choice(BLOCKS),
+            "blocks": tuple(rng.randint(1, 3) for _ in range(stages)),
+            "width": rng.choice([4, 6, 8, 16]),
+            "shortcut": rng.choice(SHORTCUTS),
+            "cardinality": rng.choice([1, 2, 4]),
+            "base_width": rng.choice([None, None, 3]),
+            "attention": attention,
+            "attention_ratio": rng.choice([4, 16]),
+            "attention_bias": rng.random() < 0.5,
+            "stem": rng.choice(["cifar", "imagenet", "deep"]),
+            "stem_width": rng.choice([None, 5]),
+            "multiples": rng.choice([None, None, tuple(rng.choice([1, 1.5, 3]) for _ in range(stages))]),
+            "inner_multiples": rng.choice([None, None, tuple(range(1, stages + 1))]),
+            "activation": rng.choice(["relu", "silu"]),
+            "dropout": rng.choice([0.0, 0.3]),
+            "stochastic_depth": rng.choice([0.0, 0.2]),
+            "zero_gamma": rng.random() < 0.3,
+            "bias": rng.choice(["none", "all", "unnormalised"]),
+            "shortcut_norm": rng.random() < 0.8,
+            "downsample": rng.choice(["conv3", "conv3", "conv1", "last"]),
+        }
+        kept = {axis: value for axis, value in axes.items() if applies(axis, block=axes["block"], attention=attention)}
+        try:
+            found.append(Architecture(**kept))
+        except ArchitectureError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize(("count", "seed"), [(6, 1), pytest.param(500, 2, marks=pytest.mark.slow)])
+def test_equal_to_the_built_model_on_random_architectures(count, seed, measured):
+    import keras
+
+    from resnet_search.networks.model import build_model
+
+    for number, a in enumerate(drawn(count, seed)):
+        assert complexity(a, (20, 24, 3)) == measured(build_model(a, input_shape=(20, 24, 3))), a.name
+        if number % 50 == 49:
+            keras.backend.clear_session()
+
+
+def test_random_architectures_have_unique_names_and_round_trip():
+    architectures = set(drawn(2_000, 3))
+    assert len({a.name for a in architectures}) == len(architectures)
+    assert all(Architecture.from_dict(json.loads(json.dumps(a.to_dict()))) == a for a in architectures)

@@ -165,8 +165,10 @@ def test_all_mistakes_are_reported_at_once():
     found = mistakes(written(wrong))
     places = [mistake.split(":")[0] for mistake in found]
     assert sorted(places) == sorted(
-        ["elsewhere", "[axes] blok", *["[axes] width"] * 3, "[axes] depth", "[limits] max_macs", "[hyperband] factor"]
-        + ["[recipe] name", "[recipe] flip", "[data] validation"]
+        [
+            *("elsewhere", "[axes] blok", "[axes] width", "[axes] width", "[axes] width", "[axes] depth"),
+            *("[limits] max_macs", "[hyperband] factor", "[recipe] name", "[recipe] flip", "[data] validation"),
+        ]
     )
 
 

@@ -59,9 +59,9 @@ def test_a_draw_stays_inside_its_range_and_reaches_all_of_it(drawn, whole):
 def test_a_logarithmic_draw_is_as_likely_in_each_decade():
     rng = random.Random(0)
     values = [Range(1e-3, 10.0, log=True).draw(rng) for _ in range(4_000)]
-    assert [sum(low <= value < 10 * low for value in values) / 1_000 for low in (1e-3, 1e-2, 0.1, 1.0)] == pytest.approx(
-        [1] * 4, abs=0.15
-    )
+    assert [
+        sum(low <= value < 10 * low for value in values) / 1_000 for low in (1e-3, 1e-2, 0.1, 1.0)
+    ] == pytest.approx([1] * 4, abs=0.15)
 
 
 def test_numbers_of_a_ranged_float_are_floats_even_if_written_as_integers():

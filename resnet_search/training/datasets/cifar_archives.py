@@ -28,7 +28,7 @@ PUBLISHED_SHA256 = {
 
 _AGAIN = "Download it again from https://www.cs.toronto.edu/~kriz/cifar.html"
 _MOST_FILE = 64 << 20  # bytes; the official batches have 30.7 million
-_MOST_ARCHIVE = 1 << 30  # bytes once unpacked; the official archives have 184 million
+_MOST_ARCHIVE = 1 << 28  # bytes once unpacked; the official archives have 184 million
 _ROW = 3073  # a label and three planes of 32 x 32
 
 

@@ -141,7 +141,7 @@ def _without_images(path: Path, train: _Part, test: _Part, classes: list[str]) -
 def _in_both(train: _Part, test: _Part) -> list[str]:
     known = dict(zip(train.digests, train.names, strict=True))
     pairs = [f"{name} = {known[d]}" for d, name in zip(test.digests, test.names, strict=True) if d in known]
-    return [f"{len(pairs)} test images stand in train as well, pixel for pixel: {_some(pairs)}"] if pairs else []
+    return [f"{len(pairs)} of the test images stand in train as well, pixel for pixel: {_some(pairs)}"] if pairs else []
 
 
 def _some(names: Iterable[str]) -> str:

@@ -110,7 +110,7 @@ def _usual_folders(data_dir: Path | None) -> list[tuple[Path, str]]:
     places = [(data_dir, "--data-dir: archive or unpacked folder")] if data_dir else []
     places.append((keras / "datasets", "Keras"))
     usual = ("data", "datasets", ".", "~/data", "~/datasets", "~/.cache/torch/datasets", "~/Downloads")
-    return [*places, *((Path(folder).expanduser(), "as torchvision and downloads lie") for folder in usual)]
+    return [*places, *((Path(folder).expanduser().absolute(), "as torchvision and downloads lie") for folder in usual)]
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
 import urllib.error
 import urllib.request
@@ -29,5 +30,5 @@ def _ask(url: str, patience: float) -> str | None:
             return None
     except urllib.error.HTTPError:
         return None  # it answers; what it thinks of HEAD is its own matter
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return str(getattr(error, "reason", error)) or type(error).__name__

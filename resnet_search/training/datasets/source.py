@@ -100,6 +100,8 @@ def describe_source(source: str, data_dir: Path | str | None = None) -> SourceRe
 def _load_cifar10(data_dir: Path | None, image_size: int | None) -> ImageData:
     copies, tried = locate.find_cifar10(data_dir)
     passed: list[str] = []
+    if data_dir and not any(copy.path.is_relative_to(data_dir) for copy in copies):
+        passed.append(f"no CIFAR-10 in {printable(data_dir)}, so it was looked for elsewhere")
     for copy in copies:
         try:
             data = _loader(copy.kind)(copy.path, image_size)
@@ -122,7 +124,9 @@ def _load_cifar10(data_dir: Path | None, image_size: int | None) -> ImageData:
 
 def _describe_path(source: str) -> SourceReport:
     path = _expanded(source)
-    if locate.is_file(path):
+    if not source:
+        kind, wrong = "none", "no name and no path"
+    elif locate.is_file(path):
         kind = _kind_of_file(path)
         wrong = f"a file of an unknown kind, {path.suffix or 'without a suffix'}"
     elif locate.is_folder(path):

@@ -26,6 +26,7 @@ _CURE = (
     "Prepare it where there is a network, with `python -c \"import tensorflow_datasets as t; t.load('NAME', "
     "data_dir='FOLDER')\"`, copy FOLDER here and pass --data-dir FOLDER. `--data shapes` needs no download."
 )
+_DAMAGED = "Check the name and its configuration; remove a damaged or half-made copy, to have it prepared again."
 
 
 def prepared(name: str, data_dir: Path | None) -> tuple[Path | None, str]:
@@ -65,14 +66,15 @@ def download(name: str, data_dir: Path | None, image_size: int | None) -> ImageD
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     folder = locate.tfds_folder(data_dir)
-    try:
-        builder = tfds.builder(name, data_dir=folder)
-    except tfds.core.DatasetNotFoundError as error:
-        near = difflib.get_close_matches(_parts(name)["set"], tfds.list_builders(), 3)
+    known = tfds.list_builders(with_community_datasets=False)
+    if _parts(name)["set"] not in known:
+        near = difflib.get_close_matches(_parts(name)["set"], known, 3)
         hint = f"Is it {' or '.join(f'tfds:{other}' for other in near)}? " if near else ""
         cure = f"{hint}https://www.tensorflow.org/datasets/catalog/overview lists all."
-        raise DataError(f"tfds:{name}: TensorFlow Datasets has no such set", cure) from error
-    except Exception as error:
+        raise DataError(f"tfds:{name}: TensorFlow Datasets has no such set", cure)
+    try:
+        builder = tfds.builder(name, data_dir=folder)
+    except Exception as error:  # a configuration that it has not, and whatever else
         raise _failure(name, folder, error) from error
     _columns(name, builder.info.features, builder.info.supervised_keys)  # before hours of downloading
     url = next(iter(_addresses(builder)), _STORE)
@@ -139,34 +141,42 @@ def _read(builder: Any, split_name: str, columns: tuple[str, str], size: int | N
     import tensorflow_datasets as tfds
 
     image_column, label_column = columns
-    count = builder.info.splits[split_name].num_examples
-    labels = np.empty(count, np.int64)
+    info = builder.info
+    count = info.splits[split_name].num_examples
+    if not count:
+        raise DataError(f"tfds:{info.name}: its split {split_name!r} is empty", "Choose another set.")
     images: Images | None = None
-    skipped = dict.fromkeys(columns, True)
-    dataset = builder.as_dataset(split=split_name, decoders=tfds.decode.PartialDecoding(skipped), shuffle_files=False)
-    for i, example in enumerate(tfds.as_numpy(dataset)):
-        image = resized(_to_rgb(example[image_column], builder.info.name)[None], size)[0]
+    labels = np.empty(count, np.int64)
+    dataset = builder.as_dataset(
+        split=split_name,
+        decoders=tfds.decode.PartialDecoding(dict.fromkeys(columns, True)),
+        shuffle_files=False,
+    ).batch(1 if None in info.features[image_column].shape else 1_000)
+    done = 0
+    for batch in tfds.as_numpy(dataset):
+        read = resized(_to_rgb(batch[image_column], info.name), size)
         if images is None:
-            images = np.empty((count, *image.shape), np.uint8)
-        if image.shape != images.shape[1:]:
+            images = np.empty((count, *read.shape[1:]), np.uint8)
+        if read.shape[1:] != images.shape[1:]:
             raise DataError(
-                f"tfds:{builder.info.name}: images of different sizes, such as {images.shape[1:3]} and "
-                f"{image.shape[:2]}",
+                f"tfds:{info.name}: images of different sizes, such as {images.shape[1:3]} and {read.shape[1:3]}",
                 "Give an image size, such as 32, to which all are brought.",
             )
-        images[i], labels[i] = image, example[label_column]
-    if images is None:
-        raise DataError(f"tfds:{builder.info.name}: its split {split_name!r} is empty", "Choose another set.")
+        part = slice(done, done + len(read))
+        images[part], labels[part] = read, batch[label_column]
+        done += len(read)
+    if images is None or done != count:
+        raise DataError(f"tfds:{info.name}: {done:,} of {count:,} images in {split_name!r}", _DAMAGED)
     return images, labels
 
 
-def _to_rgb(image: Any, name: str) -> Images:
-    if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
-    if image.dtype != np.uint8 or image.shape[-1] not in (1, 3, 4):
-        raise DataError(f"tfds:{name}: images of {image.dtype} {image.shape}", "Choose a set of grey or RGB images.")
-    image = image[..., :3]  # beneath what is transparent, the colour stored there
-    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+def _to_rgb(images: Any, name: str) -> Images:
+    if images.dtype == np.uint16:
+        images = (images >> 8).astype(np.uint8)
+    if images.dtype != np.uint8 or images.shape[-1] not in (1, 3, 4):
+        raise DataError(f"tfds:{name}: images of {images.dtype} {images.shape[1:]}", "Choose grey or RGB images.")
+    images = images[..., :3]  # beneath what is transparent, the colour stored there
+    return np.ascontiguousarray(np.broadcast_to(images, (*images.shape[:3], 3)))
 
 
 def _columns(name: str, features: Any, supervised: Any) -> tuple[str, str]:
@@ -208,7 +218,7 @@ def _failure(name: str, place: Path, error: Exception) -> DataError:
     lines = str(error).strip().splitlines() or [""]
     return DataError(
         f"tfds:{name}: TensorFlow Datasets failed on {printable(place)}: {type(error).__name__}: {lines[0][:300]}",
-        "Remove a damaged or half-made copy, then let it be prepared again.",
+        _DAMAGED,
     )
 
 

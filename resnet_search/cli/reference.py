@@ -1,0 +1,93 @@
+"""docs/cli.md, made from the commands themselves: python -m resnet_search.cli.reference > docs/cli.md"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+
+import click
+
+from resnet_search.cli.main import COMMANDS, cli
+from resnet_search.cli.trials import FIELDS
+
+_HEAD = """\
+# The command line
+
+Made from the commands themselves by `python -m resnet_search.cli.reference > docs/cli.md`; a test compares.
+
+`RUN` is a name under `--runs-dir` (default `runs` in the current folder, or `$RESNET_SEARCH_RUNS_DIR`), a path, or
+`latest`. `SPACE` is a path, a name in `./search_spaces`, or one that ships. `python -m resnet_search` is the same
+program.
+
+Results go to standard output, errors to standard error. On a terminal a search is a live view; elsewhere it prints a
+line for each trial that ends. `--json` prints everything exactly, times in seconds, in place of a table.
+
+| exit status | meaning |
+|---|---|
+| 0 | done |
+| 1 | something outside the command line is wrong: a file, the data, the machine |
+| 2 | the command line is wrong: an option or a value |
+| 129, 130, 143 | ended by a closed terminal, Ctrl-C, SIGTERM; the message names the command that goes on |
+
+## Shell completion
+
+It completes commands, options, and the names of spaces, runs and trials. For bash 4.4 or later, zsh and fish, once:
+
+```
+echo 'eval "$(_RESNET_SEARCH_COMPLETE=bash_source resnet-search)"' >> ~/.bashrc
+echo 'eval "$(_RESNET_SEARCH_COMPLETE=zsh_source resnet-search)"' >> ~/.zshrc
+echo '_RESNET_SEARCH_COMPLETE=fish_source resnet-search | source' > ~/.config/fish/completions/resnet-search.fish
+```
+"""
+
+
+def reference() -> str:
+    """The whole page, in Markdown."""
+    context = click.Context(cli, info_name="resnet-search", **cli.context_settings)
+    parts = [_HEAD]
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        if command is not None:
+            parts.append("\n".join(_command(command, click.Context(command, info_name=name, parent=context))))
+    parts.append("\n".join(_fields()))
+    return "\n".join(parts)
+
+
+def _command(command: click.Command, context: click.Context) -> Iterable[str]:
+    yield f"## resnet-search {command.name}"
+    yield ""
+    yield "```"
+    yield " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    yield "```"
+    yield ""
+    yield inspect.cleandoc(command.help or "")
+    yield ""
+    yield "| option | |"
+    yield "|---|---|"
+    for param in command.get_params(context):
+        record = param.get_help_record(context)
+        if isinstance(param, click.Option) and record is not None:
+            # Written with two spaces before what click puts in brackets.
+            yield f"| `{_escaped(record[0])}` | {_escaped(' '.join(record[1].split()))} |"
+    yield ""
+
+
+def _fields() -> Iterable[str]:
+    yield "## A trial in JSON and CSV"
+    yield ""
+    yield "`trials --json` prints a list of these, `trials --csv` the same in columns. `show --json` adds `chain`, the"
+    yield "trials that this one continues, and `history`, a line for each epoch."
+    yield ""
+    yield "| field | |"
+    yield "|---|---|"
+    for name, meaning in FIELDS.items():
+        yield f"| `{name}` | {meaning} |"
+    yield ""
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    click.echo(reference(), nl=False)

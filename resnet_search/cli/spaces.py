@@ -1,0 +1,63 @@
+"""resnet-search spaces"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from resnet_search.cli.options import json_option
+
+
+@click.command("spaces")
+@json_option
+def command(*, as_json: bool) -> None:
+    """List the search spaces.
+
+    Those that ship with the program, and those in ./search_spaces.
+
+    For each: its axes, how many architectures are feasible, what they cost, and the size of its plan.
+    """
+    from resnet_search.cli.screen import show, show_json
+    from resnet_search.spaces.load import known_spaces
+
+    spaces = [describe(name, path) for name, path in sorted(known_spaces().items())]
+    if as_json:
+        show_json(spaces)
+        return
+    from resnet_search.cli.tables import spaces_table
+
+    show(spaces_table(spaces))
+
+
+def describe(name: str, path: Path) -> dict[str, Any]:
+    """A space, JSON-able; of one that cannot be searched, its mistakes."""
+    from resnet_search.errors import SpaceError
+    from resnet_search.spaces.load import load_space
+    from resnet_search.spaces.plan import make_plan
+
+    try:
+        space = load_space(str(path.absolute()))
+        plan = make_plan(space)
+    except SpaceError as error:
+        return {"name": name, "path": str(path), "mistakes": list(error.mistakes)}
+    costs = plan.feasible.costs
+    params, macs = [cost.trainable for cost in costs], [cost.macs for cost in costs]
+    values = space.to_dict()
+    return {
+        "name": name,
+        "path": str(path),
+        "description": space.description,
+        "axes": values["axes"],
+        "limits": values["limits"],
+        "hyperband": values["hyperband"],
+        "data": space.data.source,
+        "feasible": len(costs),
+        "total": plan.feasible.total,
+        "params": [min(params), max(params)],
+        "macs": [min(macs), max(macs)],
+        "candidates": plan.candidates,
+        "trials": plan.trials,
+        "epochs": plan.epochs,
+    }

@@ -1,0 +1,56 @@
+"""What an exported model must show before it is handed over; pure comparisons of arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_search.errors import ExportError
+
+# Largest difference of a probability from Keras's own: float32 has some 1e-7, the rest is room for the order of sums.
+TOLERANCE = 1e-5
+# Share of the validation images by which the number of right answers may differ from the trial's score. The weights are
+# the same, so only images whose two best classes are as good as equal can change sides. In float32, where logits agree
+# to about 1e-6, those are hardly any. In bfloat16, with 8 bits of precision, six networks changed their mind on 0.5 to
+# 1.8 % of 1,000 images (and their accuracy by at most 0.2 %; measured close to chance, where classes are closest).
+_ACCURACY_TOLERANCE = {"float32": 0.001, "mixed_bfloat16": 0.02}
+# Of a few images, two are a large share.
+_IMAGES_TOLERANCE = 2
+
+
+def difference(outputs: NDArray[Any], expected: NDArray[Any]) -> float:
+    """The largest difference between the probabilities of both, (images, classes); `ExportError` if over TOLERANCE."""
+    if outputs.shape != expected.shape or outputs.dtype != np.float32:
+        raise _rejected(
+            f"gives {outputs.dtype} of shape {outputs.shape}; the trained model gives float32 of shape {expected.shape}"
+        )
+    if not np.isfinite(outputs).all():
+        raise _rejected("gives probabilities that are not finite")
+    largest = float(np.abs(outputs.astype(np.float64) - expected).max())
+    if not largest <= TOLERANCE:
+        raise _rejected(
+            f"differs from the trained model by {largest:.2g} in a probability of {len(outputs)} images; "
+            f"allowed: {TOLERANCE:g}"
+        )
+    return largest
+
+
+def accuracy(labels: NDArray[Any], truth: NDArray[Any], *, score: float, precision: str, trial: str) -> float:
+    """Share of `labels` (images,) that are right; `ExportError` if it is not the score that the weights should have."""
+    images, right = len(truth), int(np.sum(labels == truth))
+    allowed = max(round(_ACCURACY_TOLERANCE.get(precision, 0.0) * images), _IMAGES_TOLERANCE)
+    if abs(right - round(score * images)) > allowed:
+        raise ExportError(
+            f"trial {trial}: with its weights {right:,} of {images:,} validation images are right, but its score is "
+            f"{score:.4f}; allowed: a difference of {allowed} images",
+            "Its weights file was changed after training; export another trial with --trial.",
+        )
+    return right / images
+
+
+def _rejected(what: str) -> ExportError:
+    return ExportError(
+        f"the reloaded SavedModel {what}", "Nothing was exported; resnet-search doctor shows the versions in use."
+    )

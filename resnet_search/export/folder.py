@@ -1,0 +1,97 @@
+"""Where an export goes: a folder that is replaced whole by a verified one, or left as it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from resnet_search.errors import ExportError
+
+SAVED_MODEL = "saved_model"
+CLASSES = "classes.json"
+REPORT = "report.md"
+MANIFEST = "export.json"
+ENTRIES = frozenset({SAVED_MODEL, CLASSES, REPORT, MANIFEST})
+_CURE = "Choose another folder with --out, or empty this one."
+
+
+@contextmanager
+def replacing_folder(out: Path) -> Iterator[Path]:
+    """A folder to fill; when the block ends without an error it becomes `out`, and an earlier export there is gone.
+
+    `ExportError` if `out` holds anything but an earlier export, or cannot be written; then it is left as it is.
+    """
+    try:
+        out = out.resolve()
+        partial = out.with_name(f".partial-{os.getpid()}-{out.name}")
+        check_destination(out)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    except (OSError, ValueError) as error:
+        raise unwritable(out, error) from error
+    try:
+        yield partial
+        _swap(partial, out)
+    except OSError as error:
+        raise unwritable(out, error) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_destination(out: Path) -> None:
+    """`ExportError` unless `out` is absent, an empty folder, or an earlier export and nothing more."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise ExportError(f"--out: got {str(out)!r}, which is a file; allowed: a folder", _CURE)
+    names = {path.name for path in out.iterdir()}
+    if not names:
+        return
+    if not _is_export(out):
+        raise ExportError(f"--out: got {str(out)!r}, which is not empty and no earlier export", _CURE)
+    strange = sorted(names - ENTRIES)
+    if strange:
+        raise ExportError(
+            f"--out: got {str(out)!r}, an earlier export that holds {strange[0]!r} besides, which would be lost",
+            "Move it elsewhere, or choose another folder with --out.",
+        )
+
+
+def unwritable(out: Path, error: Exception) -> ExportError:
+    """The error for a folder that the operating system refuses."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return ExportError(
+        f"--out: got {str(out)!r}, which cannot be written: {reason}",
+        "Choose a folder you can write to, with space left; nothing was changed.",
+    )
+
+
+def folder_bytes(folder: Path) -> int:
+    """The size of all files in a folder, bytes."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _is_export(folder: Path) -> bool:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and "trial" in manifest
+
+
+def _swap(partial: Path, out: Path) -> None:
+    if not out.exists():
+        partial.replace(out)
+        return
+    old = out.with_name(f".old-{os.getpid()}-{out.name}")
+    out.replace(old)
+    try:
+        partial.replace(out)
+    except OSError:
+        old.replace(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,145 @@
+"""What a report says of a run's inputs: the space, the images, and all that it takes to run it again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from resnet_search.report.document import Block, Bullets, Code, Fence, Paragraph, Section, Table, Text
+from resnet_search.report.units import counted
+from resnet_search.runs.trials import RunView
+
+_MOST_CLASSES = 20
+SPACE_FILE = "space.toml"
+
+
+def searched(view: RunView) -> Section:
+    """The space, its limits, the plan."""
+    content = view.content
+    space, feasible = content["space"], content["feasible"]
+    rows: list[tuple[Text, Text]] = [("Space", Code(space["name"]))]
+    rows += [(f"Axis: {axis}", Code(_value(values))) for axis, values in space["axes"].items()]
+    limits = {key: value for key, value in space["limits"].items() if value is not None}
+    rows += [(f"Limit: {key}", f"{value:,} {_LIMIT_UNITS.get(key, '')}".rstrip()) for key, value in limits.items()]
+    if not limits:
+        rows.append(("Limits", "none"))
+    hyperband = space["hyperband"]
+    rows += [
+        ("Feasible", counted(feasible["architectures"], "architecture")),
+        *((f"Excluded: {reason}", counted(count, "architecture")) for reason, count in feasible["excluded"].items()),
+        (
+            "Hyperband",
+            (
+                f"at most {counted(hyperband['max_epochs'], 'epoch')} a trial, one of {hyperband['factor']} goes on, ",
+                counted(hyperband["iterations"], "iteration"),
+            ),
+        ),
+        ("Planned", f"{counted(view.planned_trials, 'trial')}, {counted(view.planned_epochs, 'epoch')} of training"),
+        ("Recipe that varies", _varying(space["recipe"])),
+        ("Seed", f"{content['seed']}"),
+    ]
+    blocks: list[Block] = [Table(("", ""), tuple(rows))]
+    if space.get("description"):
+        blocks.insert(0, Paragraph(space["description"]))
+    return Section("What was searched", tuple(blocks))
+
+
+def images(view: RunView) -> Section:
+    """The data set, its split, and what was noticed in it."""
+    data = view.content["data"]
+    classes = data["classes"]
+    shown = ", ".join(map(str, classes[:_MOST_CLASSES]))
+    more = f" and {len(classes) - _MOST_CLASSES:,} more" if len(classes) > _MOST_CLASSES else ""
+    height, width, channels = data["image_shape"]
+    subset = data.get("train_examples")
+    rows: tuple[tuple[Text, Text], ...] = (
+        ("Source", Code(str(data["source"]))),
+        ("Read from", Code(str(data["location"] or data["source"]))),
+        ("Images", f"{height} x {width} pixels, {channels} colours, 8 bits each"),
+        ("Trained on", counted(data["train"], "image") + (" (a subset: --train-examples)" if subset else "")),
+        ("Validated on", f"{counted(data['validation'], 'image')}, held back from the training images"),
+        ("Test", f"{counted(data['test'], 'image')}, counted and not read"),
+        ("Classes", (f"{len(classes):,}: ", Code(shown), more)),
+        ("Mean of each colour (0 to 255)", ", ".join(f"{value:.2f}" for value in data["mean"])),
+        ("Standard deviation of each colour (0 to 255)", ", ".join(f"{value:.2f}" for value in data["std"])),
+        ("Fingerprint of all images", Code(str(data["fingerprint"]))),
+    )
+    blocks: list[Block] = [Table(("", ""), rows)]
+    if data["notes"]:
+        blocks += [Paragraph("Noticed while reading them:"), Bullets(tuple(Code(str(note)) for note in data["notes"]))]
+    return Section("Images", tuple(blocks))
+
+
+def repeat(view: RunView) -> Section:
+    """Command, space, recipe, versions, machine."""
+    content = view.content
+    workers, machine = content["workers"], content["machine"]
+    rows: list[tuple[Text, Text]] = [
+        ("Started", f"{content['created']}"),
+        ("By the command", Code(shlex.join(map(str, content["command"])))),
+        ("Seed", f"{content['seed']}"),
+        ("Workers", f"{workers['slots']}, of {counted(workers['threads'], 'thread')} each"),
+        ("Device", Code(str(workers["device"]))),
+        ("Precision", Code(str(workers["precision"]))),
+        ("Compiled with XLA", "yes" if workers["jit"] else "no"),
+        ("Machine", Code(f"{machine['host']}: {machine['system']}")),
+        ("Processors", f"{machine['processors']}"),
+        *((f"Version: {name}", Code(str(version))) for name, version in content["versions"].items()),
+        ("Fingerprint of all images", Code(str(content["data"]["fingerprint"]))),
+    ]
+    return Section(
+        "To repeat this run",
+        (
+            Paragraph(("Save the space below as ", Code(SPACE_FILE), " and start, in the same folder:")),
+            Fence("sh", shlex.join(_command(content))),
+            Paragraph(
+                "With these versions, this device and this number of threads it makes the same trials with the same "
+                "scores. Another number of threads, or another processor, changes the last bits of every sum, and "
+                "with them which of two close candidates is promoted."
+            ),
+            Table(("", ""), tuple(rows)),
+            Paragraph("The search space as it was read; options of the command above replace what it says:"),
+            Fence("toml", content["space"]["text"].rstrip()),
+            Paragraph(f"The recipe, all values; its learning-rate schedule is {content['horizon']} epochs long:"),
+            Fence("json", json.dumps(content["recipe"], indent=1)),
+        ),
+    )
+
+
+def _command(content: dict[str, Any]) -> list[str]:
+    """The command that starts the same search whatever the defaults of another machine."""
+    space, data, workers = content["space"], content["data"], content["workers"]
+    options: dict[str, Any] = {
+        **space["hyperband"],
+        **{key: value for key, value in space["limits"].items() if value is not None},
+        "data": space["data"]["source"],
+        "data_dir": data["data_dir"],
+        "validation": space["data"]["validation"],
+        "train_examples": data["train_examples"],
+        "seed": content["seed"],
+        "workers": workers["slots"],
+        "threads": workers["threads"],
+        "device": workers["device"],
+    }
+    words = ["resnet-search", "run", "--space", SPACE_FILE]
+    for name, value in options.items():
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return words
+
+
+def _varying(recipe: dict[str, Any]) -> Text:
+    varying = {key: value for key, value in recipe.items() if isinstance(value, dict | list)}
+    return Code(", ".join(f"{key}: {_value(value)}" for key, value in varying.items())) if varying else "nothing"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{value['min']:g} to {value['max']:g}{' (logarithmic)' * bool(value.get('log'))}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+_LIMIT_UNITS = {"max_params": "trainable parameters", "max_macs": "multiply-adds of one image"}

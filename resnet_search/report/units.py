@@ -1,0 +1,77 @@
+"""Numbers as the report writes them, each with its unit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+_MINUTE, _HOUR = 60, 3600
+_KILO = 1000
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def counted(number: int, noun: str) -> str:
+    """1 trial, 1,234 trials."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """A share between 0 and 1."""
+    return "" if share is None else f"{share * 100:.{digits}f} %"
+
+
+def accuracy(share: float, images: int) -> str:
+    """A share of right answers with its binomial standard error; without one where all or none are right."""
+    if not 0 < share < 1 or images == 0:
+        return percent(share)
+    return f"{percent(share)} ± {standard_error(share, images) * 100:.2f} %"
+
+
+def standard_error(share: float, images: int) -> float:
+    """Binomial: sqrt(p (1 - p) / n)."""
+    return math.sqrt(share * (1 - share) / images)
+
+
+def large(number: float) -> str:
+    """12.3 million."""
+    for scale, name in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
+        if number >= scale:
+            return f"{number / scale:.3g} {name}"
+    return f"{number:,.0f}"
+
+
+def size(number: int) -> str:
+    """Bytes: 812 bytes, 1.24 MB."""
+    if number < _KILO:
+        return f"{number} bytes"
+    return f"{number / 1e3:.3g} kB" if number < _KILO**2 else f"{number / 1e6:,.2f} MB"
+
+
+def duration(seconds: float) -> str:
+    """4.2 s, 3 min 12 s, 26 h 5 min."""
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    return f"{whole // _HOUR:,} h {whole % _HOUR // _MINUTE} min"
+
+
+def moment(seconds: float) -> str:
+    """Seconds since 1970 as date and time, UTC: the same on every machine."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """A curve of bars between its lowest and its highest value."""
+    low, high = min(values), max(values)
+    step = (high - low) / (len(_BARS) - 1)
+    return "".join(_BARS[round((value - low) / step)] if step else _BARS[0] for value in values)
+
+
+def thinned(length: int, most: int) -> list[int]:
+    """Up to `most` positions spread over `length`, the first and the last among them."""
+    if length <= most:
+        return list(range(length))
+    return [round(at * (length - 1) / (most - 1)) for at in range(most)]

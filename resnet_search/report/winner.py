@@ -1,0 +1,227 @@
+"""What a report says of the network it is about: its cost, its score, how it was trained, how to use it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from resnet_search.errors import RunError
+from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.complexity import complexity
+from resnet_search.report.document import Block, Bullets, Code, Fence, Paragraph, Section, Table, Text
+from resnet_search.report.units import (
+    accuracy,
+    counted,
+    duration,
+    large,
+    percent,
+    size,
+    sparkline,
+    standard_error,
+    thinned,
+)
+from resnet_search.runs.trials import RunView, Trial
+
+_CURVE_ROWS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What the verification of a SavedModel found.
+
+    `difference`: the largest of a probability from the trained model's, over `compared` images. `accuracy`: of the
+    SavedModel on all validation images. `size`: of its files, bytes.
+    """
+
+    difference: float
+    compared: int
+    accuracy: float
+    size: int
+
+
+def role(view: RunView, trial: Trial) -> str:
+    """What a trial is in its run."""
+    winner = view.winner
+    if winner is not None and trial.candidate == winner.candidate and trial.epochs == winner.epochs:
+        return "winner" if view.state == "finished" else "best so far"
+    return "best so far" if trial is view.leader else "chosen trial"
+
+
+def about(view: RunView, trial: Trial, exported: Exported | None) -> Section:
+    """The network's table."""
+    data = view.content["data"]
+    cost = complexity(Architecture.from_dict(trial.architecture), tuple(data["image_shape"]), len(data["classes"]))
+    images = int(data["validation"])
+    score = trial.score or 0.0
+    rows: list[tuple[Text, Text]] = [
+        ("Trial", Code(trial.trial)),
+        ("Architecture", Code(trial.name)),
+        *((f"Axis: {axis}", Code(_value(value))) for axis, value in trial.architecture.items()),
+        ("Depth", counted(trial.depth, "layer")),
+        ("Parameters, trainable", f"{cost.trainable:,}"),
+        ("Parameters, not trainable (batch-norm statistics)", f"{cost.nontrainable:,}"),
+        ("Multiply-adds of one image", f"{cost.macs:,} ({large(cost.macs)})"),
+        ("Trained for", f"{counted(trial.epochs, 'epoch')} of {view.max_epochs}"),
+        ("Validation accuracy", f"{accuracy(score, images)} (standard error) on {counted(images, 'image')}"),
+    ]
+    if exported is not None:
+        rows += [
+            ("Size of the SavedModel on disk", f"{size(exported.size)} ({exported.size:,} bytes)"),
+            ("Validation accuracy of the SavedModel, reloaded", percent(exported.accuracy)),
+            (
+                "Largest difference from the trained model",
+                f"{exported.difference:.1e} in a probability, over {counted(exported.compared, 'image')}",
+            ),
+        ]
+    rows += [(f"Recipe of this trial: {key}", Code(_value(value))) for key, value in trial.recipe.items()]
+    return Section(f"The network: {role(view, trial)}", (Table(("", ""), tuple(rows)),))
+
+
+def limits_of_the_number(view: RunView, trial: Trial) -> Section:
+    """What the validation accuracy is not."""
+    data = view.content["data"]
+    images, score = int(data["validation"]), trial.score or 0.0
+    compared = max(1, len(view.ranking()))
+    items: tuple[Text, ...] = (
+        (
+            f"It is no test accuracy. The {counted(int(data['test']), 'test image')} of this data set were counted ",
+            "and fingerprinted when it was loaded, then left alone: no training, no choice, no number here is of them.",
+        ),
+        (
+            f"It is of {counted(images, 'validation image')} that no network was trained on, but this one was ",
+            f"chosen by: among {counted(compared, 'candidate')} trained for all epochs, others left behind on ",
+            "the same images. The best of several is optimistic: expect less on new images",
+            f"{_optimism(score, images, compared)}.",
+        ),
+        _error(score, images),
+    )
+    return Section("What this accuracy is not", (Bullets(items),))
+
+
+def _optimism(score: float, images: int, compared: int) -> str:
+    if compared == 1 or not 0 < score < 1:
+        return ""
+    # Expected largest of N normal deviations is at most sqrt(2 ln N) standard errors.
+    bound = standard_error(score, images) * math.sqrt(2 * math.log(compared))
+    return f" (from the choice among {compared} alone by up to {bound * 100:.1f} percentage points on average)"
+
+
+def _error(score: float, images: int) -> str:
+    if not 0 < score < 1:
+        return (
+            f"With all or none of {counted(images, 'image')} right it has no standard error; other images could show "
+            f"about {min(1.0, 3 / max(images, 1)) * 100:.1f} % otherwise (95 % confidence)."
+        )
+    return (
+        f"Its standard error of {standard_error(score, images) * 100:.2f} percentage points is of the choice of "
+        "validation images alone (binomial). Another seed, and so other first weights and another split, adds to it."
+    )
+
+
+def use(view: RunView, exported: Exported | None) -> Section:
+    """Five lines of Python."""
+    if exported is None:
+        text = ("Nothing is exported yet: ", Code(f"resnet-search export {view.folder.name}"))
+        return Section("How to use it", (Paragraph(text),))
+    height, width, channels = view.content["data"]["image_shape"]
+    lines = (
+        "import json, tensorflow as tf",
+        'model = tf.saved_model.load("saved_model")',
+        f'image = tf.io.decode_image(tf.io.read_file("picture.png"), channels={channels}, expand_animations=False)',
+        f"batch = tf.cast(tf.round(tf.image.resize(image[None], ({height}, {width}), antialias=True)), tf.uint8)",
+        'print(max(zip(model.serve(batch)["probabilities"][0].numpy().tolist(), json.load(open("classes.json")))))',
+    )
+    return Section(
+        "How to use it",
+        (
+            Paragraph("With TensorFlow alone, in the folder of this file, on a picture of yours:"),
+            Fence("python", "\n".join(lines)),
+            Paragraph(
+                (
+                    "In: ",
+                    Code("images"),
+                    f", uint8 (batch, {height}, {width}, {channels}), colours 0 to 255, not normalised. ",
+                    "Out: ",
+                    Code("probabilities"),
+                    f", float32 (batch, {len(view.content['data']['classes'])}), in the order of ",
+                    Code("classes.json"),
+                    ". The signature is ",
+                    Code("serving_default"),
+                    ".",
+                )
+            ),
+        ),
+    )
+
+
+def way(view: RunView, trial: Trial) -> Section:
+    """The chain of promotions, and the learning curve."""
+    rows = tuple(
+        (
+            Code(link.trial),
+            f"{link.iteration} / {link.bracket} / {link.rung}",
+            f"{link.initial_epoch} to {link.epochs}" if not link.reused else "none: trained before",
+            percent(link.score),
+            duration(link.train_seconds + link.setup_seconds),
+        )
+        for link in view.chain(trial)
+    )
+    header = ("Trial", "Iteration / bracket / rung", "Epochs", "Validation accuracy", "Time")
+    return Section(
+        "How it was trained",
+        (
+            Paragraph("Each trial continues the weights, the optimizer and the schedule of the one before:"),
+            Table(header, rows, right=frozenset({3, 4})),
+            *_curve(view, trial),
+        ),
+    )
+
+
+def _curve(view: RunView, trial: Trial) -> tuple[Block, ...]:
+    try:
+        lines = [{key: float(line[key]) for key in _CURVE} for line in view.history(trial)]
+    except (RunError, ValueError, KeyError, TypeError) as error:
+        return (Paragraph(("The learning curve cannot be read: ", Code(str(error)[:300]))),)
+    if not lines:
+        return (Paragraph("There is no learning curve: its history files are missing."),)
+    scores = [line["val_accuracy"] for line in lines]
+    rows = tuple(
+        (
+            f"{lines[at]['epoch']:.0f}",
+            percent(lines[at]["val_accuracy"]),
+            f"{lines[at]['val_loss']:.4f}",
+            percent(lines[at]["accuracy"]),
+            f"{lines[at]['loss']:.4f}",
+            f"{lines[at]['learning_rate']:.3g}",
+        )
+        for at in thinned(len(lines), _CURVE_ROWS)
+    )
+    header = (
+        "Epoch",
+        "Validation accuracy",
+        "Validation loss (nats)",
+        "Training accuracy",
+        "Training loss (nats)",
+        "Learning rate (per step)",
+    )
+    return (
+        Paragraph(
+            (
+                f"Validation accuracy from {percent(min(scores))} to {percent(max(scores))}, an epoch a bar: ",
+                Code(sparkline(scores)),
+            )
+        ),
+        Table(header, rows, right=frozenset(range(len(header)))),
+    )
+
+
+_CURVE = ("epoch", "val_accuracy", "val_loss", "accuracy", "loss", "learning_rate")
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

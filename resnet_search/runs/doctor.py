@@ -1,0 +1,156 @@
+"""What a search needs of the machine, looked at before it is needed: each finding with its cure."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
+
+PACKAGES = ("resnet-search", "keras", "keras-tuner", "tensorflow", "tensorflow-datasets")
+OLDEST, NEWEST = (3, 11), (3, 13)  # requires-python of pyproject.toml
+# A run of 200 trials of the sizes that ship takes some hundred MB, CIFAR-10 and its copies a GB.
+LOW_DISK, NO_DISK = 5e9, 5e8
+# One worker with TensorFlow and CIFAR-10 takes 2 GB.
+LOW_MEMORY = 3e9
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding: what was looked at, ok, warning or problem, what was found, and what to do about it."""
+
+    name: str
+    status: str
+    text: str
+    cure: str = ""
+
+
+def examine(runs_dir: Path, data_dir: Path | None = None) -> list[Check]:
+    """Everything, in the order of a search's needs. Imports the training backend; writes nothing that stays."""
+    return [
+        check_python(sys.version_info[:2]),
+        *check_packages(),
+        check_processor(),
+        check_memory(),
+        *check_devices(),
+        check_data(data_dir),
+        check_writing(runs_dir),
+        check_disk(runs_dir),
+    ]
+
+
+def check_python(version: tuple[int, int]) -> Check:
+    """Whether this Python is one that the package is made for."""
+    text = f"{platform.python_version()}, {sys.executable}"
+    if OLDEST <= version <= NEWEST:
+        return Check("Python", OK, text)
+    allowed = f"{OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
+    return Check("Python", PROBLEM, text, f"Make a virtual environment with Python {allowed}.")
+
+
+def check_packages() -> Iterable[Check]:
+    """The versions of what a result depends on."""
+    for package in PACKAGES:
+        try:
+            yield Check(package, OK, metadata.version(package))
+        except metadata.PackageNotFoundError:
+            yield Check(package, PROBLEM, "not installed", "Install it: pip install resnet-search")
+
+
+def check_processor() -> Check:
+    """How many processors this process may use."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Check("Processors", OK, f"{usable} of {os.cpu_count()} usable, {platform.machine()}, {platform.system()}")
+
+
+def check_memory() -> Check:
+    """How much memory is free."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    text = f"{_gigabytes(memory.available)} of {_gigabytes(memory.total)} free"
+    if memory.available < LOW_MEMORY:
+        return Check("Memory", WARNING, text, f"A worker takes about {_gigabytes(2e9)}: close other programs.")
+    return Check("Memory", OK, text)
+
+
+def check_devices() -> Iterable[Check]:
+    """Whether the training backend starts, and what it can train on."""
+    from resnet_search.workers.devices import GPU_CURE, backend_gpus, nvidia_gpus, unusable_gpu
+    from resnet_search.workers.quiet import quiet_stderr
+
+    try:
+        with quiet_stderr():
+            import keras
+
+            backend, usable = keras.backend.backend(), backend_gpus()
+    except Exception as error:  # noqa: BLE001 - whatever an installation runs into is a finding
+        first = (str(error).strip() or "no message").splitlines()[0]
+        yield Check("Backend", PROBLEM, f"does not start: {type(error).__name__}: {first}", _BACKEND_CURE)
+        return
+    yield Check("Backend", OK, backend)
+    why = unusable_gpu(nvidia_gpus(), usable)
+    if why:
+        yield Check("GPU", PROBLEM, why, GPU_CURE)
+    else:
+        yield Check("GPU", OK, ", ".join(usable) or "none; trials train on the processor")
+
+
+_BACKEND_CURE = "Install it again: pip install --force-reinstall tensorflow keras. KERAS_BACKEND chooses another."
+
+
+def check_data(data_dir: Path | None) -> Check:
+    """Where CIFAR-10 would come from."""
+    from resnet_search.training.datasets import describe_source
+
+    report = describe_source("cifar10", data_dir)
+    if report.found:
+        return Check("CIFAR-10", OK, f"{report.location} ({report.kind})")
+    return Check("CIFAR-10", WARNING, f"not on this machine; it would be downloaded: {report.location}", report.cure)
+
+
+def check_writing(runs_dir: Path) -> Check:
+    """Whether runs can be made."""
+    reason = not_writable(runs_dir)
+    if reason:
+        return Check("Runs", PROBLEM, reason, "Name a folder of your own: --runs-dir DIR.")
+    return Check("Runs", OK, str(runs_dir.absolute()))
+
+
+def check_disk(runs_dir: Path) -> Check:
+    """How much space is left for runs."""
+    free = shutil.disk_usage(_existing(runs_dir)).free
+    text = f"{_gigabytes(free)} free"
+    if free < NO_DISK:
+        return Check("Disk", PROBLEM, text, "Free some space, or name a folder on another disk: --runs-dir DIR.")
+    if free < LOW_DISK:
+        return Check("Disk", WARNING, text, "Enough for a small search; long ones need more.")
+    return Check("Disk", OK, text)
+
+
+def not_writable(runs_dir: Path) -> str:
+    """Why no run can be made in a folder that may not exist yet; empty if one can."""
+    existing = _existing(runs_dir)
+    if not existing.is_dir():
+        return f"{existing} is no folder"
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return f"{existing} may not be written to"
+    return ""
+
+
+def _existing(path: Path) -> Path:
+    """The path, or its nearest parent that exists."""
+    path = path.absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"

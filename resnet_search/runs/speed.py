@@ -1,0 +1,92 @@
+"""How fast this machine trains, from the runs that it has done, and how many images a search trains on."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from resnet_search.errors import RunError
+from resnet_search.runs.folder import RunFolder, list_runs
+from resnet_search.runs.trials import COMPLETED, Trial, read_run
+from resnet_search.spaces.plan import PASSES, Speed
+from resnet_search.spaces.schema import Data
+
+# Measured on 2 cores of an AMD EPYC with Keras 3.15 and TensorFlow 2.21.
+MACS_PER_SECOND = 8e9  # in training: three times the multiply-adds of the forward pass
+TRIAL_SECONDS = 3.0  # to build and compile a network, and to load and save its state
+DEFAULT = Speed(MACS_PER_SECOND, TRIAL_SECONDS, "assumed: no run here has measured it")
+
+# Training images of the sources whose size is known before they are read.
+TRAIN_IMAGES = {"cifar10": 50_000, "shapes": 4_000}
+_RECENT = 5  # runs that are looked at: older ones say less, and reading takes time
+
+
+def machine_speed(runs_dir: Path, device: str = "auto") -> Speed:
+    """The speed of the latest run of this machine in `runs_dir` that has trained something, else `DEFAULT`.
+
+    `device`: of runs on a cpu or a gpu alone, or with auto on either. All workers of a run count together.
+    """
+    for folder in islice(reversed(list_runs(runs_dir)), _RECENT):
+        try:
+            speed = _speed(folder, device)
+        except (RunError, LookupError, TypeError, ValueError, AttributeError):
+            continue  # A damaged run has nothing to say here; `list` shows what is wrong with it.
+        if speed is not None:
+            return speed
+    return DEFAULT
+
+
+def _speed(folder: RunFolder, device: str) -> Speed | None:
+    content = folder.read()
+    workers = content["workers"]
+    if content["machine"]["host"] != socket.gethostname() or device not in {"auto", workers["device"]}:
+        return None
+    pace = pace_of(read_run(folder).trials.values())
+    if pace is None:
+        return None
+    macs = PASSES * content["data"]["train"] * workers["slots"]
+    return Speed(macs / pace.seconds_per_mac_epoch, pace.trial_seconds / workers["slots"], f"measured in {folder.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds that a worker takes for each multiply-add of a network in each epoch, and for each trial besides."""
+
+    seconds_per_mac_epoch: float
+    trial_seconds: float
+
+
+def pace_of(trials: Iterable[Trial]) -> Pace | None:
+    """The pace of completed trials, None if they are too few to tell.
+
+    A least-squares line: tracing and compiling a network is part of its first epoch, and in trials of one epoch on
+    small data most of it.
+    """
+    done = [trial for trial in trials if trial.status == COMPLETED and not trial.reused]
+    work = [float(trial.macs * trial.trained_epochs) for trial in done]
+    seconds = [trial.setup_seconds + trial.train_seconds for trial in done]
+    if len(done) < _ENOUGH_TRIALS or sum(seconds) <= 0:
+        return None
+    middle, mean = sum(work) / len(work), sum(seconds) / len(seconds)
+    spread = sum((x - middle) ** 2 for x in work)
+    slope = sum((x - middle) * (y - mean) for x, y in zip(work, seconds, strict=True)) / spread if spread else 0.0
+    if slope <= 0 or mean < slope * middle:
+        return Pace(mean / middle, 0.0)
+    return Pace(slope, mean - slope * middle)
+
+
+_ENOUGH_TRIALS = 3
+
+
+def training_images(data: Data, train_examples: int | None) -> int | None:
+    """Images that each epoch of a search trains on; None where only reading the source can tell."""
+    if train_examples is not None:
+        return train_examples
+    total = TRAIN_IMAGES.get(data.source)
+    if total is None:
+        return None
+    held = round(data.validation * total) if isinstance(data.validation, float) else data.validation
+    return max(1, total - held)

@@ -1,0 +1,55 @@
+"""Tables that give up columns rather than wrap."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from resnet_search.cli.grid import Column, Grid
+
+
+def render(grid: Grid, width: int) -> list[str]:
+    out = Console(file=io.StringIO(), width=width, markup=False)
+    out.print(grid)
+    text: io.StringIO = out.file  # type: ignore[assignment]
+    return [line.rstrip() for line in text.getvalue().splitlines()]
+
+
+def columns() -> list[Column]:
+    return [
+        Column("name", ["short", "a-longer-name"]),
+        Column("first", ["1", "2"], right=True, spare=2),
+        Column("second", ["3", "4"], right=True, spare=1),
+        Column("score", ["0.5", ""], right=True),
+    ]
+
+
+def test_all_columns_where_there_is_room() -> None:
+    assert render(Grid(columns(), title="Title"), 80) == [
+        "Title",
+        "name           first  second  score",
+        "short              1       3    0.5",
+        "a-longer-name      2       4",
+    ]
+
+
+def test_the_most_dispensable_column_goes_first_and_is_named() -> None:
+    lines = render(Grid(columns(), elsewhere="--json has it"), 30)
+    assert lines[0] == "name           second  score"
+    assert " ".join(lines[3:]) == "Left out at this width: first; --json has it."
+
+
+def test_columns_that_stay_are_folded_and_never_cut() -> None:
+    lines = render(Grid(columns()), 14)
+    assert lines[0].split() == ["name", "score"]
+    assert "a-longer-name" in "".join(line.split(" ")[0] for line in lines[2:])
+
+
+def test_text_from_files_is_neither_markup_nor_obeyed() -> None:
+    lines = render(Grid([Column("name", ["[red]x[/red]", "\x1b[2J"])]), 80)
+    assert lines[1:] == ["[red]x[/red]", "\\x1b[2J"]
+
+
+def test_a_least_width_holds() -> None:
+    assert render(Grid([Column("a", ["1"], least=6), Column("b", ["2"])]), 80)[1] == "1       2"

@@ -1,0 +1,153 @@
+"""What the command line does with whatever goes wrong in it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from resnet_search.cli import main
+from resnet_search.cli.session import Session, run_words
+from resnet_search.errors import UserError
+
+from .conftest import Outcome, make_run, spawn
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch, command: Callable[..., Outcome]) -> Callable[..., Outcome]:
+    """Call a command that raises an error."""
+
+    def call(error: BaseException, **session: object) -> Outcome:
+        @click.command("list")
+        @click.pass_obj
+        def failing_command(state: Session) -> None:
+            for name, value in session.items():
+                setattr(state, name, value)
+            raise error
+
+        monkeypatch.setattr(main._Commands, "get_command", lambda *_: failing_command)
+        return command("list")
+
+    return call
+
+
+def test_the_program_alone_shows_its_commands(command: Callable[..., Outcome]) -> None:
+    alone = command()
+    assert alone.status == 0
+    assert alone == command("--help") == command("-h")
+    for name in main.COMMANDS:
+        assert f"  {name} " in alone.out
+        assert command(name, "--help").status == 0
+
+
+def test_the_version(command: Callable[..., Outcome]) -> None:
+    assert command("--version").out.startswith("resnet-search 0.")
+
+
+def test_a_users_error_is_message_and_cure(failing: Callable[..., Outcome]) -> None:
+    outcome = failing(UserError("it is \x1b[31mwrong", "Mend it."))
+    assert outcome == Outcome(1, "", "Error: it is \\x1b[31mwrong\nMend it.\n")
+
+
+def test_an_error_in_a_search_names_the_way_on(failing: Callable[..., Outcome], tmp_path: Path) -> None:
+    run = make_run(tmp_path / "my runs", stop_after=1)
+    outcome = failing(UserError("wrong"), folder=run.path, runs_dir=tmp_path / "my runs", begun=True)
+    assert outcome.err.endswith(f"resnet-search resume trial-run --runs-dir '{tmp_path}/my runs'\n")
+
+
+def test_a_cure_is_told_with_the_folder_of_runs(command: Callable[..., Outcome], tmp_path: Path) -> None:
+    assert f"--runs-dir {tmp_path}, as here" in command("trials", "latest", "--runs-dir", tmp_path).err
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/data/x"), "No space left on device: /data/x\nFree some"),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), "Permission denied: x\n"),
+        (OSError("odd"), "Error: odd"),
+        (MemoryError(), "not enough memory"),
+    ],
+)
+def test_the_machines_errors_are_a_sentence(failing: Callable[..., Outcome], error: Exception, words: str) -> None:
+    outcome = failing(error)
+    assert outcome.status == 1
+    assert words in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize("in_run", [False, True])
+def test_a_bug_is_a_line_and_a_file(failing: Callable[..., Outcome], tmp_path: Path, in_run: bool) -> None:
+    folder = make_run(tmp_path, stop_after=1).path
+    outcome = failing(ZeroDivisionError("by nought\nand more"), folder=folder, begun=in_run)
+    assert outcome.status == 1
+    first, second, *_ = outcome.err.splitlines()
+    assert first == "Error: this should not have happened: ZeroDivisionError: by nought"
+    path = Path(second.split(": ", 1)[1])
+    assert "Traceback" in path.read_text()
+    assert (path.parent == folder) is in_run
+    path.unlink()
+
+
+def test_a_reader_that_has_enough(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs", space="cifar_full")
+    process = spawn("trials", "latest", "--json", cwd=tmp_path)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(30) == 1
+
+
+def test_a_terminal_that_is_not_utf_8(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs")
+    outcome = subprocess.run(
+        [sys.executable, "-m", "resnet_search", "show", "latest", "22"],
+        cwd=tmp_path, capture_output=True, text=True, env={"PYTHONIOENCODING": "ascii", "PATH": ""}, check=False,
+    )  # fmt: skip
+    assert outcome.returncode == 0, outcome.stderr
+    assert "?" in outcome.stdout
+
+
+def test_words_that_name_a_run() -> None:
+    assert run_words(Path("runs/a"), Path("runs")) == "a"
+    assert run_words(Path("else where/a"), Path("else where")) == "a --runs-dir 'else where'"
+    assert run_words(Path("/far/a b"), Path("runs")) == "'/far/a b'"
+
+
+def test_completion(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs", "my-run", stop_after=2)
+
+    def complete(line: str) -> list[str]:
+        environment = {
+            "_RESNET_SEARCH_COMPLETE": "bash_complete",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(line.count(" ")),
+        }
+        process = subprocess.run(
+            [sys.executable, "-c", "from resnet_search.cli.main import main; main()"],
+            cwd=tmp_path, capture_output=True, text=True, env=environment, check=False,
+        )  # fmt: skip
+        return [entry.split(",")[1] for entry in process.stdout.split()]
+
+    assert complete("resnet-search tr") == ["trials"]
+    assert complete("resnet-search trials my") == ["my-run"]
+    assert complete("resnet-search show my-run ") == ["0000", "0001", "0002"]
+    assert complete("resnet-search run --space quick") == ["quickstart"]
+    assert complete("resnet-search trials my-run --sort sc") == ["score"]
+
+
+def test_json_is_json_and_nothing_else(tmp_path: Path, command: Callable[..., Outcome]) -> None:
+    make_run(tmp_path, stop_after=9)
+    space = ["--space", "quickstart"]
+    for words in (["spaces"], ["plan", *space], ["list"], ["trials", "latest"], ["show", "latest", "3"]):
+        runs = [] if words[0] == "spaces" else ["--runs-dir", tmp_path]
+        outcome = command(*words, "--json", *runs)
+        assert outcome.status == 0, outcome.err
+        assert outcome.err == ""
+        json.loads(outcome.out)

@@ -1,0 +1,137 @@
+"""What is done and what is left, and how it is told."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from resnet_search.cli import plain
+from resnet_search.cli.live import LiveView, draw
+from resnet_search.cli.plain import PlainLines
+from resnet_search.cli.progress import Progress, Snapshot
+from resnet_search.runs.events import read_events
+from resnet_search.runs.folder import RunFolder
+from resnet_search.runs.trials import RunView
+
+from .conftest import make_run
+
+
+def epoch(trial: str, number: int, seconds: float = 2.0) -> dict[str, Any]:
+    line = {"epoch": number, "loss": 1.25, "val_accuracy": 0.5, "train_seconds": seconds, "validation_seconds": 0.0}
+    return {"event": "epoch", "trial": trial, "slot": 0, "line": line}
+
+
+def replay(folder: RunFolder, observer: Any, *extra: dict[str, Any]) -> list[Any]:
+    """Show an observer the events of a run, and then others that are not on disk."""
+    view = RunView(folder, folder.read())
+    seen = []
+    for event in read_events(folder.events):
+        view.apply(event)
+        seen.append(observer(event, view))
+    return [*seen, *(observer(event, view) for event in extra)]
+
+
+def drawn(now: Snapshot, width: int = 80, height: int = 24) -> list[str]:
+    out = Console(file=io.StringIO(), width=width, height=height)
+    out.print(draw(now, 0.0, "0:10", height - 12))
+    text: io.StringIO = out.file  # type: ignore[assignment]
+    return [line.rstrip() for line in text.getvalue().splitlines()]
+
+
+def test_a_finished_run_has_done_all_that_was_planned(tmp_path: Path) -> None:
+    now = replay(make_run(tmp_path), Progress().take)[-1]
+    assert (now.trials, now.epochs) == (now.planned_trials, now.planned_epochs)
+    assert now.failed > 0
+    assert now.running == ()
+    assert now.seconds_left == pytest.approx(0.0)
+    assert now.best is not None
+
+
+def test_epochs_of_a_running_trial_count(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, stop_after=20)
+    last = f"{20:04d}"
+    before, after = replay(folder, Progress().take, epoch(last, 4))[-2:]
+    assert before.running[0].trial == last
+    assert after.epochs == before.epochs + 4 - before.running[0].epoch
+    assert (after.running[0].epoch, after.running[0].loss, after.running[0].val_accuracy) == (4, 1.25, 0.5)
+    assert after.seconds_left < before.seconds_left
+
+
+def test_no_estimate_before_anything_is_measured(tmp_path: Path) -> None:
+    first = replay(make_run(tmp_path, stop_after=1), Progress().take)[:3]
+    assert [now.seconds_left for now in first] == [None] * 3
+
+
+def test_a_first_epoch_alone_is_no_measure_since_it_compiles(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, stop_after=0)
+    seen = replay(folder, Progress().take, epoch("0000", 1, 30.0), epoch("0000", 2, 1.0))
+    assert seen[-2].seconds_left is None
+    slowly = replay(folder, Progress().take, epoch("0000", 1, 30.0), epoch("0000", 2, 10.0))
+    assert slowly[-1].seconds_left == pytest.approx(10 * seen[-1].seconds_left)
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (60, 15)])
+def test_the_live_view_fits_the_screen(tmp_path: Path, width: int, height: int) -> None:
+    now = replay(make_run(tmp_path, stop_after=12), Progress().take, epoch("0012", 1))[-1]
+    many = Snapshot(**{name: getattr(now, name) for name in now.__slots__} | {"running": now.running * 40})
+    for snapshot in (now, many):
+        lines = drawn(snapshot, width, height)
+        assert len(lines) < height
+        assert max(map(len, lines)) <= width
+    assert any("more" in line for line in drawn(many, width, height))
+
+
+def test_the_live_view_says_what_matters(tmp_path: Path) -> None:
+    now = replay(make_run(tmp_path, stop_after=12), Progress().take, epoch("0012", 1))[-1]
+    text = "\n".join(drawn(now))
+    for words in (
+        "of 75 epochs",
+        "of 23 trials",
+        "1 failed",
+        "0012",
+        "1 of 3",
+        "1.2500",
+        "0.5000",
+        "Best so far",
+        "left",
+    ):
+        assert words in text
+    assert "Starting the worker" in "\n".join(drawn(replay(make_run(tmp_path, "b", stop_after=0), Progress().take)[-1]))
+
+
+def test_the_live_view_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
+    out = io.StringIO()
+    with LiveView(Console(file=out, force_terminal=True, width=80), "Reading ...") as live:
+        replay(make_run(tmp_path, stop_after=3), live)
+    written = out.getvalue()
+    assert "Note: 3 images could not be read" in written
+    assert written.count("\x1b[?25l") == written.count("\x1b[?25h") == 1
+
+
+def test_plain_lines_have_fixed_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with PlainLines() as lines:
+        replay(make_run(tmp_path), lines)
+    out = capsys.readouterr().out.splitlines()
+    assert out[1] == "started trial-run: 23 trials"
+    assert out[2] == "note: 3 images could not be read"
+    ended = [line for line in out if " of 23  trial " in line]
+    assert len({line.index("bracket") for line in ended}) == 1
+    assert sum("failed: the loss was nan" in line for line in ended) == 1
+    assert out[-1].startswith("finished trial-run")
+
+
+def test_a_reader_that_is_gone_does_not_end_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def broken(text: str) -> None:
+        said.append(text)
+        raise BrokenPipeError
+
+    monkeypatch.setattr(plain.click, "echo", broken)
+    with PlainLines() as lines:
+        replay(make_run(tmp_path), lines)
+    assert len(said) == 1

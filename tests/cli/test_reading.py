@@ -1,0 +1,226 @@
+"""The commands that only read: spaces, plan, list, trials, show."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from resnet_search.cli import trials as trials_command
+from resnet_search.files import append_line
+from resnet_search.runs.folder import RunFolder
+from resnet_search.runs.trials import read_run
+from resnet_search.spaces.load import shipped_spaces
+
+from .conftest import Outcome, make_run
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """A finished run under ./runs of the current folder."""
+    monkeypatch.chdir(tmp_path)
+    return make_run(tmp_path / "runs")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+def rows(text: str, count: int) -> list[list[str]]:
+    return [line.split() for line in text.splitlines()[1 : count + 1]]
+
+
+def test_spaces_lists_what_ships(command: Callable[..., Outcome]) -> None:
+    outcome = command("spaces")
+    spaces = {space["name"]: space for space in json.loads(command("spaces", "--json").out)}
+    assert sorted(spaces) == shipped_spaces()
+    for name, space in spaces.items():
+        assert name in outcome.out
+        assert space["path"] in outcome.out
+        assert 0 < space["feasible"] <= space["total"]
+        assert space["params"][0] < space["params"][1]
+
+
+def test_spaces_lists_those_of_the_current_folder_wrong_ones_too(
+    tmp_path: Path, command: Callable[..., Outcome]
+) -> None:
+    (tmp_path / "search_spaces").mkdir()
+    (tmp_path / "search_spaces" / "mine.toml").write_text('[axes]\nn = [1]\nwidth = [8]\nblock = ["basik"]\n')
+    outcome = command("spaces")
+    assert outcome.status == 0
+    assert 'cannot be searched: [axes] block: got "basik"' in outcome.out
+    spaces = {space["name"]: space for space in json.loads(command("spaces", "--json").out)}
+    assert len(spaces["mine"]["mistakes"]) == 1
+
+
+def test_plan_shows_brackets_and_cost(command: Callable[..., Outcome]) -> None:
+    outcome = command("plan", "--space", "cifar_small")
+    assert rows(outcome.out.split("\n\n", 1)[1], 4) == [
+        ["3", "0", "27", "0", "1", "27"],
+        ["3", "1", "9", "1", "3", "18"],
+        ["3", "2", "3", "3", "9", "18"],
+        ["3", "3", "1", "9", "27", "18"],
+    ]
+    for words in ("49 candidates, 70 trials, 375 epochs", "parameters", "45,000 training images", "1,323 epochs"):
+        assert words in outcome.out
+    plan = json.loads(command("plan", "--space", "cifar_small", "--json").out)
+    assert (plan["trials"], plan["epochs"], plan["full_epochs"], plan["images"]) == (70, 375, 1323, 45_000)
+    assert sum(plan["excluded"].values()) + plan["feasible"] == plan["total"]
+
+
+def test_plan_takes_the_options_of_run(command: Callable[..., Outcome]) -> None:
+    words = ["--max-epochs", 4, "--factor", 2, "--iterations", 2, "--train-examples", 500, "--max-params", 20_000]
+    plan = json.loads(command("plan", "--space", "quickstart", *words, "--data", "./x.npz", "--json").out)
+    assert {bracket["iteration"] for bracket in plan["brackets"]} == {0, 1}
+    assert max(rung["epochs"] for bracket in plan["brackets"] for rung in bracket["rungs"]) == 4
+    assert plan["images"] == 500
+    assert "more than 20,000 parameters" in plan["excluded"]
+    assert "iteration" in command("plan", "--space", "quickstart", *words).out
+
+
+def test_plan_without_a_number_of_images(command: Callable[..., Outcome]) -> None:
+    outcome = command("plan", "--space", "quickstart", "--data", "./photos")
+    assert "for every 10,000 training images" in outcome.out
+    assert json.loads(command("plan", "--space", "quickstart", "--data", "./photos", "--json").out)["seconds"] is None
+
+
+def test_plan_goes_by_the_speed_of_earlier_runs(run: RunFolder, command: Callable[..., Outcome]) -> None:
+    assert f"measured in {run.name}" in command("plan", "--space", "quickstart").out
+    assert "assumed" in command("plan", "--space", "quickstart", "--runs-dir", "elsewhere").out
+    assert "assumed" in command("plan", "--space", "quickstart", "--device", "gpu").out
+
+
+def test_list(run: RunFolder, tmp_path: Path, command: Callable[..., Outcome]) -> None:
+    make_run(tmp_path / "runs", "stopped", stop_after=9)
+    held = make_run(tmp_path / "runs", "held", stop_after=9)
+    with held.lock():
+        outcome = command("list")
+        listed = {entry["run"]: entry for entry in json.loads(command("list", "--json").out)}
+    states = {name: entry["state"] for name, entry in listed.items()}
+    assert states == {run.name: "finished", "stopped": "interrupted", "held": "running"}
+    assert "23/23" in outcome.out
+    assert listed["stopped"]["trials"] < listed["stopped"]["planned_trials"] == 23
+    winner = read_run(run).winner
+    assert winner is not None
+    assert listed[run.name]["best"] == winner.trial
+    assert winner.name in outcome.out
+
+
+def test_list_of_nothing(command: Callable[..., Outcome]) -> None:
+    assert command("list").out.startswith("No runs in runs. Start one: ")
+    assert command("list", "--json").out == "[]\n"
+
+
+def test_the_folder_of_runs_comes_from_the_environment(
+    tmp_path: Path, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run(tmp_path / "mine")
+    monkeypatch.setenv("RESNET_SEARCH_RUNS_DIR", str(tmp_path / "mine"))
+    assert "trial-run" in command("list").out
+
+
+def test_trials_of_the_full_budget_come_first(run: RunFolder, command: Callable[..., Outcome]) -> None:
+    listed = json.loads(command("trials", run.name, "--json").out)
+    ranked = [trial.trial for trial in read_run(run).ranking()]
+    assert [trial["trial"] for trial in listed[: len(ranked)]] == ranked
+    assert listed[-1]["status"] == "failed"
+    assert list(listed[0]) == list(trials_command.FIELDS)
+
+
+def test_trials_json_is_exact(run: RunFolder, command: Callable[..., Outcome]) -> None:
+    by_id = read_run(run).trials
+    for listed in json.loads(command("trials", "latest", "--json").out):
+        trial = by_id[listed["trial"]]
+        assert all(listed[name] == getattr(trial, name) for name in trials_command.FIELDS)
+
+
+def test_trials_csv_says_the_same_as_json(run: RunFolder, command: Callable[..., Outcome]) -> None:
+    table = list(csv.DictReader(io.StringIO(command("trials", run.name, "--csv").out)))
+    listed = json.loads(command("trials", run.name, "--json").out)
+    assert len(table) == len(listed)
+    for row, trial in zip(table, listed, strict=True):
+        assert json.loads(row["architecture"]) == trial["architecture"]
+        assert row["score"] == ("" if trial["score"] is None else str(trial["score"]))
+        assert row["reused"] == "false"
+
+
+@pytest.mark.parametrize("column", trials_command._SORT)
+def test_trials_sort_by_any_column(column: str, run: RunFolder, command: Callable[..., Outcome]) -> None:
+    there = json.loads(command("trials", run.name, "--json", "--sort", column).out)
+    back = json.loads(command("trials", run.name, "--json", "--sort", column, "--reverse").out)
+    name = {"architecture": "name", "time": "train_seconds"}.get(column, column)
+    values = [trial[name] for trial in there if trial[name] is not None]
+    assert values == sorted(values, reverse=column == "score")
+    if column == "trial":
+        assert back == there[::-1]
+
+
+def test_trials_are_chosen(run: RunFolder, command: Callable[..., Outcome]) -> None:
+    assert len(json.loads(command("trials", run.name, "--json", "--top", 5).out)) == 5
+    failed = json.loads(command("trials", run.name, "--json", "--status", "failed").out)
+    assert {trial["status"] for trial in failed} == {"failed"}
+    first = json.loads(command("trials", run.name, "--json", "--bracket", 2).out)
+    assert {trial["bracket"] for trial in first} == {2}
+    assert command("trials", run.name, "--bracket", 7).out == "No trials like that.\n"
+
+
+def test_the_table_of_trials(run: RunFolder, command: Callable[..., Outcome]) -> None:
+    outcome = command("trials", run.name, "--top", 1)
+    header, row = (line.split() for line in outcome.out.splitlines())
+    assert header == [
+        "trial", "candidate", "architecture", "depth", "params", "MACs", "bracket", "rung", "epochs", "status",
+        "score", "time",
+    ]  # fmt: skip
+    winner = read_run(run).winner
+    assert winner is not None
+    assert row[0] == winner.trial
+    assert f"{winner.score:.4f}" in row
+
+
+def test_a_run_is_a_name_a_path_or_latest(run: RunFolder, command: Callable[..., Outcome]) -> None:
+    outcomes = {command("trials", ref, "--json").out for ref in (run.name, f"runs/{run.name}", run.path, "latest")}
+    assert len(outcomes) == 1
+
+
+def test_show(run: RunFolder, command: Callable[..., Outcome]) -> None:
+    view = read_run(run)
+    promoted = next(trial for trial in view.trials.values() if trial.rung == 2)
+    outcome = command("show", run.name, promoted.trial)
+    for link in view.chain(promoted):
+        assert f"\n{link.trial} " in outcome.out
+    for words in (promoted.name, f"{promoted.params:,}", f"{promoted.macs:,}", "continuing trial", "to set up", "█"):
+        assert words in outcome.out
+    shown = json.loads(command("show", run.name, promoted.trial, "--json").out)
+    assert shown["chain"] == [link.trial for link in view.chain(promoted)]
+    assert [line["epoch"] for line in shown["history"]] == list(range(1, promoted.epochs + 1))
+
+
+def test_show_says_why_a_trial_failed(run: RunFolder, command: Callable[..., Outcome]) -> None:
+    failed = next(trial for trial in read_run(run).trials.values() if trial.status == "failed")
+    assert "Failed with" in command("show", run.name, failed.trial.lstrip("0")).out
+
+
+def test_show_with_a_damaged_history(run: RunFolder, command: Callable[..., Outcome]) -> None:
+    (run.trial("0000") / "history.jsonl").write_text("{\n")
+    outcome = command("show", run.name, "0")
+    assert outcome.status == 1
+    assert "history.jsonl: is damaged" in outcome.err
+
+
+def test_text_of_a_run_is_not_obeyed(tmp_path: Path, command: Callable[..., Outcome]) -> None:
+    evil = "[red]\x1b[2J\r\x07\u202e"
+    run = make_run(tmp_path / "runs", stop_after=1)
+    append_line(run.events, {"event": "failed", "time": 1.0, "trial": "0001", "reason": evil})
+    event = json.loads(run.events.read_text().splitlines()[1])
+    run.events.write_text(run.events.read_text().replace(event["name"], json.dumps(evil)[1:-1]))
+    for words in (["trials", "latest"], ["show", "latest", "1"], ["show", "latest", "0"], ["list"]):
+        outcome = command(*words)
+        assert outcome.status == 0, outcome.err
+        assert "[red]\\x1b[2J" in outcome.out or words == ["list"]
+        assert all(char.isprintable() or char == "\n" for char in outcome.out)

@@ -1,0 +1,142 @@
+"""A search that is stopped: it ends soon, says how to go on, and goes on to what it would have been."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from resnet_search.runs.events import read_events
+from resnet_search.runs.folder import EVENTS
+from resnet_search.runs.trials import COMPLETED
+
+from .conftest import spawn
+
+# The least that has promotions.
+SMALL = [
+    "run",
+    "--space",
+    "quickstart",
+    "--max-epochs",
+    "3",
+    "--train-examples",
+    "300",
+    "--device",
+    "cpu",
+    "--no-export",
+]
+SWALLOWED = """
+import signal, sys, time
+from pathlib import Path
+from resnet_search.cli import session
+session.PATIENCE = 0.2
+signals = session.Signals(session.Session(Path("runs/never")))
+signals.install()
+try:
+    signal.raise_signal(signal.SIGTERM)
+except session.Interrupted:
+    pass
+time.sleep(60)
+"""
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if words in line:
+            return
+    pytest.fail(f"it ended without {words!r}: {process.communicate()}")
+
+
+def stop(process: subprocess.Popen[str], number: int) -> str:
+    """Send a signal; the message, which must come within the 10 s that are promised."""
+    process.send_signal(number)
+    _, err = process.communicate(timeout=10)
+    assert "Traceback" not in err
+    return err
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_before_there_is_a_run(number: int, status: int, tmp_path: Path) -> None:
+    process = spawn(*SMALL, cwd=tmp_path)
+    read_until(process, "starting the training backend")
+    assert stop(process, number) == "Interrupted: nothing was started, and nothing is left behind.\n"
+    assert process.returncode == status
+    assert not list(tmp_path.rglob("run.json"))
+    assert not list(tmp_path.rglob(".partial*"))
+
+
+def test_a_signal_that_is_swallowed_ends_the_process_all_the_same(tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", SWALLOWED], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert process.returncode == 143
+    assert process.stderr == "Interrupted: nothing was started, and nothing is left behind.\n"
+
+
+def test_a_signal_that_the_parent_ignores_stays_ignored(tmp_path: Path) -> None:
+    script = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + SWALLOWED.replace("SIGTERM", "SIGHUP")
+    process = subprocess.run(
+        [sys.executable, "-c", script.replace("time.sleep(60)", "print('still here')")],
+        cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True,
+    )  # fmt: skip
+    assert process.stdout == "still here\n"
+
+
+@pytest.mark.slow
+def test_stopped_in_the_middle_and_resumed(tmp_path: Path) -> None:
+    whole = spawn(*SMALL, "--name", "whole", cwd=tmp_path)
+    assert whole.wait(600) == 0, whole.communicate()
+
+    process = spawn(*SMALL, "--name", "stopped", cwd=tmp_path)
+    read_until(process, "2 of ")
+    err = stop(process, signal.SIGINT)
+    assert process.returncode == 130
+    assert err.endswith("Continue with:\n  resnet-search resume stopped\n")
+
+    process = spawn("resume", "stopped", "--no-export", cwd=tmp_path)
+    read_until(process, "3 of ")
+    assert "resnet-search resume stopped" in stop(process, signal.SIGTERM)
+    assert process.returncode == 143
+
+    # A machine that loses its power.
+    process = spawn("resume", "stopped", "--no-export", cwd=tmp_path)
+    read_until(process, "resumed")
+    time.sleep(3)
+    process.kill()
+    process.communicate()
+
+    last = spawn("resume", "stopped", "--no-export", cwd=tmp_path)
+    assert last.wait(600) == 0, last.communicate()
+    assert trials(tmp_path, "stopped") == trials(tmp_path, "whole")
+    completed = Counter(
+        event["trial"] for event in read_events(tmp_path / "runs" / "stopped" / EVENTS) if event["event"] == COMPLETED
+    )
+    assert set(completed.values()) == {1}
+    assert not _left_over(tmp_path)
+
+
+def trials(folder: Path, name: str) -> list[tuple[object, ...]]:
+    """What a run's trials are, times aside."""
+    process = spawn("trials", name, "--json", "--sort", "trial", cwd=folder)
+    out, _ = process.communicate()
+    return [(t["trial"], t["name"], t["epochs"], t["parent"], t["status"], t["score"]) for t in json.loads(out)]
+
+
+def _left_over(folder: Path) -> list[str]:
+    """Worker processes that still run in `folder`."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(process / "cwd") == str(folder):
+                found.append((process / "cmdline").read_text())
+        except OSError:
+            continue
+    return found

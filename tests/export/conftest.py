@@ -1,0 +1,80 @@
+"""A run with one real trial: 64 random images, one epoch."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from resnet_search.files import append_line
+from resnet_search.networks.architecture import Architecture
+from resnet_search.runs.folder import RunFolder
+from resnet_search.runs.trials import RunView, view_of
+from resnet_search.training.arrays import Arrays, channel_statistics, write_arrays
+from resnet_search.training.job import Job
+from tests.report.conftest import Events, make_content
+
+CLASSES = ("disc", "ring", "<b>star</b>")
+VALIDATION = 300
+KEY = "arrays"
+
+
+def architecture() -> Architecture:
+    """That of candidate 0 of `tests.report.conftest.Events`."""
+    return Architecture.from_axes(block="basic", n=1, width=4)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """A folder of runs with trial 0000 trained in it, and the trial's score."""
+    from resnet_search.training.train import train
+
+    runs = tmp_path_factory.mktemp("runs")
+    random = np.random.default_rng(0)
+    labels = random.integers(0, len(CLASSES), 64 + VALIDATION)
+    images = random.integers(0, 256, (len(labels), 32, 32, 3), dtype=np.uint8)
+    images[..., 0] = labels[:, None, None] * 80
+    mean, std = channel_statistics(images[:64])
+    arrays = Arrays(images[:64], labels[:64], images[64:], labels[64:], CLASSES, mean, std)
+    write_arrays(runs / ".data" / KEY, arrays)
+    job = Job(
+        trial="0000",
+        folder=str(runs / "run" / "trial_0000"),
+        parent=None,
+        architecture=architecture().to_dict(),
+        recipe={"batch_size": 16},
+        seed=1,
+        initial_epoch=0,
+        epochs=1,
+        horizon=1,
+        data=str(runs / ".data" / KEY),
+    )
+    history = train(job, arrays, lambda _: None)
+    return runs, history[-1].val_accuracy
+
+
+@pytest.fixture
+def make_view(trained: tuple[Path, float], tmp_path: Path) -> Callable[..., RunView]:
+    """A copy of that run with its one trial completed, its budget being `max_epochs`."""
+
+    def make(*, max_epochs: int = 1, finished: bool = True, **rest: Any) -> RunView:
+        runs, score = trained
+        shutil.copytree(runs, tmp_path / "runs")
+        content = make_content()
+        content["space"]["hyperband"]["max_epochs"] = max_epochs
+        content["data"] |= {"arrays": KEY, "classes": list(CLASSES), "validation": VALIDATION}
+        run = Events()
+        run.create(0, 0, (0, 0, 0), (0, 1), **rest)
+        run.complete(0, score)
+        if finished:
+            run("finished")
+        folder = RunFolder(tmp_path / "runs" / "run")
+        for line in run.lines:
+            append_line(folder.events, line)
+        return view_of(folder, content, run.lines, locked=False)
+
+    return make

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from resnet_search.errors import ExportError
+from resnet_search.export.folder import MANIFEST, folder_bytes, replacing_folder
+
+
+def fill(folder: Path, trial: str = "0000") -> None:
+    (folder / "saved_model").mkdir()
+    (folder / "saved_model" / "saved_model.pb").write_bytes(b"12345")
+    (folder / MANIFEST).write_text(json.dumps({"trial": trial}))
+
+
+def export(out: Path, trial: str = "0000") -> None:
+    with replacing_folder(out) as partial:
+        fill(partial, trial)
+
+
+def test_parents_are_made_and_nothing_else_is_left(tmp_path: Path) -> None:
+    export(tmp_path / "a" / "b")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+    assert folder_bytes(tmp_path / "a" / "b" / "saved_model") == 5
+
+
+def test_an_empty_folder_and_an_earlier_export_are_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    export(out, "0001")
+    export(out, "0002")
+    assert json.loads((out / MANIFEST).read_text()) == {"trial": "0002"}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    export(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / MANIFEST).is_file()
+
+
+@pytest.mark.parametrize("content", [{"notes.txt": "mine"}, {MANIFEST: "{"}, {MANIFEST: "[]"}, {MANIFEST: "{}"}])
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, content: dict[str, str]) -> None:
+    for name, text in content.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ExportError, match="which is not empty and no earlier export"):
+        export(tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == content
+
+
+def test_a_file_of_the_user_in_an_earlier_export_is_kept(tmp_path: Path) -> None:
+    export(tmp_path / "out")
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    with pytest.raises(ExportError, match=r"holds 'notes\.txt' besides, which would be lost"):
+        export(tmp_path / "out")
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+def test_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ExportError, match="which is a file; allowed: a folder"):
+        export(tmp_path / "file")
+    with pytest.raises(ExportError, match="cannot be written: Not a directory"):
+        export(tmp_path / "file" / "out")
+    with pytest.raises(ExportError, match="cannot be written: "):
+        export(tmp_path / "nul\0")
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_earlier_export(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export(out)
+    with (
+        pytest.raises(ExportError, match=f"got '{out}', which cannot be written: No space left") as raised,
+        replacing_folder(out),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert "nothing was changed" in raised.value.cure
+    assert json.loads((out / MANIFEST).read_text()) == {"trial": "0000"}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_interrupted_export_leaves_nothing(tmp_path: Path) -> None:
+    def stop() -> None:
+        with replacing_folder(tmp_path / "out") as partial:
+            fill(partial)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stop()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_earlier_export_comes_back_if_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    export(out)
+    replace = Path.replace
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path.name.startswith(".partial"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(ExportError, match="Permission denied"):
+        export(out, "0001")
+    assert json.loads((out / MANIFEST).read_text()) == {"trial": "0000"}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+
+from resnet_search.report import units
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (units.counted(1, "trial"), "1 trial"),
+        (units.counted(1234, "trial"), "1,234 trials"),
+        (units.percent(0.91234), "91.23 %"),
+        (units.percent(None), ""),
+        (units.accuracy(0.9, 900), "90.00 % ± 1.00 %"),
+        (units.accuracy(1.0, 900), "100.00 %"),
+        (units.accuracy(0.0, 900), "0.00 %"),
+        (units.large(999_999), "999,999"),
+        (units.large(40_812_345), "40.8 million"),
+        (units.large(3.86e9), "3.86 billion"),
+        (units.large(1.2e15), "1.2e+03 trillion"),
+        (units.size(12), "12 bytes"),
+        (units.size(290_504), "291 kB"),
+        (units.size(45_678_901), "45.68 MB"),
+        (units.duration(4.21), "4.2 s"),
+        (units.duration(59.99), "60.0 s"),
+        (units.duration(192), "3 min 12 s"),
+        (units.duration(93_900), "26 h 5 min"),
+        (units.moment(0), "1970-01-01 00:00:00 UTC"),
+        (units.sparkline([0.0, 0.5, 1.0]), "▁▅█"),
+        (units.sparkline([0.3, 0.3]), "▁▁"),
+        (units.thinned(3, 10), [0, 1, 2]),
+        (units.thinned(100, 4), [0, 33, 66, 99]),
+    ],
+)
+def test_numbers_have_units(written: object, expected: object) -> None:
+    assert written == expected
+
+
+def test_standard_error_is_binomial() -> None:
+    assert units.standard_error(0.5, 2500) == pytest.approx(0.01)

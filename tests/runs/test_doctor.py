@@ -1,0 +1,122 @@
+"""What the doctor finds, on machines that are well and on others."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+
+from resnet_search.runs import doctor
+from resnet_search.runs.doctor import OK, PROBLEM, WARNING
+from resnet_search.workers import devices
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def no_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose backend starts and has no GPU."""
+    monkeypatch.setattr(devices, "backend_gpus", list)
+    monkeypatch.setattr(devices, "nvidia_gpus", list)
+
+
+def test_everything_that_is_wrong_has_a_cure(tmp_path: Path) -> None:
+    checks = doctor.examine(tmp_path / "runs")
+    names = [check.name for check in checks]
+    for name in ("Python", "keras", "tensorflow", "Processors", "Memory", "Backend", "GPU", "CIFAR-10", "Runs", "Disk"):
+        assert name in names
+    assert all(check.cure for check in checks if check.status != OK)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("version", "status"), [((3, 10), PROBLEM), ((3, 11), OK), ((3, 13), OK), ((3, 14), PROBLEM)])
+def test_python(version: tuple[int, int], status: str) -> None:
+    assert doctor.check_python(version).status == status
+
+
+def test_python_versions_are_those_of_the_package() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (low, high) = doctor.OLDEST, doctor.NEWEST
+    assert f'requires-python = ">={low[0]}.{low[1]},<{high[0]}.{high[1] + 1}"' in text
+
+
+def test_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name == "keras":
+            raise metadata.PackageNotFoundError
+        return "1.0"
+
+    monkeypatch.setattr(metadata, "version", version)
+    found = {check.name: check.status for check in doctor.check_packages()}
+    assert found == {name: PROBLEM if name == "keras" else OK for name in doctor.PACKAGES}
+
+
+def test_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1e9, total=2e9))
+    assert doctor.check_memory().status == WARNING
+
+
+def test_a_gpu_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "nvidia_gpus", lambda: ["NVIDIA Toy"])
+    _, gpu = doctor.check_devices()
+    assert gpu.status == PROBLEM
+    assert "NVIDIA Toy" in gpu.text
+    assert "resnet-search[gpu]" in gpu.cure
+
+
+def test_a_gpu_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "nvidia_gpus", lambda: ["NVIDIA Toy"])
+    monkeypatch.setattr(devices, "backend_gpus", lambda: ["NVIDIA Toy"])
+    _, gpu = doctor.check_devices()
+    assert (gpu.status, gpu.text) == (OK, "NVIDIA Toy")
+
+
+def test_a_backend_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> list[str]:
+        raise ImportError("libcudart.so: cannot open\nand much more")
+
+    monkeypatch.setattr(devices, "backend_gpus", broken)
+    (backend,) = doctor.check_devices()
+    assert backend.status == PROBLEM
+    assert backend.text == "does not start: ImportError: libcudart.so: cannot open"
+
+
+def test_where_cifar10_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    monkeypatch.chdir(tmp_path)
+    absent = doctor.check_data(None)
+    assert absent.status == WARNING
+    assert "downloaded" in absent.text
+    (tmp_path / "cifar-10-python.tar.gz").touch()
+    found = doctor.check_data(tmp_path)
+    assert found.status == OK
+    assert "cifar-10-python.tar.gz" in found.text
+
+
+@pytest.mark.parametrize(("free", "status"), [(1e8, PROBLEM), (1e9, WARNING), (1e11, OK)])
+def test_disk(free: float, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def disk_usage(path: Path) -> SimpleNamespace:
+        asked.append(path)
+        return SimpleNamespace(free=free)
+
+    monkeypatch.setattr(shutil, "disk_usage", disk_usage)
+    assert doctor.check_disk(tmp_path / "not" / "there").status == status
+    assert asked == [tmp_path]
+
+
+def test_folders_that_no_run_can_be_made_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.not_writable(tmp_path / "not" / "there") == ""
+    (tmp_path / "file").touch()
+    assert doctor.check_writing(tmp_path / "file" / "runs").status == PROBLEM
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "may not be written" in doctor.not_writable(tmp_path)

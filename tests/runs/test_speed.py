@@ -1,0 +1,76 @@
+"""The speed of a machine, from the trials that it has trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from resnet_search.runs.speed import DEFAULT, TRAIN_IMAGES, machine_speed, pace_of, training_images
+from resnet_search.spaces.plan import PASSES
+from resnet_search.spaces.schema import Data
+from resnet_search.training.datasets import shapes
+
+from ..cli.conftest import make_run
+
+
+def trials(*work: tuple[int, int], mac_seconds: float, trial_seconds: float) -> Iterator[Any]:
+    for macs, epochs in work:
+        seconds = macs * epochs * mac_seconds + trial_seconds - 1.0
+        yield SimpleNamespace(
+            status="completed", reused=False, macs=macs, trained_epochs=epochs, setup_seconds=1.0, train_seconds=seconds
+        )
+
+
+def test_a_pace_has_a_part_for_each_epoch_and_one_for_each_trial() -> None:
+    pace = pace_of(trials((10**6, 1), (3 * 10**6, 2), (2 * 10**6, 9), mac_seconds=1e-6, trial_seconds=4.0))
+    assert pace is not None
+    assert pace.seconds_per_mac_epoch == pytest.approx(1e-6)
+    assert pace.trial_seconds == pytest.approx(4.0)
+
+
+def test_a_pace_never_runs_backwards() -> None:
+    few = list(trials((10**6, 1), (2 * 10**6, 1), mac_seconds=1e-6, trial_seconds=4.0))
+    assert pace_of(few) is None
+    same = pace_of(trials(*[(10**6, 1)] * 5, mac_seconds=1e-6, trial_seconds=4.0))
+    falling = pace_of(trials((10**6, 1), (2 * 10**6, 1), (3 * 10**6, 1), mac_seconds=-1e-6, trial_seconds=9.0))
+    cheap = pace_of(trials((10**6, 1), (2 * 10**6, 1), (3 * 10**6, 1), mac_seconds=1e-5, trial_seconds=-1.0))
+    for pace in (same, falling, cheap):
+        assert pace is not None
+        assert pace.seconds_per_mac_epoch > 0
+        assert pace.trial_seconds == 0
+
+
+def test_the_latest_run_of_this_machine_and_device_counts(tmp_path: Path) -> None:
+    assert machine_speed(tmp_path) is DEFAULT
+    run = make_run(tmp_path, "here", created="2026-01-01")
+    make_run(tmp_path, "elsewhere", created="2026-01-02", machine={"host": "another"})
+    make_run(tmp_path, "short", created="2026-01-03", stop_after=1)
+    damaged = make_run(tmp_path, "damaged", created="2026-01-04")
+    damaged.events.write_text("[]\n")
+    speed = machine_speed(tmp_path)
+    assert speed.source == "measured in here"
+    pace = pace_of(__import__("resnet_search.runs.trials", fromlist=["x"]).read_run(run).trials.values())
+    assert pace is not None
+    assert speed.macs_per_second == pytest.approx(PASSES * 3200 / pace.seconds_per_mac_epoch)
+    assert machine_speed(tmp_path, "cpu") == speed
+    assert machine_speed(tmp_path, "gpu") is DEFAULT
+
+
+def test_workers_count_together(tmp_path: Path) -> None:
+    make_run(tmp_path / "one")
+    workers = {"slots": 2, "threads": 1, "precision": "float32", "jit": False, "device": "cpu"}
+    make_run(tmp_path / "two", workers=workers)
+    one, two = machine_speed(tmp_path / "one"), machine_speed(tmp_path / "two")
+    assert two.macs_per_second == pytest.approx(2 * one.macs_per_second)
+
+
+def test_images_that_a_search_trains_on() -> None:
+    assert TRAIN_IMAGES["shapes"] == shapes.TRAIN
+    assert training_images(Data(source="cifar10", validation=5000), None) == 45_000
+    assert training_images(Data(source="shapes", validation=0.2), None) == 3200
+    assert training_images(Data(source="./photos"), None) is None
+    assert training_images(Data(source="./photos"), 400) == 400

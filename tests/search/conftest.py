@@ -1,0 +1,143 @@
+"""A search without training: workers that know every score, and a run folder to search in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from resnet_search.files import append_line, write_text
+from resnet_search.runs.events import append_event
+from resnet_search.runs.folder import RunFolder, create_run
+from resnet_search.runs.trials import RunView, read_run
+from resnet_search.search.loop import SearchLoop
+from resnet_search.search.oracle import HyperbandOracle
+from resnet_search.spaces.load import parse_space
+from resnet_search.spaces.plan import brackets_from, make_plan
+from resnet_search.spaces.space import SearchSpace
+from resnet_search.training.job import Epoch, Job
+from resnet_search.workers.contract import Done, EpochDone, Failed, Lost, Message
+
+SPACE = """
+[axes]
+n = [1, 2, 3]
+width = [4, 6, 8]
+block = ["basic", "resnext"]
+cardinality = [2, 4]
+[hyperband]
+max_epochs = {max_epochs}
+[data]
+source = "shapes"
+{extra}
+"""
+
+
+def make_space(max_epochs: int = 9, extra: str = "") -> SearchSpace:
+    return parse_space(SPACE.format(max_epochs=max_epochs, extra=extra), "test")
+
+
+def accuracy(job: Job, epoch: int) -> float:
+    """A learning curve that depends on the candidate alone."""
+    return round((job.seed % 97) / 100 * epoch / (epoch + 3), 6)
+
+
+class KnownWorkers:
+    """`workers.contract.Workers` whose jobs end in the order `choose` says, with known scores.
+
+    `outcome` says of a job and how often it was submitted: "done", "failed" or "lost".
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        outcome: Callable[[Job, int], str] = lambda *_: "done",
+        choose: Callable[[list[int]], int] = min,
+        *,
+        stop_after: int | None = None,
+    ) -> None:
+        self.slots, self._outcome, self._choose = slots, outcome, choose
+        self._jobs: dict[int, Job] = {}
+        self._queue: list[Message] = []
+        self._left = stop_after
+        self.submitted: list[Job] = []
+
+    def submit(self, slot: int, job: Job) -> None:
+        assert slot not in self._jobs, "one job at a time in a slot"
+        self._jobs[slot] = job
+        self.submitted.append(job)
+
+    def wait(self, seconds: float) -> Message | None:
+        assert seconds > 0
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                raise KeyboardInterrupt
+        if not self._queue:
+            slot = self._choose(sorted(self._jobs))
+            self._queue = self._work(slot, self._jobs.pop(slot))
+        return self._queue.pop(0)
+
+    def close(self) -> None:
+        self._jobs.clear()
+
+    def _work(self, slot: int, job: Job) -> list[Message]:
+        times = sum(other.trial == job.trial for other in self.submitted)
+        outcome = self._outcome(job, times)
+        if outcome == "lost":
+            return [Lost(slot, job.trial, -9)]
+        if outcome == "failed":
+            return [Failed(slot, job.trial, "the loss was nan", "the loss was nan in epoch 1")]
+        folder = Path(job.folder)
+        folder.mkdir(exist_ok=True)
+        write_text(folder / "history.jsonl", "")
+        history = []
+        for epoch in range(job.initial_epoch + 1, job.epochs + 1):
+            value = accuracy(job, epoch)
+            line = Epoch(
+                epoch=epoch, loss=1.0, accuracy=value, val_loss=1.0, val_accuracy=value, learning_rate=0.1,
+                train_seconds=0.1, validation_seconds=0.1,
+            )  # fmt: skip
+            append_line(folder / "history.jsonl", line.to_dict())
+            history.append(line)
+        messages: list[Message] = [EpochDone(slot, job.trial, line) for line in history]
+        return [*messages, Done(slot, job.trial, tuple(history), 0.1)]
+
+
+class Search:
+    """A run folder and drivers for it, one after another."""
+
+    def __init__(self, folder: RunFolder, space: SearchSpace) -> None:
+        self.folder, self.space = folder, space
+        self.heard: list[dict] = []
+
+    def drive(self, workers: KnownWorkers) -> RunView:
+        view = read_run(self.folder, locked=False)
+        content = view.content
+        oracle = HyperbandOracle(self.space, view, brackets_from(content["plan"]), content["seed"])
+        view.apply(append_event(self.folder.events, "started", process=os.getpid(), host="test"))
+        observers = [lambda event, _: self.heard.append(event)]
+        SearchLoop(view, oracle, workers, data="", observers=observers).run()
+        return read_run(self.folder, locked=False)
+
+
+@pytest.fixture
+def make_search(tmp_path):
+    """Make a run of a space; `number` tells several apart."""
+
+    def make(space: SearchSpace | None = None, seed: int = 0, number: int = 0) -> Search:
+        space = space or make_space()
+        content = {
+            "created": "2026-01-01T00:00:00+00:00",
+            "space": space.to_dict(),
+            "recipe": {"name": "search"},
+            "horizon": space.hyperband.max_epochs,
+            "plan": make_plan(space).to_list(),
+            "data": {"image_shape": [32, 32, 3], "classes": [str(i) for i in range(10)], "train": 100, "notes": []},
+            "workers": {"slots": 1},
+            "seed": seed,
+        }
+        return Search(create_run(tmp_path, f"run{number}", content), space)
+
+    return make

@@ -1,0 +1,165 @@
+"""The search loop with workers whose every score is known: plan kept, work kept, same trials whatever happens."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from resnet_search.errors import TrainingError
+from resnet_search.search.loop import FAILURES_IN_A_ROW, LOSSES_OF_A_TRIAL
+
+from .conftest import KnownWorkers, make_space
+
+
+def rungs(view):
+    """Completed trials of each rung."""
+    return Counter((t.iteration, t.bracket, t.rung) for t in view.trials.values() if t.status == "completed")
+
+
+def planned(view):
+    return {
+        (bracket["iteration"], bracket["number"], rung["index"]): rung["size"]
+        for bracket in view.content["plan"]
+        for rung in bracket["rungs"]
+    }
+
+
+def table(view):
+    """What a user calls the result: every completed trial, without ids and times, which order of events decides."""
+    return sorted(
+        (t.iteration, t.bracket, t.rung, t.name, t.epochs, t.score, t.status)
+        for t in view.trials.values()
+        if t.status == "completed"
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_the_plan_is_what_runs(make_search, workers):
+    view = make_search().drive(KnownWorkers(workers, choose=random.Random(workers).choice))
+    assert view.state == "finished"
+    assert rungs(view) == planned(view)
+    assert len(view.trials) == view.planned_trials
+
+
+def test_the_same_seed_gives_the_same_trials_on_any_number_of_workers(make_search):
+    tables = [table(make_search(number=n).drive(KnownWorkers(n, choose=random.Random(n).choice))) for n in (1, 2, 4)]
+    assert tables[0] == tables[1] == tables[2]
+    other = table(make_search(seed=1, number=9).drive(KnownWorkers(1)))
+    assert other != tables[0]
+
+
+def test_no_architecture_is_drawn_twice_while_the_space_has_others(make_search):
+    view = make_search(make_space(extra="")).drive(KnownWorkers(2))
+    names = [t.name for t in view.trials.values() if t.rung == 0]
+    # 25 feasible architectures, 17 draws of a 9-epoch plan.
+    assert len(names) == len(set(names)) == 17
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 2, 7, 20, 45, 70])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_run_that_is_killed_and_resumed_ends_the_same(make_search, stop_after, workers):
+    whole = make_search(number=1).drive(KnownWorkers(workers))
+    search = make_search(number=2)
+    with pytest.raises(KeyboardInterrupt):
+        search.drive(KnownWorkers(workers, stop_after=stop_after))
+    view = search.drive(KnownWorkers(workers))
+    assert view.state == "finished"
+    assert table(view) == table(whole)
+    assert [t.trial for t in view.ranking()[:1]] == [t.trial for t in whole.ranking()[:1]] or workers > 1
+    assert len({t.trial for t in view.trials.values()}) == view.planned_trials
+
+
+def test_killed_again_and_again(make_search):
+    whole = make_search(number=1).drive(KnownWorkers(2))
+    search = make_search(number=2)
+    chance = random.Random(3)
+    for _ in range(200):
+        try:
+            view = search.drive(KnownWorkers(2, stop_after=chance.randint(0, 25)))
+        except KeyboardInterrupt:
+            continue
+        break
+    assert table(view) == table(whole)
+
+
+def test_failed_trials_are_replaced_in_every_rung(make_search):
+    def outcome(job, _):
+        return "failed" if job.seed % 5 == 0 and job.epochs > 1 else "done"
+
+    search = make_search(make_space(extra=""))
+    view = search.drive(KnownWorkers(2, outcome))
+    failed = [t for t in view.trials.values() if t.status == "failed"]
+    assert failed
+    assert all(t.reason == "the loss was nan" for t in failed)
+    assert (search.folder.trial(failed[0].trial) / "failure.txt").read_text() == "the loss was nan in epoch 1\n"
+    assert rungs(view) == planned(view)
+
+
+def test_a_space_smaller_than_the_plan_is_gone_through_again_without_training_twice(make_search):
+    space = make_space(extra="[limits]\nmax_params = 6000")
+    small = len(space.feasible().architectures)
+    assert small < 9
+    workers = KnownWorkers(1)
+    view = make_search(space).drive(workers)
+    assert rungs(view) == planned(view)
+    trained = Counter()
+    for job in workers.submitted:
+        for epoch in range(job.initial_epoch, job.epochs):
+            trained[job.seed, epoch] += 1
+    assert set(trained.values()) == {1}, "no candidate is trained twice for the same epoch"
+    reused = [t for t in view.trials.values() if t.reused]
+    assert reused
+    for trial in reused:
+        assert view.history(trial)[-1]["val_accuracy"] == trial.score
+        assert trial.trained_epochs == 0
+
+
+def test_a_lost_worker_costs_its_trial_nothing(make_search):
+    whole = make_search(number=1).drive(KnownWorkers(2))
+    search = make_search(number=2)
+    view = search.drive(KnownWorkers(2, lambda job, times: "lost" if times == 1 and job.seed % 2 else "done"))
+    assert table(view) == table(whole)
+    assert sum(t.losses for t in view.trials.values()) > 0
+
+
+def test_a_trial_that_kills_its_worker_again_and_again_is_failed_and_replaced(make_search):
+    victim = []
+
+    def outcome(job, _):
+        victim[:] = victim or [job.seed]
+        return "lost" if job.seed == victim[0] else "done"
+
+    view = make_search().drive(KnownWorkers(1, outcome))
+    failed = [t for t in view.trials.values() if t.status == "failed"]
+    assert [t.losses for t in failed] == [LOSSES_OF_A_TRIAL]
+    assert "its worker process died 3 times" in failed[0].reason
+    assert rungs(view) == planned(view)
+
+
+def test_when_every_trial_fails_the_search_says_so_and_can_go_on(make_search):
+    search = make_search()
+    with pytest.raises(TrainingError, match=f"{FAILURES_IN_A_ROW} trials failed in a row.*the loss was nan"):
+        search.drive(KnownWorkers(1, lambda *_: "failed"))
+    view = search.drive(KnownWorkers(1))
+    assert rungs(view) == planned(view)
+
+
+def test_recipe_values_that_vary_are_drawn_for_each_candidate(make_search):
+    space = make_space(extra="[recipe]\nlearning_rate = { min = 0.01, max = 0.4, log = true }")
+    workers = KnownWorkers(1)
+    view = make_search(space).drive(workers)
+    drawn = {t.candidate: t.recipe["learning_rate"] for t in view.trials.values()}
+    assert len(set(drawn.values())) == len(drawn) == 17
+    assert all(0.01 <= value <= 0.4 for value in drawn.values())
+    assert all(job.recipe["learning_rate"] in drawn.values() for job in workers.submitted)
+
+
+def test_observers_hear_everything_in_order(make_search):
+    search = make_search()
+    search.drive(KnownWorkers(1))
+    kinds = [event["event"] for event in search.heard]
+    assert kinds[:3] == ["created", "epoch", "completed"]
+    assert kinds[-1] == "finished"
+    assert kinds.count("completed") == 23

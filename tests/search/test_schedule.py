@@ -1,0 +1,175 @@
+"""The schedule against an independent model of Hyperband, and against Keras Tuner's own oracle."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resnet_search.search.schedule import Draw, Finished, Promote, Schedule, Wait
+from resnet_search.spaces.brackets import Bracket, hyperband
+
+Place = tuple[int, int, int]  # iteration, bracket, rung
+
+
+class World:
+    """Scores and failures as functions of a candidate's draw and its rung, whatever the timing."""
+
+    def __init__(self, seed: int, failing: float) -> None:
+        self.seed, self.failing = seed, failing
+
+    def score(self, place: Place, order: tuple[int, int]) -> float | None:
+        chance = random.Random(f"{self.seed}{place}{order}")
+        # A candidate whose draw has failed often is left alone, or a first rung might never fill.
+        fails = chance.random() < self.failing and order[1] < 5
+        return None if fails else round(chance.random(), 1)  # Few values, so that ties happen.
+
+
+def expected(brackets: tuple[Bracket, ...], world: World) -> dict[Place, set[tuple[int, int]]]:
+    """Which draws complete each rung, computed rung by rung with everything known."""
+    found: dict[Place, set[tuple[int, int]]] = {}
+    for bracket in brackets:
+        place = (bracket.iteration, bracket.number, 0)
+        ranked = []
+        for slot in range(bracket.draws):
+            replacement = next(r for r in range(100) if world.score(place, (slot, r)) is not None)
+            ranked.append((slot, replacement))
+        found[place] = set(ranked)
+        for rung in bracket.rungs[1:]:
+            below = place
+            ranked.sort(key=lambda order: (-(world.score(below, order) or 0.0), order))
+            place = (bracket.iteration, bracket.number, rung.index)
+            ranked = [order for order in ranked if world.score(place, order) is not None][: rung.size]
+            found[place] = set(ranked)
+    return found
+
+
+def simulate(
+    brackets: tuple[Bracket, ...], world: World, workers: int, timing: random.Random
+) -> tuple[dict[Place, set[tuple[int, int]]], int]:
+    """Run the schedule with trials that end in any order."""
+    schedule = Schedule(brackets)
+    running: dict[str, tuple[Place, tuple[int, int]]] = {}
+    orders: dict[str, tuple[int, int]] = {}
+    completed: dict[Place, set[tuple[int, int]]] = defaultdict(set)
+    created = 0
+    while True:
+        step = schedule.next() if len(running) < workers else Wait()
+        if isinstance(step, Finished):
+            assert not running
+            return dict(completed), created
+        if isinstance(step, Wait):
+            assert running, "waits for nothing"
+            trial = timing.choice(sorted(running))
+            place, order = running.pop(trial)
+            score = world.score(place, order)
+            if score is None:
+                schedule.failed(trial)
+            else:
+                schedule.completed(trial, score)
+                completed[place].add(order)
+            continue
+        trial = f"{created:04d}"
+        created += 1
+        bracket = step.bracket
+        if isinstance(step, Draw):
+            schedule.drawn(trial, step)
+            order = (step.slot, step.replacement)
+        else:
+            schedule.promoted(trial, step)
+            order = orders[step.trial]
+        orders[trial] = order
+        running[trial] = ((bracket.iteration, bracket.number, step.rung.index), order)
+
+
+@given(
+    max_epochs=st.integers(1, 40),
+    factor=st.integers(2, 4),
+    iterations=st.integers(1, 2),
+    candidates=st.none() | st.integers(1, 12),
+    workers=st.integers(1, 6),
+    failing=st.sampled_from([0.0, 0.2, 0.5]),
+    seed=st.integers(0, 10**6),
+)
+def test_every_rung_is_the_one_that_the_rules_give(max_epochs, factor, iterations, candidates, workers, failing, seed):
+    brackets = hyperband(max_epochs, factor, iterations, candidates)
+    world = World(seed, failing)
+    completed, _ = simulate(brackets, world, workers, random.Random(seed))
+    assert completed == {place: orders for place, orders in expected(brackets, world).items() if orders}
+
+
+def test_without_failures_every_rung_has_its_planned_size():
+    brackets = hyperband(27, 3, 1)
+    completed, created = simulate(brackets, World(0, 0.0), 3, random.Random(0))
+    planned = {(b.iteration, b.number, r.index): r.size for b in brackets for r in b.rungs}
+    assert {place: len(orders) for place, orders in completed.items()} == planned
+    assert created == 70
+
+
+def test_a_failed_first_rung_trial_is_replaced_where_keras_tuner_loses_the_last_rung():
+    """27/9/3/1 with one failure: Keras Tuner runs 27/8/2 and never trains to the full budget."""
+    import keras_tuner
+    from keras_tuner.oracles import HyperbandOracle
+
+    oracle = HyperbandOracle(
+        keras_tuner.Objective("score", "max"), max_epochs=27, factor=3, seed=1, max_consecutive_failed_trials=None
+    )
+    oracle.verbose = 0
+    oracle.hyperparameters.Float("x", 0.0, 1.0)
+    oracle._set_project_dir = lambda *_: None
+    oracle._save_trial = oracle.save = lambda *_: None
+    sizes: dict[tuple[int, int], int] = defaultdict(int)
+    for number in range(200):
+        trial = oracle.create_trial("worker")
+        if trial.status != "RUNNING":
+            break
+        values = trial.hyperparameters.values
+        sizes[values["tuner/initial_epoch"], values["tuner/epochs"]] += 1
+        if number == 0:
+            trial.status = "FAILED"
+        else:
+            oracle.update_trial(trial.trial_id, {"score": values["x"]})
+            trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+    brackets = hyperband(27, 3, 1)
+    ours, _ = simulate(brackets, OneFailure(), 1, random.Random(0))
+    assert len(ours[0, 3, 3]) == 1
+    assert sizes[9, 27] < sum(r.size for b in brackets for r in b.rungs if (r.initial_epoch, r.epochs) == (9, 27))
+
+
+class OneFailure(World):
+    """The very first draw fails."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 0.0)
+
+    def score(self, place, order):
+        return None if place == (0, 3, 0) and order == (0, 0) else super().score(place, order)
+
+
+def test_a_trial_is_promoted_as_soon_as_it_is_certain():
+    schedule = Schedule(hyperband(3, 3, 1))  # 3 trials to epoch 1, 1 to epoch 3; then 2 to epoch 3.
+    for slot in range(3):
+        step = schedule.next()
+        assert isinstance(step, Draw)
+        assert step.slot == slot
+        schedule.drawn(f"{slot}", step)
+    schedule.completed("0", 0.9)
+    schedule.completed("1", 0.5)
+    step = schedule.next()
+    assert isinstance(step, Draw), "trial 2 may still beat trial 0, so the next bracket goes on"
+    assert step.bracket.number == 0
+    schedule.completed("2", 0.9)
+    step = schedule.next()
+    assert isinstance(step, Promote)
+    assert step.trial == "0", "a tie goes to the earlier draw"
+
+
+def test_a_slot_without_a_candidate_is_closed():
+    schedule = Schedule(hyperband(1, 3, 1))
+    step = schedule.next()
+    assert isinstance(step, Draw)
+    schedule.close(step)
+    assert isinstance(schedule.next(), Finished)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from resnet_search.training.datasets.decode import Unreadable, decode
+
+RED = np.zeros((5, 4, 3), np.uint8)
+RED[..., 0] = 200
+GREY = np.arange(20, dtype=np.uint8).reshape(5, 4) * 10
+
+
+def _saved(image: Image.Image, path: Path, **options: object) -> np.ndarray:
+    image.save(path, **options)
+    return decode(path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "ppm", "tiff"])
+def test_colour_comes_back_exactly(tmp_path: Path, suffix: str) -> None:
+    assert np.array_equal(_saved(Image.fromarray(RED), tmp_path / f"a.{suffix}"), RED)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp"])
+def test_lossy_colour_comes_back_nearly(tmp_path: Path, suffix: str) -> None:
+    assert np.abs(_saved(Image.fromarray(RED), tmp_path / f"a.{suffix}").astype(int) - RED).max() < 6
+
+
+def test_grey_and_bilevel(tmp_path: Path) -> None:
+    assert np.array_equal(_saved(Image.fromarray(GREY), tmp_path / "a.png"), np.repeat(GREY[..., None], 3, 2))
+    assert set(np.unique(_saved(Image.fromarray(GREY).convert("1"), tmp_path / "b.png"))) <= {0, 255}
+
+
+def test_palette_with_and_without_transparency(tmp_path: Path) -> None:
+    palette = Image.fromarray(RED).convert("P", palette=Image.Palette.ADAPTIVE)
+    assert np.array_equal(_saved(palette, tmp_path / "a.png"), RED)
+    clear = Image.new("P", (2, 2), 0)
+    clear.putpalette([10, 20, 30] * 256)
+    assert (_saved(clear, tmp_path / "b.gif", transparency=0) == 255).all()
+
+
+def test_what_is_transparent_lies_on_white(tmp_path: Path) -> None:
+    image = np.zeros((1, 3, 4), np.uint8)
+    image[0, :, 3] = (0, 128, 255)
+    out = _saved(Image.fromarray(image), tmp_path / "a.png")
+    assert out[0, :, 0].tolist() == [255, 127, 0]
+    grey = _saved(Image.fromarray(image).convert("LA"), tmp_path / "b.png")
+    assert grey[0, :, 0].tolist() == [255, 127, 0]
+
+
+def test_16_bits_keep_their_upper_8(tmp_path: Path) -> None:
+    deep = GREY.astype(np.uint16) * 256 + 17
+    for name in ("a.png", "b.tiff"):
+        assert np.array_equal(_saved(Image.fromarray(deep), tmp_path / name)[..., 1], GREY)
+    for order in ("<i4", "<u2"):
+        assert np.array_equal(_saved(Image.fromarray(deep.astype(order)), tmp_path / "c.tiff")[..., 0], GREY)
+
+
+def test_cmyk(tmp_path: Path) -> None:
+    out = _saved(Image.new("CMYK", (4, 5), (0, 255, 255, 0)), tmp_path / "a.jpg", quality=100)
+    assert out.shape == (5, 4, 3)
+    assert out[..., 0].min() > 200
+    assert out[..., 1:].max() < 60
+
+
+def test_exif_orientation_is_followed(tmp_path: Path) -> None:
+    image = Image.fromarray(np.repeat(GREY[..., None], 3, 2))
+    exif = image.getexif()
+    exif[0x0112] = 6  # a quarter turn
+    out = _saved(image, tmp_path / "a.png", exif=exif)
+    assert np.array_equal(out[..., 0], np.rot90(GREY, -1))
+
+
+def test_the_first_of_several_frames_counts(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (3, 3), colour) for colour in ("red", "blue")]
+    out = _saved(frames[0], tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert out[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize(("most", "words"), [(9_000, "100 x 100 pixels, more than 9,000"), (1_000, "exceeds limit")])
+def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, words: str) -> None:
+    Image.new("L", (100, 100)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)
+    with pytest.raises(Unreadable, match=words):
+        decode(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"text", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"]
+)
+def test_what_is_no_image_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(Unreadable):
+        decode(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp", "webp"])
+def test_a_truncated_image_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(Unreadable):
+        decode(path)
+
+
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_pixels_of_an_unknown_range_are_refused(tmp_path: Path, mode: str) -> None:
+    Image.fromarray(np.full((4, 4), -1, "f4" if mode == "F" else "i4")).save(tmp_path / "a.tiff")
+    with pytest.raises(Unreadable, match="pixel"):
+        decode(tmp_path / "a.tiff")

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resnet_search.errors import DataError
+from resnet_search.training.datasets import ImageData, split
+
+
+def _data(counts: list[int], seed: int = 0) -> ImageData:
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+    images = np.zeros((len(labels), 1, 1, 3), np.uint8)
+    return ImageData(images, labels, images[:1], labels[:1], tuple(f"class {i}" for i in range(len(counts))), "test")
+
+
+@given(st.lists(st.integers(2, 40), min_size=1, max_size=8), st.integers(0, 2**70), st.data())
+def test_a_split_is_exact_disjoint_stratified_and_repeatable(counts: list[int], seed: int, draw: st.DataObject) -> None:
+    data, total, classes = _data(counts), sum(counts), len(counts)
+    validation = draw.draw(st.integers(classes, total - classes))
+    kept = draw.draw(st.none() | st.integers(classes, total - validation))
+    parts = split(data, validation=validation, seed=seed, train_examples=kept)
+
+    assert len(parts.validation_index) == validation
+    assert len(parts.train_index) == (total - validation if kept is None else kept)
+    both = np.concatenate([parts.train_index, parts.validation_index])
+    assert len(set(both.tolist())) == len(both)
+    for index in (parts.train_index, parts.validation_index):
+        assert index.dtype == np.int64
+        assert (np.diff(index) > 0).all()
+        given_to = np.bincount(data.y_train[index], minlength=classes)
+        assert given_to.min() >= 1
+    again = split(data, validation=validation, seed=seed, train_examples=kept)
+    assert np.array_equal(parts.train_index, again.train_index)
+    assert np.array_equal(parts.validation_index, again.validation_index)
+
+
+@given(st.lists(st.integers(50, 200), min_size=2, max_size=6), st.floats(0.1, 0.9))
+def test_each_class_gives_its_share_to_an_image(counts: list[int], fraction: float) -> None:
+    data = _data(counts)
+    held = np.bincount(data.y_train[split(data, validation=fraction, seed=0).validation_index])
+    images = round(fraction * sum(counts))
+    assert held.sum() == images
+    assert (np.abs(held - images * np.array(counts) / sum(counts)) <= 1).all()
+
+
+@given(st.integers(10, 80), st.integers(10, 80))
+def test_validation_does_not_depend_on_train_examples_and_subsets_nest(one: int, other: int) -> None:
+    data = _data([20] * 5)
+    small, large = (
+        split(data, validation=20, seed=3, train_examples=n) for n in sorted((one // 5 * 5, other // 5 * 5))
+    )
+    assert np.array_equal(small.validation_index, large.validation_index)
+    assert set(small.train_index.tolist()) <= set(large.train_index.tolist())
+
+
+def test_the_seed_matters_and_zero_is_one() -> None:
+    data = _data([50] * 4)
+    drawn = {tuple(split(data, validation=40, seed=seed).validation_index.tolist()) for seed in (0, 1, 2)}
+    assert len(drawn) == 3
+
+
+def test_the_draw_is_the_same_on_every_platform() -> None:
+    data = _data([6, 6])
+    data.y_train[:] = np.arange(12) % 2
+    assert split(data, validation=4, seed=0).validation_index.tolist() == [2, 5, 7, 10]
+
+
+def test_balanced_classes_stay_balanced() -> None:
+    parts = split(_data([500] * 10), validation=0.1, seed=0, train_examples=1000)
+    data = _data([500] * 10)
+    assert np.bincount(data.y_train[parts.validation_index]).tolist() == [50] * 10
+    assert np.bincount(data.y_train[parts.train_index]).tolist() == [100] * 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"validation": 0}, ["validation", "0 images of 40", "from 4"]),
+        ({"validation": 3}, ["validation", "from 4 (one a class) to 36"]),
+        ({"validation": 37}, ["37 images of 40", "to 36"]),
+        ({"validation": 400}, ["400 images of 40"]),
+        ({"validation": -5}, ["-5 images"]),
+        ({"validation": 0.0}, ["0.0", "between 0 and 1"]),
+        ({"validation": 1.0}, ["1.0", "between 0 and 1"]),
+        ({"validation": float("nan")}, ["nan", "between 0 and 1"]),
+        ({"validation": 0.01}, ["0.01 (0 images)"]),
+        ({"validation": 0.99}, ["0.99 (40 images)"]),
+        ({"validation": True}, ["True is not a number"]),
+        ({"validation": "10"}, ["'10' is not a number"]),
+        ({"train_examples": 33}, ["train_examples", "33", "to 32", "8 images of validation"]),
+        ({"train_examples": 3}, ["train_examples", "from 4"]),
+        ({"train_examples": 0}, ["train_examples: 0"]),
+        ({"train_examples": 10.5}, ["train_examples: 10.5"]),
+        ({"seed": -1}, ["seed: -1"]),
+        ({"seed": None}, ["seed: None"]),
+        ({"seed": 1.5}, ["seed: 1.5"]),
+    ],
+)
+def test_what_cannot_be_split_is_named(arguments: dict[str, object], words: list[str]) -> None:
+    with pytest.raises(DataError) as error:
+        split(_data([10] * 4), **{"validation": 8, "seed": 0, **arguments})
+    assert all(word in str(error.value) for word in words), str(error.value)
+    assert error.value.cure
+
+
+def test_a_class_of_one_image_is_named() -> None:
+    with pytest.raises(DataError, match=r"class 1.*2 or more"):
+        split(_data([5, 1, 5]), validation=3, seed=0)

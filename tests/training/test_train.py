@@ -1,0 +1,179 @@
+"""Training one trial: it learns, goes on exactly where it was, and keeps what is on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from resnet_search.files import read_lines
+from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.model import build_model
+from resnet_search.training.job import TrialFailure
+from resnet_search.training.train import HISTORY, STATE, WEIGHTS, Trainer, train
+
+
+def ignore(_) -> None:
+    """A report that nobody reads."""
+
+
+def state(folder: str) -> list[np.ndarray]:
+    with h5py.File(f"{folder}/{STATE}", "r") as file:
+        return [file[group][key][()] for group in sorted(file) for key in sorted(file[group])]
+
+
+def equal(one: list[np.ndarray], two: list[np.ndarray]) -> bool:
+    return len(one) == len(two) and all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+def test_it_learns_and_reports_each_epoch_once_it_is_on_disk(make_job, arrays):
+    job = make_job(epochs=6, horizon=6)
+    heard = []
+    history = train(job, arrays, lambda line: heard.append((line.epoch, len(read_lines(Path(job.folder, HISTORY))))))
+    assert heard == [(epoch, epoch) for epoch in range(1, 7)]
+    assert history[-1].val_accuracy > 0.9
+    assert history[-1].loss < history[0].loss
+
+
+def test_three_rungs_are_one_training_bit_for_bit(make_job, arrays):
+    whole = make_job(trial="9", epochs=4)
+    train(whole, arrays, ignore)
+    parent, initial = None, 0
+    for number, epochs in enumerate([1, 2, 4]):
+        job = make_job(trial=str(number), parent=parent, initial_epoch=initial, epochs=epochs)
+        history = train(job, arrays, ignore)
+        parent, initial = job.folder, epochs
+    assert equal(state(job.folder), state(whole.folder))
+    assert history[-1].val_accuracy == read_lines(Path(whole.folder, HISTORY))[-1]["val_accuracy"]
+
+
+def test_a_trial_that_was_cut_off_goes_on_from_its_last_epoch(make_job, arrays):
+    whole = make_job(trial="9", epochs=3)
+    train(whole, arrays, ignore)
+    job = make_job(epochs=3)
+
+    def cut_off(line) -> None:
+        if line.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(job, arrays, cut_off)
+    heard = []
+    history = train(job, arrays, lambda line: heard.append(line.epoch))
+    assert heard == [3]
+    assert [line.epoch for line in history] == [1, 2, 3]
+    assert equal(state(job.folder), state(whole.folder))
+
+
+def test_a_history_ahead_of_the_state_is_cut_back(make_job, arrays):
+    """As after a kill between the history and the state."""
+    job = make_job(epochs=1)
+    train(job, arrays, ignore)
+    history = read_lines(Path(job.folder, HISTORY))
+    with Path(job.folder, HISTORY).open("a") as file:
+        file.write('{"epoch": 2, "loss": 1.0, "accuracy": 1.0, "val_loss": 1.0, "val_accuracy": 1.0, '
+                   '"learning_rate": 0.1, "train_seconds": 1.0, "validation_seconds": 1.0}\n{"epo')  # fmt: skip
+    lines = train(make_job(epochs=2), arrays, ignore)
+    assert [line.epoch for line in lines] == [1, 2]
+    assert lines[0].to_dict() == history[0]
+
+
+@pytest.mark.parametrize("damage", [b"", b"nonsense"])
+def test_a_damaged_state_of_its_own_costs_the_rung_and_no_more(make_job, arrays, damage):
+    train(make_job(trial="1", epochs=1), arrays, ignore)
+    job = make_job(trial="2", parent=make_job(trial="1").folder, initial_epoch=1, epochs=3)
+    train(job, arrays, ignore)
+    kept = state(job.folder)
+    Path(job.folder, STATE).write_bytes(damage)
+    train(job, arrays, ignore)
+    assert equal(state(job.folder), kept)
+
+
+def test_a_damaged_parent_fails_the_trial_with_its_reason(make_job, arrays):
+    parent = make_job(trial="1", epochs=1)
+    train(parent, arrays, ignore)
+    Path(parent.folder, STATE).write_bytes(b"nonsense")
+    with pytest.raises(TrialFailure, match="earlier rung cannot be read"):
+        train(make_job(trial="2", parent=parent.folder, initial_epoch=1), arrays, ignore)
+
+
+def test_a_loss_that_is_not_finite_fails_with_epoch_and_rate(make_job, arrays):
+    # A standard deviation so small that the first step overflows.
+    broken = dataclasses.replace(arrays, std=(1e-38,) * 3)
+    with pytest.raises(TrialFailure, match=r"loss was (nan|inf) (in|after) epoch 1 \(learning rate"):
+        train(make_job(), broken, ignore)
+
+
+def test_the_kept_weights_give_the_score(make_job, arrays):
+    job = make_job(epochs=3)
+    history = train(job, arrays, ignore)
+    network = build_model(
+        Architecture.from_dict(job.architecture), input_shape=arrays.image_shape, classes=4, mean=arrays.mean, std=arrays.std
+    )
+    network.load_weights(f"{job.folder}/{WEIGHTS}")
+    predicted = np.argmax(network.predict(arrays.x_validation, verbose=0), axis=1)
+    assert np.mean(predicted == arrays.y_validation) == pytest.approx(history[-1].val_accuracy, abs=1e-6)
+
+
+def test_validation_changes_nothing_that_training_goes_on_from(make_job, arrays):
+    trainer = Trainer(make_job(), arrays)
+    trainer.run(0, last=False)
+    before = [keras.ops.convert_to_numpy(v) for v in trainer.network.variables]
+    trainer._validate(0, keep=False)
+    assert equal(before, [keras.ops.convert_to_numpy(v) for v in trainer.network.variables])
+
+
+def test_statistics_are_of_the_present_weights_even_after_one_step(make_job, arrays):
+    """Keras's moving statistics would still be 90 % those of initialisation."""
+    job = make_job(recipe={"batch_size": 80, "bn_batches": 16, "crop_padding": 0})
+    trainer = Trainer(job, arrays)
+    trainer._train(0)
+    trainer._estimate_statistics(0)
+    first = trainer.normalisations[0]
+    convolution = trainer.network.layers[trainer.network.layers.index(first) - 1]
+    seen = keras.Model(trainer.network.input, convolution.output).predict(arrays.x_train, verbose=0)
+    assert keras.ops.convert_to_numpy(first.moving_mean) == pytest.approx(seen.mean(axis=(0, 1, 2)), abs=1e-4)
+    assert keras.ops.convert_to_numpy(first.moving_variance) == pytest.approx(seen.var(axis=(0, 1, 2)), rel=1e-3)
+
+
+def test_the_average_is_over_the_last_part_of_training(make_job, arrays):
+    trainer = Trainer(make_job(recipe={"average_fraction": 0.5}), arrays)
+    trainer._train(0)
+    raw = keras.ops.convert_to_numpy(trainer.network.trainable_variables[0])
+    trainer.optimizer.load_average(trainer.network.trainable_variables)
+    averaged = keras.ops.convert_to_numpy(trainer.network.trainable_variables[0])
+    assert not np.array_equal(raw, averaged)
+    assert np.abs(raw - averaged).max() < np.abs(raw).max()
+
+
+def test_weight_averages_equal_the_formula():
+    from resnet_search.training.optimizer import build_optimizer
+    from resnet_search.training.recipe import Recipe
+
+    variable = keras.Variable([0.0])
+    recipe = Recipe(average_fraction=0.5, average_epochs=3.0)
+    optimizer = build_optimizer(recipe, horizon=10, steps_per_epoch=2)
+    optimizer.build([variable])
+    average, values = None, []
+    for step in range(12):
+        optimizer.apply([keras.ops.convert_to_tensor([np.sin(step)])])
+        value = float(keras.ops.convert_to_numpy(variable)[0])
+        values.append(value)
+        window = max(1.0, min((step + 1) * 0.5, 6.0))
+        average = value if average is None else average + (value - average) / window
+    optimizer.load_average([variable])
+    assert float(keras.ops.convert_to_numpy(variable)[0]) == pytest.approx(average, rel=1e-3)
+
+
+def test_the_rate_of_every_step_is_the_recipes():
+    from resnet_search.training.optimizer import TableSchedule
+    from resnet_search.training.recipe import RECIPES
+
+    schedule = TableSchedule(RECIPES["he"], 10, 4)
+    for step in (0, 19, 20, 30, 39):
+        assert float(schedule(step)) == pytest.approx(RECIPES["he"].learning_rate_at((step + 0.5) / 4, 10))
+    assert float(schedule(1000)) == pytest.approx(0.001), "beyond the horizon the last rate stays"
