@@ -102,7 +102,7 @@ def _running(trials: tuple[Running, ...], at: float) -> RenderableType:
     # Widths that hold while trials come and go: what moves all the time is hard to read.
     return Grid(
         [
-            Column("trial", [trial.trial for trial in trials], style="cyan"),
+            Column("trial", [trial.trial for trial in trials]),
             Column("architecture", [trial.name for trial in trials], least=24),
             Column("bracket", [f"{trial.bracket}" for trial in trials], right=True, spare=2),
             Column("rung", [f"{trial.rung}" for trial in trials], right=True, spare=1),

@@ -71,7 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     signals = Signals(Session())
     signals.install()
-    return execute(arguments, signals)
+    status = execute(arguments, signals)
+    # From here on Python ends, where an exception would become a traceback.
+    signals.release()
+    return status
 
 
 def execute(arguments: Sequence[str] | None, signals: Signals) -> int:

@@ -16,12 +16,13 @@ from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
 class PlainLines:
     """An observer that prints. Where nobody reads any more, it is silent: the search goes on."""
 
-    def __init__(self) -> None:
+    def __init__(self, preparing: str) -> None:
+        self._preparing = preparing
         self._progress = Progress()
         self._silent = False
 
     def __enter__(self) -> Self:
-        self._say("reading the images and starting the training backend")
+        self._say(self._preparing)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -31,8 +31,8 @@ def command(session: Session, *, run: str, runs_dir: Path, quiet: bool, no_expor
         if not quiet:
             click.echo(f"{folder.name} is finished: nothing is left to search.")
     else:
-        from resnet_search.search.start import resume
+        from resnet_search.search.start import resume_run
 
         preparing = f"Going on with {folder.name}: starting the training backend ..."
-        view = watch(session, lambda observers: resume(folder, observers), preparing=preparing, quiet=quiet)
+        view = watch(session, lambda observers: resume_run(folder, observers), preparing=preparing, quiet=quiet)
     conclude(session, view, quiet=quiet, export=not no_export)

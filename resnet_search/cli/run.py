@@ -43,7 +43,7 @@ def command(session: Session, /, *, quiet: bool, no_export: bool, **options: Any
         images = training_images(space.data, options["train_examples"])
         show([line(f"Space      {space.name}"), *map(line, plan_totals(plan, speed, images)), line("")])
     # Only now, since they import numpy.
-    from resnet_search.search.start import SearchSettings, search
+    from resnet_search.search.start import SearchSettings, run_search
     from resnet_search.training.datasets import describe_source
 
     name = options.pop("name") or default_name(space.name)
@@ -53,7 +53,7 @@ def command(session: Session, /, *, quiet: bool, no_export: bool, **options: Any
     reading = "Downloading" if source.kind == "download" else "Reading"
     view = watch(
         session,
-        lambda observers: search(space, settings, observers),
+        lambda observers: run_search(space, settings, observers),
         preparing=f"{reading} {space.data.source} and starting the training backend ...",
         quiet=quiet,
     )

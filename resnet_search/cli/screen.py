@@ -32,12 +32,12 @@ def console() -> Console:
 
 def show(renderables: Iterable[RenderableType]) -> None:
     """Print renderables one below the other."""
-    from rich.text import Text
+    from resnet_search.cli.grid import Grid
 
     out = console()
     for renderable in renderables:
-        # Lines are left for the terminal to wrap, so that a path can be copied from it.
-        out.print(renderable, soft_wrap=isinstance(renderable, Text))
+        # A file keeps its lines whole, and a table chooses its own width; all else is wrapped between words.
+        out.print(renderable, soft_wrap=isinstance(renderable, Grid) or not sys.stdout.isatty())
 
 
 def show_json(value: Any) -> None:

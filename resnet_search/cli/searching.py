@@ -36,7 +36,7 @@ def watch(session: Session, start: Callable[[Sequence[Observer]], RunView], *, p
             return start([begun, live])
     from resnet_search.cli.plain import PlainLines
 
-    with PlainLines() as lines:
+    with PlainLines(preparing) as lines:
         return start([begun, lines])
 
 

@@ -80,6 +80,12 @@ class Signals:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
 
+    def release(self) -> None:
+        """Let signals end the process as they do by default."""
+        for number in _numbers():
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, signal.SIG_DFL)
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         del frame
         # Whoever presses Ctrl-C twice must not interrupt what puts the run in order.

@@ -112,7 +112,7 @@ def runs_table(runs: Sequence[dict[str, Any]]) -> Iterable[RenderableType]:
             Column("architecture", [run.get("architecture") or "" for run in runs], spare=1),
             Column("started", [moment(run.get("started") or 0) for run in runs], spare=3),
         ],
-        elsewhere="--json has them",
+        elsewhere="--json has everything",
     )
     for run in runs:
         if run not in good:

@@ -103,7 +103,7 @@ def command(
         from resnet_search.cli.screen import show
         from resnet_search.cli.tables import trials_table
 
-        show([trials_table(trials, elsewhere="a wider window shows them, --json has everything")])
+        show([trials_table(trials, elsewhere="--json has everything")])
 
 
 def _chosen(view: RunView, bracket: int | None, status: str | None) -> list[Trial]:

@@ -25,8 +25,8 @@ from resnet_search.runs.trials import COMPLETED, RunView, Trial
 from resnet_search.search.start import arrays_of, versions
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.arrays import Arrays, read_arrays
+from resnet_search.training.job import WEIGHTS
 
-WEIGHTS = "checkpoint.weights.h5"  # as `training.train` names it, which imports Keras
 SAMPLE = 64  # images on which the SavedModel is compared with the trained model
 
 

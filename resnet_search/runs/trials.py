@@ -10,7 +10,7 @@ from typing import Any
 from resnet_search.errors import RunError
 from resnet_search.files import read_lines
 from resnet_search.runs.events import Event, read_events
-from resnet_search.runs.folder import RUN_JSON, RunFolder
+from resnet_search.runs.folder import RUN_JSON, RunFolder, find_run
 
 RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
 STATUSES = (RUNNING, COMPLETED, FAILED)
@@ -164,6 +164,11 @@ class RunView:
 
 def _rank(trial: Trial) -> tuple[float, int]:
     return (-(trial.score if trial.score is not None else float("-inf")), trial.candidate)
+
+
+def open_run(ref: str | Path = "latest", runs_dir: Path | str = "runs") -> RunView:
+    """Read the run that `ref` means: `latest`, a name under `runs_dir`, or a path; `RunError` if there is none."""
+    return read_run(find_run(str(ref), Path(runs_dir)))
 
 
 def read_run(folder: RunFolder, *, locked: bool | None = None) -> RunView:

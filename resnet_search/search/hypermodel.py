@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 import keras_tuner
 
 from resnet_search.errors import ArchitectureError
 from resnet_search.networks.architecture import Architecture, applies
+from resnet_search.runs.trials import RunView
 from resnet_search.spaces.schema import Range
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.recipe import recipe_from
@@ -39,8 +40,26 @@ class ResNetHyperModel(keras_tuner.HyperModel):
         self._normalisation = {} if mean is None or std is None else {"mean": tuple(mean), "std": tuple(std)}
         self._feasible = space.feasible(input_shape, classes)
 
+    @classmethod
+    def of_run(cls, view: RunView) -> Self:
+        """The hypermodel of a run: its space, on images like its own."""
+        data = view.content["data"]
+        return cls(
+            SearchSpace.from_dict(view.content["space"]),
+            input_shape=tuple(data["image_shape"]),
+            classes=len(data["classes"]),
+            mean=data["mean"],
+            std=data["std"],
+        )
+
+    def declare_hyperparameters(self, hp: Any) -> None:
+        """Every hyperparameter, the conditional ones too: Keras Tuner asks for them before it builds a model."""
+        for block in (*self.space.axes.block, self._feasible.architectures[0].block):
+            hp.values["block"] = block
+            self.declare(hp)
+
     def declare(self, hp: Any) -> dict[str, Any]:
-        """Declare every hyperparameter of the space on `hp`; the values that are active."""
+        """Declare the hyperparameters that are active for the values of `hp`; these values."""
         axes = self.space.axes
         default = architecture_values(self.space, self._feasible.architectures[0])
         values = {"block": hp.Choice("block", list(axes.block), default=default["block"])}
@@ -51,10 +70,10 @@ class ResNetHyperModel(keras_tuner.HyperModel):
         for axis in ("shortcut", "cardinality", "base_width"):
             choices = getattr(axes, axis)
             having = [block for block in axes.block if applies(axis, block=block)]
-            if not choices or not having:
-                continue
-            with hp.conditional_scope("block", having):
-                if values["block"] in having:
+            # Only where it is active: a tuner builds a model for every scope it sees inactive, with values that it
+            # puts together itself and that may be infeasible. `declare_hyperparameters` shows it all of them.
+            if choices and values["block"] in having:
+                with hp.conditional_scope("block", having):
                     values[axis] = hp.Choice(axis, list(choices), default=default.get(axis, choices[0]))
         for key, value in sorted(self.space.recipe.items()):
             if isinstance(value, Range):

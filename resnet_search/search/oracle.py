@@ -47,7 +47,7 @@ class HyperbandOracle(KerasTunerHyperband):
         self._candidates: list[Candidate] = []
         self._unsaved: set[str] = set()
         hyperparameters = keras_tuner.HyperParameters()
-        ResNetHyperModel(space, input_shape=shape, classes=classes).declare(hyperparameters)
+        ResNetHyperModel(space, input_shape=shape, classes=classes).declare_hyperparameters(hyperparameters)
         super().__init__(
             objective=keras_tuner.Objective(OBJECTIVE, "max"),
             max_epochs=space.hyperband.max_epochs,

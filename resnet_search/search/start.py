@@ -71,7 +71,7 @@ def _check(option: str, value: Any, low: int, high: int) -> None:
         raise UsageError(f"{option}: got {value!r}; allowed: integers from {low} to {high}")
 
 
-def search(space: SearchSpace, settings: SearchSettings, observers: Sequence[Observer] = ()) -> RunView:
+def run_search(space: SearchSpace, settings: SearchSettings, observers: Sequence[Observer] = ()) -> RunView:
     """Start a run and search to its end; what it found. Ctrl-C leaves a run that `resume` goes on with.
 
     Nothing is written before the space, the data and the device are known to do. Raises `UserError`s.
@@ -104,7 +104,7 @@ def search(space: SearchSpace, settings: SearchSettings, observers: Sequence[Obs
     return _drive(folder, "started", observers)
 
 
-def resume(folder: RunFolder, observers: Sequence[Observer] = ()) -> RunView:
+def resume_run(folder: RunFolder, observers: Sequence[Observer] = ()) -> RunView:
     """Go on with a run from its folder alone; returns at once what a finished one found."""
     return _drive(folder, "resumed", observers)
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+WEIGHTS = "checkpoint.weights.h5"  # In a trial's folder: the weights that its score is of.
+HISTORY = "history.jsonl"  # One `Epoch` a line.
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:

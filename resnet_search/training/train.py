@@ -23,12 +23,9 @@ from resnet_search.networks.model import build_model
 from resnet_search.training.arrays import Arrays
 from resnet_search.training.augmentation import StoredImages, plan_epoch
 from resnet_search.training.checkpoint import STATE, BadCheckpointError, load_state, read_epoch, save_state
-from resnet_search.training.job import Epoch, Job, TrialFailure
+from resnet_search.training.job import HISTORY, WEIGHTS, Epoch, Job, TrialFailure
 from resnet_search.training.optimizer import build_optimizer
 from resnet_search.training.recipe import Recipe, recipe_from
-
-WEIGHTS = "checkpoint.weights.h5"
-HISTORY = "history.jsonl"
 
 
 def train(job: Job, arrays: Arrays, report: Callable[[Epoch], None]) -> list[Epoch]:

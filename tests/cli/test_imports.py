@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_nothing_heavy(words: list[str], tmp_path: Path) -> None:
     process = subprocess.run(
         [sys.executable, "-c", SCRIPT, *words], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    status, modules = __import__("json").loads(process.stderr)
+    status, modules = json.loads(process.stderr)
     assert status == 0
     assert not HEAVY & set(modules)
     if "--json" in words or "--csv" in words or "--help" in words:

@@ -113,9 +113,10 @@ def test_the_live_view_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
 
 
 def test_plain_lines_have_fixed_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with PlainLines() as lines:
+    with PlainLines("Reading ...") as lines:
         replay(make_run(tmp_path), lines)
     out = capsys.readouterr().out.splitlines()
+    assert out[0] == "Reading ..."
     assert out[1] == "started trial-run: 23 trials"
     assert out[2] == "note: 3 images could not be read"
     ended = [line for line in out if " of 23  trial " in line]
@@ -132,6 +133,6 @@ def test_a_reader_that_is_gone_does_not_end_the_search(tmp_path: Path, monkeypat
         raise BrokenPipeError
 
     monkeypatch.setattr(plain.click, "echo", broken)
-    with PlainLines() as lines:
+    with PlainLines("Reading ...") as lines:
         replay(make_run(tmp_path), lines)
     assert len(said) == 1

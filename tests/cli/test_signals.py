@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -135,7 +134,7 @@ def _left_over(folder: Path) -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if os.readlink(process / "cwd") == str(folder):
+            if (process / "cwd").readlink() == folder:
                 found.append((process / "cmdline").read_text())
         except OSError:
             continue

@@ -144,7 +144,7 @@ def drawn(count, seed):
         attention = rng.choice(["none", "se"])
         axes = {
             "block": rng.choice(BLOCKS),
-            "blocks": tuple(rng.randint(1, 3) for _ in range(stages)),
+            "blocks": tuple(rng.choice([1, 1, 2, 3]) for _ in range(stages)),
             "width": rng.choice([4, 6, 8, 16]),
             "shortcut": rng.choice(SHORTCUTS),
             "cardinality": rng.choice([1, 2, 4]),

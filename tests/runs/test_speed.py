@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from resnet_search.runs.speed import DEFAULT, TRAIN_IMAGES, machine_speed, pace_of, training_images
+from resnet_search.runs.trials import read_run
 from resnet_search.spaces.plan import PASSES
 from resnet_search.spaces.schema import Data
 from resnet_search.training.datasets import shapes
-
-from ..cli.conftest import make_run
+from tests.cli.conftest import make_run
 
 
 def trials(*work: tuple[int, int], mac_seconds: float, trial_seconds: float) -> Iterator[Any]:
@@ -53,7 +53,7 @@ def test_the_latest_run_of_this_machine_and_device_counts(tmp_path: Path) -> Non
     damaged.events.write_text("[]\n")
     speed = machine_speed(tmp_path)
     assert speed.source == "measured in here"
-    pace = pace_of(__import__("resnet_search.runs.trials", fromlist=["x"]).read_run(run).trials.values())
+    pace = pace_of(read_run(run).trials.values())
     assert pace is not None
     assert speed.macs_per_second == pytest.approx(PASSES * 3200 / pace.seconds_per_mac_epoch)
     assert machine_speed(tmp_path, "cpu") == speed

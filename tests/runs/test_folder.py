@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from resnet_search.errors import RunError, UsageError
+from resnet_search.runs.folder import FORMAT, RunFolder, create_run, default_name, find_run, list_runs
+
+
+def test_a_run_is_found_by_name_path_and_latest(tmp_path):
+    one = create_run(tmp_path, "one", {"created": "2026-01-01T00:00:00"})
+    two = create_run(tmp_path, "two", {"created": "2026-01-02T00:00:00"})
+    assert find_run("one", tmp_path) == one
+    assert find_run(str(two.path), tmp_path / "elsewhere").path == two.path
+    assert find_run("latest", tmp_path) == two
+    assert list_runs(tmp_path) == [one, two]
+    assert one.read() == {"format": FORMAT, "name": "one", "created": "2026-01-01T00:00:00"}
+
+
+@pytest.mark.parametrize("ref", ["three", "../x", "a\0b", "", "one/trial_0000", "x" * 5000])
+def test_an_unknown_run_names_those_there_are(tmp_path, ref):
+    create_run(tmp_path, "one", {})
+    with pytest.raises(RunError, match="one"):
+        find_run(ref, tmp_path)
+
+
+def test_no_runs_at_all(tmp_path):
+    with pytest.raises(RunError, match="quickstart"):
+        find_run("latest", tmp_path / "absent")
+
+
+@pytest.mark.parametrize("name", ["latest", "", ".hidden", "a/b", "../x", "a b", "-x", "é", "x" * 101])
+def test_names_that_cannot_be(tmp_path, name):
+    with pytest.raises(UsageError, match="--name"):
+        create_run(tmp_path, name, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_is_taken_once_and_a_failure_leaves_nothing(tmp_path):
+    create_run(tmp_path, "one", {})
+    with pytest.raises(RunError, match="exists"):
+        create_run(tmp_path, "one", {})
+    with pytest.raises(ValueError, match="JSON"):
+        create_run(tmp_path, "two", {"bad": float("nan")})
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
+def test_runs_dir_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="--runs-dir"):
+        create_run(tmp_path / "file", "one", {})
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"format": 99}', "{", '{"name": "x"}'])
+def test_a_run_json_of_another_kind_is_refused(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(RunError, match=r"run\.json"):
+        RunFolder(tmp_path).read()
+
+
+def test_one_driver_at_a_time_and_a_dead_ones_lock_is_free(tmp_path):
+    run = create_run(tmp_path, "one", {})
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from resnet_search.runs.folder import RunFolder\n"
+        "with RunFolder(Path(sys.argv[1])).lock():\n"
+        "    print('locked', flush=True); sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(run.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        assert run.is_locked()
+        with pytest.raises(RunError, match=f"process {other.pid}"), run.lock():
+            pass
+        other.kill()
+    assert not run.is_locked()
+    with run.lock():
+        assert run.is_locked()
+    assert not run.is_locked()
+
+
+def test_the_default_name_can_be_one(tmp_path):
+    run = create_run(tmp_path, default_name("cifar_small"), {})
+    assert json.loads((run.path / "run.json").read_text())["name"].startswith("cifar_small-")

@@ -1,0 +1,129 @@
+"""A run as its events tell it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from resnet_search.errors import RunError
+from resnet_search.files import append_line
+from resnet_search.runs.events import append_event
+from resnet_search.runs.folder import create_run
+from resnet_search.runs.trials import open_run, read_run
+
+CONTENT = {
+    "created": "2026-01-01",
+    "space": {"hyperband": {"max_epochs": 3}},
+    "plan": [{"rungs": [{"size": 2, "initial_epoch": 0, "epochs": 1}, {"size": 1, "initial_epoch": 1, "epochs": 3}]}],
+    "data": {"notes": []},
+    "workers": {"slots": 1},
+}
+
+
+def created(trial: str, candidate: int, **values):
+    return {
+        "trial": trial, "candidate": candidate, "iteration": 0, "bracket": 1, "rung": 0, "slot": candidate,
+        "replacement": 0, "promoted_from": None, "parent": None, "initial_epoch": 0, "epochs": 1, "name": "basic8-w4",
+        "depth": 8, "architecture": {}, "recipe": {}, "params": 10, "macs": 100, "reused": False, **values,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = create_run(tmp_path, "run", CONTENT)
+    append_event(folder.events, "started", process=1, host="h")
+    return folder
+
+
+def complete(folder, trial: str, score: float) -> None:
+    append_event(folder.events, "completed", trial=trial, score=score, setup_seconds=1.0, train_seconds=2.0)
+
+
+def test_ties_go_to_the_earlier_draw_and_short_trials_never_win(run):
+    for number, (score, epochs) in enumerate([(0.9, 1), (0.5, 3), (0.5, 3), (0.4, 3)]):
+        append_event(run.events, "created", **created(f"{number:04d}", number, epochs=epochs))
+        complete(run, f"{number:04d}", score)
+    view = read_run(run)
+    assert [trial.trial for trial in view.ranking()] == ["0001", "0002", "0003"]
+    assert view.winner is not None
+    assert view.winner.trial == "0001"
+    assert view.state == "interrupted"
+    assert (view.planned_trials, view.planned_epochs) == (3, 4)
+
+
+def test_before_there_is_a_winner_the_longest_trained_leads(run):
+    append_event(run.events, "created", **created("0000", 0))
+    complete(run, "0000", 0.3)
+    view = read_run(run)
+    assert view.winner is None
+    assert view.leader is not None
+    assert view.leader.trial == "0000"
+
+
+def test_a_learning_curve_goes_over_all_rungs(run):
+    append_event(run.events, "created", **created("0000", 0))
+    complete(run, "0000", 0.3)
+    append_event(
+        run.events, "created",
+        **created("0001", 0, rung=1, promoted_from="0000", parent="0000", initial_epoch=1, epochs=3),
+    )  # fmt: skip
+    for trial, epochs in (("0000", [1]), ("0001", [2, 3])):
+        run.trial(trial).mkdir()
+        for epoch in epochs:
+            append_line(run.trial(trial) / "history.jsonl", {"epoch": epoch, "val_accuracy": epoch / 10})
+    view = read_run(run)
+    assert [line["epoch"] for line in view.history(view.trials["0001"])] == [1, 2, 3]
+    assert [trial.trial for trial in view.chain(view.trials["0001"])] == ["0000", "0001"]
+    assert view.trials["0001"].status == "running"
+
+
+@pytest.mark.parametrize("ref", ["0", "0000", "00000"])
+def test_a_trial_is_found_with_or_without_zeros(run, ref):
+    append_event(run.events, "created", **created("0000", 0))
+    assert read_run(run).find(ref).trial == "0000"
+
+
+@pytest.mark.parametrize("ref", ["1", "x", "", "../../x", "²", "-1"])
+def test_an_unknown_trial_names_those_there_are(run, ref):
+    append_event(run.events, "created", **created("0000", 0))
+    with pytest.raises(RunError, match="0000 to 0000"):
+        read_run(run).find(ref)
+
+
+def test_states(run):
+    assert read_run(run).state == "interrupted"
+    with run.lock():
+        assert read_run(run).state == "running"
+    append_event(run.events, "finished")
+    assert read_run(run).state == "finished"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"event": "completed", "time": 1, "trial": "9999"},
+        {"event": "created", "time": 1, "trial": "0000"},
+        {"event": "created", "time": 1, **created("../../x", 0)},
+        {"event": "created", "time": "soon", **created("0000", 0)},
+        {"time": 1},
+        ["no", "event"],
+        7,
+    ],
+)
+def test_events_that_nobody_wrote_are_damage_and_no_traceback(run, line):
+    append_line(run.events, line)
+    with pytest.raises(RunError, match=r"events\.jsonl"):
+        read_run(run)
+
+
+def test_a_torn_line_in_the_middle_is_damage(run):
+    run.events.write_bytes(b'{"event": "sta\n' + run.events.read_bytes())
+    with pytest.raises(RunError, match="damaged"):
+        read_run(run)
+
+
+def test_run_json_without_what_every_run_has(run):
+    (run.path / "run.json").write_text(json.dumps({"format": 1}))
+    with pytest.raises(RunError, match=r"run\.json"):
+        open_run(run.path)

@@ -1,0 +1,109 @@
+"""Worker processes for real: they train, they fail, they die, and nobody is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from resnet_search.networks.architecture import Architecture
+from resnet_search.training.arrays import Arrays, channel_statistics, write_arrays
+from resnet_search.training.job import Job
+from resnet_search.workers.contract import Done, EpochDone, Failed, Lost, Message, Ready
+from resnet_search.workers.local import LocalWorkers, WorkerSettings
+
+PATIENCE = 300  # seconds; a busy machine is slow to import TensorFlow
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (48, 8, 8, 3), dtype=np.uint8)
+    folder = tmp_path_factory.mktemp("data") / "arrays"
+    labels = np.arange(48) % 3
+    write_arrays(folder, Arrays(images[:32], labels[:32], images[32:], labels[32:], ("a", "b", "c"), *channel_statistics(images)))
+    return folder
+
+
+def job(tmp_path: Path, images: Path, trial: str, **values) -> Job:
+    settings = {
+        "folder": str(tmp_path / f"trial_{trial}"), "parent": None, "recipe": {"batch_size": 16}, "seed": 1,
+        "architecture": Architecture.from_axes(block="basic", n=1, width=2).to_dict(), "initial_epoch": 0,
+        "epochs": 1, "horizon": 100, "data": str(images),
+    }  # fmt: skip
+    return Job(trial=trial, **{**settings, **values})
+
+
+def hear(workers: LocalWorkers, kind: type[Message]) -> Message:
+    """The next message of a kind."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        message = workers.wait(1.0)
+        if isinstance(message, kind):
+            return message
+    raise AssertionError(f"no {kind.__name__} in {PATIENCE} s")
+
+
+@pytest.fixture
+def workers(tmp_path):
+    pool = LocalWorkers(1, WorkerSettings(threads=1), tmp_path / "worker.log")
+    yield pool
+    pool.close()
+    assert not [child for child in psutil.Process().children(recursive=True) if "workers.child" in child.cmdline()]
+
+
+def test_a_life_of_a_worker(workers, tmp_path, data):
+    """One process after another, since each takes seconds to start: trained, failed, lost and replaced."""
+    ready = hear(workers, Ready)
+    assert any("CPU" in device for device in ready.devices)
+
+    workers.submit(0, job(tmp_path, data, "0000", epochs=2))
+    done = hear(workers, Done)
+    assert done.trial == "0000"
+    assert [line.epoch for line in done.history] == [1, 2]
+    assert done.setup_seconds > 0
+
+    workers.submit(0, job(tmp_path, data, "0001", parent=str(tmp_path / "absent"), initial_epoch=1))
+    failed = hear(workers, Failed)
+    assert "earlier rung cannot be read" in failed.reason
+
+    workers.submit(0, job(tmp_path, data, "0002", data=str(tmp_path / "absent")))
+    failed = hear(workers, Failed)
+    assert "FileNotFoundError" in failed.reason
+    assert "Traceback" in failed.detail
+
+    workers.submit(0, job(tmp_path, data, "0003", epochs=1000, horizon=1000))
+    hear(workers, EpochDone)
+    [child] = [c for c in psutil.Process().children() if "resnet_search.workers.child" in c.cmdline()]
+    child.send_signal(signal.SIGKILL)
+    lost = hear(workers, Lost)
+    assert (lost.trial, lost.exit_code) == ("0003", -signal.SIGKILL)
+
+    workers.submit(0, job(tmp_path, data, "0004"))
+    assert hear(workers, Done).trial == "0004"
+
+
+def test_a_worker_ends_with_its_driver(tmp_path):
+    """However the driver ends: here, by kill -9."""
+    program = (
+        "import sys, time; from pathlib import Path\n"
+        "from resnet_search.workers.local import LocalWorkers, WorkerSettings\n"
+        "LocalWorkers(1, WorkerSettings(threads=1), Path(sys.argv[1]))\n"
+        "print('started', flush=True); time.sleep(600)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "log")], stdout=subprocess.PIPE, text=True
+    ) as driver:
+        assert driver.stdout is not None
+        driver.stdout.readline()
+        [child] = psutil.Process(driver.pid).children()
+        os.kill(driver.pid, signal.SIGKILL)
+    child.wait(PATIENCE)
+    assert not child.is_running()
