@@ -29,12 +29,12 @@ from resnet_search.spaces.load import parse_space
 
 SPACE = """
 [axes]
-n = [1, 2, 3]
-width = [3, 4, 6, 8, 12, 16]
+n = [1, 2]
+width = [4, 6, 8, 12, 16, 24]
 block = ["basic", "bottleneck", "resnext"]
 cardinality = [2, 4]
 [limits]
-max_macs = 6_000_000
+max_macs = 16_000_000
 """
 # What Keras gives who asks for nothing.
 KERAS_DEFAULTS = {
@@ -108,7 +108,9 @@ def report(files: list[Path]) -> None:
         names = sorted({line["name"] for line in lines})
         seeds = sorted({line["seed"] for line in lines})
         table = {(line["name"], line["seed"]): line["val_accuracy"] for line in lines}
-        curves = np.array([[table[name, seed] for name in names] for seed in seeds if all((n, seed) in table for n in names)])
+        curves = np.array(
+            [[table[name, seed] for name in names] for seed in seeds if all((n, seed) in table for n in names)]
+        )
         score = np.maximum.accumulate(curves, axis=2) if "keras" in path.stem else curves
         final = score[:, :, -1].mean(axis=0)
         for epochs in (1, 3, curves.shape[2]):

@@ -85,6 +85,7 @@ def repeat(view: RunView) -> Section:
         ("Compiled with XLA", "yes" if workers["jit"] else "no"),
         ("Machine", Code(f"{machine['host']}: {machine['system']}")),
         ("Processors", f"{machine['processors']}"),
+        ("Keras backend", Code(str(content.get("backend", "not recorded")))),
         *((f"Version: {name}", Code(str(version))) for name, version in content["versions"].items()),
         ("Fingerprint of all images", Code(str(content["data"]["fingerprint"]))),
     ]

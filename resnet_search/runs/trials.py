@@ -11,6 +11,7 @@ from resnet_search.errors import RunError
 from resnet_search.files import read_lines
 from resnet_search.runs.events import Event, read_events
 from resnet_search.runs.folder import RUN_JSON, RunFolder, find_run
+from resnet_search.training.job import HISTORY
 
 RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
 STATUSES = (RUNNING, COMPLETED, FAILED)
@@ -154,7 +155,7 @@ class RunView:
         """The learning curve of its candidate up to this trial's last epoch, over all rungs."""
         lines: dict[int, dict[str, Any]] = {}
         for link in self.chain(trial):
-            path = self.folder.trial(link.trial) / "history.jsonl"
+            path = self.folder.trial(link.trial) / HISTORY
             try:
                 lines |= {line["epoch"]: line for line in read_lines(path) if line["epoch"] <= trial.epochs}
             except _DAMAGE as error:

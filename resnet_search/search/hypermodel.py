@@ -37,7 +37,7 @@ class ResNetHyperModel(keras_tuner.HyperModel):
     ) -> None:
         super().__init__(name="resnet")
         self.space, self.input_shape, self.classes = space, input_shape, classes
-        self._normalisation = {} if mean is None or std is None else {"mean": tuple(mean), "std": tuple(std)}
+        self._normalisation: dict[str, Any] = {} if mean is None or std is None else {"mean": mean, "std": std}
         self._feasible = space.feasible(input_shape, classes)
 
     @classmethod

@@ -23,7 +23,7 @@ from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.arrays import Arrays, channel_statistics, write_arrays
 from resnet_search.training.datasets import fingerprint, load_data, split
 from resnet_search.training.recipe import RECIPES
-from resnet_search.workers.devices import choose_settings
+from resnet_search.workers.devices import choose_settings, keras_backend
 from resnet_search.workers.local import LocalWorkers, WorkerSettings
 from resnet_search.workers.quiet import quiet_stderr
 
@@ -96,6 +96,7 @@ def run_search(space: SearchSpace, settings: SearchSettings, observers: Sequence
         "data": description,
         "seed": settings.seed,
         "workers": {"slots": settings.workers, **asdict(workers)},
+        "backend": keras_backend(),
         "versions": versions(),
         "machine": {"host": socket.gethostname(), "processors": os.cpu_count(), "system": platform.platform()},
         "command": sys.argv,

@@ -32,17 +32,24 @@ def nvidia_gpus() -> list[str]:
     return [line.strip() for line in listed.stdout.splitlines() if line.strip()]
 
 
-def backend_gpus() -> list[str]:
-    """The names of the GPUs that the Keras backend can train on. Imports the backend."""
+def keras_backend() -> str:
+    """The backend that Keras trains with: tensorflow unless KERAS_BACKEND or Keras's own settings say otherwise."""
     import keras
 
-    if keras.backend.backend() == "tensorflow":
+    return str(keras.backend.backend())
+
+
+def backend_gpus() -> list[str]:
+    """The names of the GPUs that the Keras backend can train on. Imports the backend."""
+    if keras_backend() == "tensorflow":
         import tensorflow as tf
 
         return [
             str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name))
             for gpu in tf.config.list_physical_devices("GPU")
         ]
+    import keras
+
     return [str(device) for device in keras.distribution.list_devices("gpu")]
 
 
@@ -83,9 +90,7 @@ def choose_settings(device: str, threads: int) -> WorkerSettings:
 
 
 def _has_bfloat16() -> bool:
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
+    if keras_backend() != "tensorflow":
         return True
     import tensorflow as tf
 

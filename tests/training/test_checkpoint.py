@@ -8,7 +8,9 @@ from resnet_search.training.checkpoint import BadCheckpointError, load_state, re
 
 
 def variables(*shapes: tuple[int, ...]) -> list:
-    return [keras.Variable(np.random.default_rng(i).normal(size=shape), dtype="float32") for i, shape in enumerate(shapes)]
+    return [
+        keras.Variable(np.random.default_rng(i).normal(size=shape), dtype="float32") for i, shape in enumerate(shapes)
+    ]
 
 
 def test_every_variable_comes_back(tmp_path):
@@ -20,8 +22,8 @@ def test_every_variable_comes_back(tmp_path):
     }
     assert load_state(tmp_path / "state.h5", fresh) == 4
     assert read_epoch(tmp_path / "state.h5") == 4
-    for name in saved:
-        for one, two in zip(saved[name], fresh[name], strict=True):
+    for name, variables_saved in saved.items():
+        for one, two in zip(variables_saved, fresh[name], strict=True):
             assert np.array_equal(one.numpy(), two.numpy())
 
 
@@ -38,7 +40,7 @@ def test_a_damaged_file_is_said_to_be(tmp_path, content):
     path = tmp_path / "state.h5"
     save_state(path, 1, {"a": variables((100, 100))})
     path.write_bytes(path.read_bytes()[:3000] if content is None else content)
-    with pytest.raises(BadCheckpointError, match="state.h5"):
+    with pytest.raises(BadCheckpointError, match=r"state\.h5"):
         load_state(path, {"a": variables((100, 100))})
 
 

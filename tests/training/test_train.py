@@ -112,7 +112,11 @@ def test_the_kept_weights_give_the_score(make_job, arrays):
     job = make_job(epochs=3)
     history = train(job, arrays, ignore)
     network = build_model(
-        Architecture.from_dict(job.architecture), input_shape=arrays.image_shape, classes=4, mean=arrays.mean, std=arrays.std
+        Architecture.from_dict(job.architecture),
+        input_shape=arrays.image_shape,
+        classes=4,
+        mean=arrays.mean,
+        std=arrays.std,
     )
     network.load_weights(f"{job.folder}/{WEIGHTS}")
     predicted = np.argmax(network.predict(arrays.x_validation, verbose=0), axis=1)

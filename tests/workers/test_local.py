@@ -28,7 +28,9 @@ def data(tmp_path_factory) -> Path:
     images = random.integers(0, 256, (48, 8, 8, 3), dtype=np.uint8)
     folder = tmp_path_factory.mktemp("data") / "arrays"
     labels = np.arange(48) % 3
-    write_arrays(folder, Arrays(images[:32], labels[:32], images[32:], labels[32:], ("a", "b", "c"), *channel_statistics(images)))
+    write_arrays(
+        folder, Arrays(images[:32], labels[:32], images[32:], labels[32:], ("a", "b", "c"), *channel_statistics(images))
+    )
     return folder
 
 
