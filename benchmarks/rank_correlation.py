@@ -30,11 +30,11 @@ from resnet_search.spaces.load import parse_space
 SPACE = """
 [axes]
 n = [1, 2]
-width = [4, 6, 8, 12, 16, 24]
+width = [2, 3, 4, 6, 8, 12]
 block = ["basic", "bottleneck", "resnext"]
 cardinality = [2, 4]
 [limits]
-max_macs = 16_000_000
+max_macs = 8_000_000
 """
 # What Keras gives who asks for nothing.
 KERAS_DEFAULTS = {

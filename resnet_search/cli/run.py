@@ -46,7 +46,7 @@ def command(session: Session, /, *, quiet: bool, no_export: bool, **options: Any
     from resnet_search.search.start import SearchSettings, run_search
     from resnet_search.training.datasets import describe_source
 
-    name = options.pop("name") or default_name(space.name)
+    name = options.pop("name") or default_name(space.name, options["runs_dir"])
     settings = SearchSettings(name=name, **options)
     session.folder, session.runs_dir = settings.runs_dir / name, settings.runs_dir
     source = describe_source(space.data.source, settings.data_dir)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +130,11 @@ def check_name(name: str) -> str:
     return name
 
 
-def default_name(space: str) -> str:
-    """A name for a new run: its space and the time."""
-    return f"{space}-{datetime.now(UTC).astimezone():%Y%m%d-%H%M%S}"
+def default_name(space: str, runs_dir: Path) -> str:
+    """A name for a new run, free in `runs_dir`: its space and the time."""
+    name = f"{space[:60]}-{datetime.now(UTC).astimezone():%Y%m%d-%H%M%S}"
+    names = chain([name], (f"{name}-{number}" for number in count(2)))
+    return next(free for free in names if not (runs_dir / free).exists())
 
 
 def find_run(ref: str, runs_dir: Path) -> RunFolder:

@@ -143,7 +143,7 @@ class SearchLoop:
         if self._failures == FAILURES_IN_A_ROW:
             raise TrainingError(
                 f"{self._failures} trials failed in a row, the last one, {trial.trial}, with: {reason}",
-                f"See {folder / 'failure.txt'}; when it is mended: resnet-search resume {self._folder.name}",
+                f"See {folder / 'failure.txt'}, mend it, and resume the run: it goes on with other candidates.",
             )
 
     def _lost(self, message: Lost) -> None:

@@ -7,6 +7,7 @@ import platform
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -77,13 +78,14 @@ def run_search(space: SearchSpace, settings: SearchSettings, observers: Sequence
     Nothing is written before the space, the data and the device are known to do. Raises `UserError`s.
     """
     make_plan(space)  # An error in the space comes before the time that the images take.
-    name = settings.name or default_name(space.name)
+    name = settings.name or default_name(space.name, settings.runs_dir)
     if (settings.runs_dir / name).exists():
         raise name_taken(settings.runs_dir, name)
     space = _with_absolute_source(space)
     with quiet_stderr():
-        description = prepare_data(space, settings.runs_dir, settings.data_dir, settings.seed, settings.train_examples)
+        arrays, description = read_data(space, settings.data_dir, settings.seed, settings.train_examples)
         workers = choose_settings(settings.device, settings.threads or _threads(settings.workers))
+    write_arrays(settings.runs_dir / DATA_FOLDER / description["arrays"], arrays)
     shape = tuple(description["image_shape"])
     plan = make_plan(space, shape, len(description["classes"]))
     content = {
@@ -110,12 +112,12 @@ def resume_run(folder: RunFolder, observers: Sequence[Observer] = ()) -> RunView
     return _drive(folder, "resumed", observers)
 
 
-def prepare_data(
-    space: SearchSpace, runs_dir: Path, data_dir: Path | None, seed: int, train_examples: int | None
-) -> dict[str, Any]:
-    """Load the images of a space, split them, and put train and validation where workers map them from.
+def read_data(
+    space: SearchSpace, data_dir: Path | None, seed: int, train_examples: int | None
+) -> tuple[Arrays, dict[str, Any]]:
+    """Load the images of a space and split them; with them what run.json says of them.
 
-    Returns what run.json says of them. The test images are counted, and nothing else.
+    The test images are counted, and nothing else.
     """
     data = load_data(space.data.source, data_dir=data_dir, image_size=space.data.image_size)
     validation = space.data.validation
@@ -135,8 +137,7 @@ def prepare_data(
     )
     digest = fingerprint(data)
     key = f"{digest[:16]}-{len(parts.train_index)}-{len(parts.validation_index)}-{seed}"
-    write_arrays(runs_dir / DATA_FOLDER / key, arrays)
-    return {
+    return arrays, {
         "source": space.data.source,
         "location": data.location,
         "data_dir": None if data_dir is None else str(data_dir.resolve()),
@@ -185,7 +186,8 @@ def _drive(folder: RunFolder, event: str, observers: Sequence[Observer]) -> RunV
             SearchLoop(view, oracle, workers, data=str(data), observers=observers).run()
         except BaseException as error:
             workers.close()
-            append_event(folder.events, "interrupted", reason=type(error).__name__)
+            with suppress(OSError):  # The disk may be what is wrong.
+                append_event(folder.events, "interrupted", reason=type(error).__name__)
             raise
         finally:
             workers.close()
@@ -200,9 +202,8 @@ def arrays_of(folder: RunFolder, content: dict[str, Any], space: SearchSpace) ->
         return path
     data_dir = described["data_dir"]
     with quiet_stderr():
-        again = prepare_data(
+        arrays, again = read_data(
             space,
-            folder.path.parent,
             None if data_dir is None else Path(data_dir),
             content["seed"],
             described["train_examples"],
@@ -212,6 +213,7 @@ def arrays_of(folder: RunFolder, content: dict[str, Any], space: SearchSpace) ->
             f"{folder.name}: its images, {described['location'] or described['source']}, are not those it started with",
             "Bring the original images back, or start a new run.",
         )
+    write_arrays(path, arrays)
     return path
 
 

@@ -91,9 +91,9 @@ class Trainer:
         images.images.assign(self.arrays.x_train)
         smoothing = self.recipe.label_smoothing
         model.compile(self.optimizer, _cross_entropy(smoothing, len(self.arrays.classes)), metrics=["accuracy"])
-        # As metrics both, since Keras adds the weight decay to what it calls loss.
+        # The cross-entropy as a metric too, since Keras adds the weight decay to what it calls loss.
         cross_entropy = keras.metrics.SparseCategoricalCrossentropy("cross_entropy", from_logits=True)
-        self.network.compile(metrics=[cross_entropy, "accuracy"])
+        self.network.compile(loss=_cross_entropy(0.0, len(self.arrays.classes)), metrics=[cross_entropy, "accuracy"])
         return model
 
     def restore(self) -> int:

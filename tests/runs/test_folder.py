@@ -85,5 +85,8 @@ def test_one_driver_at_a_time_and_a_dead_ones_lock_is_free(tmp_path):
 
 
 def test_the_default_name_can_be_one(tmp_path):
-    run = create_run(tmp_path, default_name("cifar_small"), {})
+    run = create_run(tmp_path, default_name("cifar_small", tmp_path), {})
+    create_run(tmp_path, default_name("cifar_small", tmp_path), {})
+    create_run(tmp_path, default_name("cifar_small", tmp_path), {})
+    assert len(list_runs(tmp_path)) == 3
     assert json.loads((run.path / "run.json").read_text())["name"].startswith("cifar_small-")

@@ -30,6 +30,13 @@ def equal(one: list[np.ndarray], two: list[np.ndarray]) -> bool:
     return len(one) == len(two) and all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
 
 
+def test_every_named_recipe_trains(make_job, arrays):
+    """Those with everything that the default has switched off too."""
+    for name in ("he", "adam"):
+        history = train(make_job(trial=name, epochs=1, recipe={"name": name, "weight_decay": 0.0}), arrays, ignore)
+        assert history[0].val_loss > 0
+
+
 def test_it_learns_and_reports_each_epoch_once_it_is_on_disk(make_job, arrays):
     job = make_job(epochs=6, horizon=6)
     heard = []
