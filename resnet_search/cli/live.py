@@ -15,7 +15,8 @@ from rich.text import Text
 
 from resnet_search.cli.grid import Column, Grid
 from resnet_search.cli.progress import Progress, Running, Snapshot
-from resnet_search.cli.text import clock, count, plural, roughly, safe, score
+from resnet_search.cli.text import clock, count, roughly, safe, score
+from resnet_search.report.units import counted
 from resnet_search.runs.events import Event
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
 
@@ -95,7 +96,7 @@ def _overall(now: Snapshot, elapsed: str) -> RenderableType:
 
 def _counts(now: Snapshot) -> str:
     failed = f", {now.failed} failed and replaced" if now.failed else ""
-    return f"{now.trials:,} of {plural(now.planned_trials, 'trial')}{failed}"
+    return f"{now.trials:,} of {counted(now.planned_trials, 'trial')}{failed}"
 
 
 def _running(trials: tuple[Running, ...], at: float) -> RenderableType:

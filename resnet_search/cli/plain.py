@@ -8,7 +8,8 @@ from typing import Self
 import click
 
 from resnet_search.cli.progress import Progress, Snapshot
-from resnet_search.cli.text import count, duration, plural, roughly, safe, score
+from resnet_search.cli.text import count, roughly, safe, score
+from resnet_search.report.units import counted, duration
 from resnet_search.runs.events import Event
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
 
@@ -35,7 +36,7 @@ class PlainLines:
         kind = event["event"]
         if kind in {"started", "resumed"}:
             done = f", {now.trials} of them done" if now.trials else ""
-            self._say(f"{kind} {now.run}: {plural(now.planned_trials, 'trial')}{done}")
+            self._say(f"{kind} {now.run}: {counted(now.planned_trials, 'trial')}{done}")
             for note in view.content["data"]["notes"]:
                 self._say(f"note: {note}")
         elif kind in {COMPLETED, FAILED}:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from resnet_search.cli.session import Session, run_words
-from resnet_search.cli.text import duration, plural, safe
+from resnet_search.cli.text import safe
+from resnet_search.report.units import counted, duration
 
 if TYPE_CHECKING:
     from resnet_search.runs.events import Event
@@ -50,7 +51,7 @@ def conclude(session: Session, view: RunView, *, quiet: bool, export: bool) -> N
         epochs = sum(trial.trained_epochs for trial in view.trials.values() if trial.status == "completed")
         show(
             [
-                line(f"Searched {plural(done, 'trial')}, {plural(epochs, 'epoch')}, in {duration(view.seconds)}."),
+                line(f"Searched {counted(done, 'trial')}, {counted(epochs, 'epoch')}, in {duration(view.seconds)}."),
                 line(""),
             ]
         )

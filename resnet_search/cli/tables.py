@@ -9,7 +9,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from resnet_search.cli.grid import Column, Grid
-from resnet_search.cli.text import count, duration, moment, plural, roughly, safe, score, sparkline
+from resnet_search.cli.text import count, moment, roughly, safe, score
+from resnet_search.report.units import counted, duration, sparkline
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
 from resnet_search.spaces.plan import Plan, Speed
 
@@ -91,7 +92,7 @@ def _feasible(plan: Plan) -> Iterable[str]:
 def plan_totals(plan: Plan, speed: Speed, images: int | None) -> Iterable[str]:
     """The plan in a few lines."""
     times = plan.full_epochs / plan.epochs  # What halving saves.
-    yield f"Search     {plan.candidates:,} candidates, {plural(plan.trials, 'trial')}, {plural(plan.epochs, 'epoch')}"
+    yield f"Search     {plan.candidates:,} candidates, {counted(plan.trials, 'trial')}, {counted(plan.epochs, 'epoch')}"
     yield f"In full    {plan.full_epochs:,} epochs were every candidate trained to the end, {times:.1f} times as many"
     shown = images or UNKNOWN_IMAGES
     per = f"with {images:,} training images" if images else f"for every {UNKNOWN_IMAGES:,} training images"

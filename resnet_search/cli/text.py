@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
-_BARS = "▁▂▃▄▅▆▇█"
 
 
 def safe(text: object, *, lines: bool = False) -> str:
@@ -40,20 +37,6 @@ def score(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def duration(seconds: float) -> str:
-    """A time: 4.2 s, 48 s, 3 min 12 s, 2 h 5 min, 3 d 4 h."""
-    if seconds < 10:  # noqa: PLR2004 - below, tenths matter
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
-    if whole < _DAY:
-        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
-    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
-
-
 def clock(seconds: float) -> str:
     """A running time, always as wide: 0:07, 12:05, 3:00:59."""
     whole = max(0, int(seconds))
@@ -75,21 +58,3 @@ def roughly(seconds: float) -> str:
 def moment(seconds: float) -> str:
     """Seconds since 1970 as a local date and time."""
     return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%Y-%m-%d %H:%M}" if seconds else ""
-
-
-def plural(number: int, noun: str) -> str:
-    """1 trial, 23 trials."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def sparkline(values: Sequence[float], width: int = 60) -> str:
-    """A curve in one line, from its lowest value to its highest; longer ones show the last value of each stretch."""
-    finite = [value for value in values if math.isfinite(value)]
-    if not finite:
-        return ""
-    shown = values if len(values) <= width else [values[(at + 1) * len(values) // width - 1] for at in range(width)]
-    low, high = min(finite), max(finite)
-    step = (high - low) / (len(_BARS) - 1)
-    return "".join(
-        "·" if not math.isfinite(value) else _BARS[round((value - low) / step) if step else 3] for value in shown
-    )

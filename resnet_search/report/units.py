@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-_MINUTE, _HOUR = 60, 3600
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _KILO = 1000
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -49,13 +49,17 @@ def size(number: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """4.2 s, 3 min 12 s, 26 h 5 min."""
-    if seconds < _MINUTE:
+    """A time: 4.2 s, 48 s, 3 min 12 s, 2 h 5 min, 3 d 4 h."""
+    if seconds < 10:  # noqa: PLR2004 - below, tenths matter
         return f"{seconds:.1f} s"
     whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
     if whole < _HOUR:
         return f"{whole // _MINUTE} min {whole % _MINUTE} s"
-    return f"{whole // _HOUR:,} h {whole % _HOUR // _MINUTE} min"
+    if whole < _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
 
 
 def moment(seconds: float) -> str:
@@ -63,11 +67,17 @@ def moment(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def sparkline(values: Sequence[float]) -> str:
-    """A curve of bars between its lowest and its highest value."""
-    low, high = min(values), max(values)
+def sparkline(values: Sequence[float], width: int = 60) -> str:
+    """A curve in one line, from its lowest value to its highest; longer ones show the last value of each stretch."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return ""
+    shown = values if len(values) <= width else [values[(at + 1) * len(values) // width - 1] for at in range(width)]
+    low, high = min(finite), max(finite)
     step = (high - low) / (len(_BARS) - 1)
-    return "".join(_BARS[round((value - low) / step)] if step else _BARS[0] for value in values)
+    return "".join(
+        "·" if not math.isfinite(value) else _BARS[round((value - low) / step) if step else 3] for value in shown
+    )
 
 
 def thinned(length: int, most: int) -> list[int]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from resnet_search.cli.text import clock, count, duration, moment, plural, roughly, safe, score, sparkline
+from resnet_search.cli.text import clock, count, moment, roughly, safe, score
+from resnet_search.report.units import counted, duration, sparkline
 
 
 @pytest.mark.parametrize(
@@ -66,8 +67,8 @@ def test_sparklines_go_from_lowest_to_highest() -> None:
 
 
 def test_small_words() -> None:
-    assert plural(1, "trial") == "1 trial"
-    assert plural(1234, "epoch") == "1,234 epochs"
+    assert counted(1, "trial") == "1 trial"
+    assert counted(1234, "epoch") == "1,234 epochs"
     assert score(None) == ""
     assert score(0.91237) == "0.9124"
     assert moment(0) == ""

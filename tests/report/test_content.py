@@ -139,7 +139,7 @@ def test_many_failures_are_counted_not_listed(make_view: MakeView) -> None:
 def test_budget_against_training_everything(finished: RunView) -> None:
     text = section(report_of(finished), "What it cost")
     assert "11 epochs of training in 6 completed trials, of 11 epochs in 6 trials planned." in text
-    assert "36.0 s of training and 6.0 s of preparing trials" in text
+    assert "36 s of training and 6.0 s of preparing trials" in text
     # Six candidates, one of which failed before its first epoch was over.
     assert "Training all 6 candidates to the end is 18 epochs, 1.6 times as many" in text
     # Five with a speed: 4 s an epoch, 6 and 6, 2 and 2, 3 epochs each.
