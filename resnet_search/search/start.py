@@ -24,7 +24,7 @@ from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.arrays import Arrays, channel_statistics, write_arrays
 from resnet_search.training.datasets import fingerprint, load_data, split
 from resnet_search.training.recipe import RECIPES
-from resnet_search.workers.devices import choose_settings, keras_backend
+from resnet_search.workers.devices import choose_workers, keras_backend
 from resnet_search.workers.local import LocalWorkers, WorkerSettings
 from resnet_search.workers.quiet import quiet_stderr
 
@@ -41,7 +41,8 @@ DATA_FOLDER = ".data"
 class SearchSettings:
     """What a run is started with beside its space.
 
-    `train_examples`: search on this many training images, None for all. `threads`: of each worker, None to divide the
+    `train_examples`: search on this many training images, None for all. `workers`: trials at once, None to choose: one
+    on a GPU, else as many as the processors and the memory allow. `threads`: of each worker, None to divide the
     processors. `device`: auto, cpu or gpu.
     """
 
@@ -50,7 +51,7 @@ class SearchSettings:
     seed: int = 0
     data_dir: Path | None = None
     train_examples: int | None = None
-    workers: int = 1
+    workers: int | None = None
     threads: int | None = None
     device: str = "auto"
 
@@ -58,7 +59,8 @@ class SearchSettings:
         if self.name is not None:
             check_name(self.name)
         _check("--seed", self.seed, 0, 2**31 - 1)
-        _check("--workers", self.workers, 1, MAX_WORKERS)
+        if self.workers is not None:
+            _check("--workers", self.workers, 1, MAX_WORKERS)
         if self.threads is not None:
             _check("--threads", self.threads, 1, 1024)
         if self.train_examples is not None:
@@ -84,7 +86,7 @@ def run_search(space: SearchSpace, settings: SearchSettings, observers: Sequence
     space = _with_absolute_source(space)
     with quiet_stderr():
         arrays, description = read_data(space, settings.data_dir, settings.seed, settings.train_examples)
-        workers = choose_settings(settings.device, settings.threads or _threads(settings.workers))
+        slots, workers = choose_workers(settings.device, settings.workers, settings.threads)
     write_arrays(settings.runs_dir / DATA_FOLDER / description["arrays"], arrays)
     shape = tuple(description["image_shape"])
     plan = make_plan(space, shape, len(description["classes"]))
@@ -97,7 +99,7 @@ def run_search(space: SearchSpace, settings: SearchSettings, observers: Sequence
         "feasible": {"architectures": len(plan.feasible.architectures), "excluded": plan.feasible.excluded},
         "data": description,
         "seed": settings.seed,
-        "workers": {"slots": settings.workers, **asdict(workers)},
+        "workers": {"slots": slots, **asdict(workers)},
         "backend": keras_backend(),
         "versions": versions(),
         "machine": {"host": socket.gethostname(), "processors": os.cpu_count(), "system": platform.platform()},
@@ -239,9 +241,3 @@ def _with_absolute_source(space: SearchSpace) -> SearchSpace:
     except RuntimeError:  # The home of a user that does not exist: `load_data` says that nothing is there.
         path = Path(source)
     return space.with_settings(source=str(path.absolute()))
-
-
-def _threads(workers: int) -> int:
-    """The processors of this process, divided."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, available // workers)

@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+
+import psutil
 
 from resnet_search.errors import TrainingError
 from resnet_search.workers.local import WorkerSettings
 
+# A worker with TensorFlow, CIFAR-10 and a small network was seen at 1 to 1.5 GB; some is left for others.
+_WORKER_BYTES = 2_500_000_000
+# Beyond this, the last trials of a bracket leave most of them idle.
+_MOST_WORKERS = 8
 # The first generation with bfloat16 in its matrix units.
 _BFLOAT16_CAPABILITY = (8, 0)
 
@@ -67,6 +74,20 @@ def unusable_gpu(present: list[str], usable: list[str]) -> str:
 
 
 GPU_CURE = "Install them: pip install 'resnet-search[gpu]'. To train on the processor all the same: --device cpu"
+
+
+def choose_workers(device: str, workers: int | None, threads: int | None) -> tuple[int, WorkerSettings]:
+    """How many workers train at once, and their settings; None leaves the number to this machine.
+
+    On a processor several small networks on one thread each train faster than one on several threads, so there are as
+    many workers as processors, as far as the memory goes. A GPU has one.
+    """
+    settings = choose_settings(device, threads=1)
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers is None:
+        fitting = psutil.virtual_memory().available // _WORKER_BYTES
+        workers = 1 if settings.device == "gpu" else max(1, min(processors, fitting, _MOST_WORKERS))
+    return workers, replace(settings, threads=threads or max(1, processors // workers))
 
 
 def choose_settings(device: str, threads: int) -> WorkerSettings:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from resnet_search.errors import TrainingError
@@ -37,6 +39,29 @@ def test_without_a_gpu_auto_is_the_processor_and_gpu_an_error(monkeypatch):
     assert (settings.device, settings.threads, settings.precision, settings.jit) == ("cpu", 3, "float32", False)
     with pytest.raises(TrainingError, match="this machine has none"):
         devices.choose_settings("gpu", 3)
+
+
+def test_workers_share_the_processors_and_a_gpu_has_one(monkeypatch):
+    monkeypatch.setattr(devices, "backend_gpus", list)
+    monkeypatch.setattr(devices, "nvidia_gpus", list)
+    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+    memory = {"available": 100 * 10**9}
+    monkeypatch.setattr(devices.psutil, "virtual_memory", lambda: SimpleNamespace(**memory))
+
+    def chosen(*arguments):
+        workers, settings = devices.choose_workers(*arguments)
+        return workers, settings.threads
+
+    assert chosen("auto", None, None) == (6, 1)
+    assert chosen("auto", 2, None) == (2, 3)
+    assert chosen("auto", 2, 5) == (2, 5)
+    memory["available"] = 6 * 10**9
+    assert chosen("cpu", None, None) == (2, 3)
+    memory["available"] = 10**9
+    assert chosen("cpu", None, None) == (1, 6)
+    monkeypatch.setattr(devices, "backend_gpus", lambda: ["NVIDIA A100"])
+    monkeypatch.setattr(devices, "_has_bfloat16", lambda: True)
+    assert chosen("auto", None, None) == (1, 6)
 
 
 def test_on_a_gpu_xla_and_half_precision(monkeypatch):
