@@ -232,8 +232,8 @@ _SEARCH_OPTIONS = (
     click.option("--name", metavar="NAME", callback=_check_name,
                  help="Name of the run.  [default: the space's, with the time]"),
     click.option("--workers", type=Whole(1, 256), metavar="N",
-                 help="Trials that train at the same time, each in a process of its own.  [default: as many as there are "
-                 "processors and memory for, 1 on a GPU]"),
+                 help="Trials that train at the same time, each in a process of its own.  [default: as many as "
+                 "there are processors and memory for, 1 on a GPU]"),
     click.option("--threads", type=Whole(1, 1024), metavar="N",
                  help="Processor threads of each worker.  [default: the processors divided by --workers]"),
     click.option("--device", type=OneOf(DEVICES), default="auto", show_default=True, metavar="|".join(DEVICES),
