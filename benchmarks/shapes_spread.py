@@ -5,7 +5,8 @@
 Claim: over 10 candidates of the space cifar_small, the standard deviation between their mean validation accuracies is
 at least 3 times the standard deviation over seeds (initial weights and order of the images). Prints the ratio.
 
-Measured: see docs/data.md. A plain Keras fit, so that it says something about the data and not about the recipe.
+Measured: 4.3 (10 candidates, 3 seeds, TensorFlow 2.21; about an hour on 2 CPU cores shared with other work); the table
+is in docs/data.md. A plain Keras fit, so that it says something about the data and not about the recipe.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from resnet_search.files import write_json
 _ARRAYS = ("x_train", "y_train", "x_validation", "y_validation")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Arrays:
     """Training and validation images with their labels; `mean` and `std` are of the training images' channels."""
 
@@ -76,8 +77,9 @@ def write_arrays(folder: Path, arrays: Arrays) -> None:
         raise
 
 
+@lru_cache(maxsize=1)
 def read_arrays(folder: Path) -> Arrays:
-    """Map the arrays of a folder into memory, read-only."""
+    """Map the arrays of a folder into memory, read-only; the same object again for the same folder."""
     meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     images = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
     return Arrays(**images, classes=tuple(meta["classes"]), mean=tuple(meta["mean"]), std=tuple(meta["std"]))

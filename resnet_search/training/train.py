@@ -21,7 +21,7 @@ from resnet_search.files import append_line, read_lines, replacing, write_text
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.model import build_model
 from resnet_search.training.arrays import Arrays
-from resnet_search.training.augmentation import StoredImages, plan_epoch
+from resnet_search.training.augmentation import StoredImages, on_device, plan_epoch
 from resnet_search.training.checkpoint import STATE, BadCheckpointError, load_state, read_epoch, save_state
 from resnet_search.training.job import HISTORY, WEIGHTS, Epoch, Job, TrialFailure
 from resnet_search.training.optimizer import build_optimizer
@@ -86,9 +86,8 @@ class Trainer:
 
     def _compile(self) -> Any:
         inputs = [keras.Input(shape, dtype="int32", name=name) for name, shape in _PLAN_INPUTS.items()]
-        images = StoredImages(self.arrays.x_train.shape, self.arrays.mean, name="images")
+        images = StoredImages(on_device(self.arrays), self.arrays.mean, name="images")
         model = keras.Model(inputs, self.network(images(inputs)))
-        images.images.assign(self.arrays.x_train)
         smoothing = self.recipe.label_smoothing
         model.compile(self.optimizer, _cross_entropy(smoothing, len(self.arrays.classes)), metrics=["accuracy"])
         # The cross-entropy as a metric too, since Keras adds the weight decay to what it calls loss.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -49,6 +50,11 @@ def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     return call
 
 
+def _heed_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def spawn(*words: Any, cwd: Path, **options: Any) -> subprocess.Popen[str]:
     """Start the command line in a process of its own."""
     return subprocess.Popen(
@@ -58,6 +64,8 @@ def spawn(*words: Any, cwd: Path, **options: Any) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        # A shell starts what runs in its background with SIGINT ignored, and the command line leaves it so.
+        preexec_fn=_heed_signals,  # noqa: PLW1509 - it takes no lock
         **options,
     )
 

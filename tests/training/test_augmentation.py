@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import keras
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,13 +12,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, size=(6, 5, 7, 3), dtype=np.u
 FILL = (10.4, 20.6, 30.0)
 
 
-def layer() -> StoredImages:
-    stored = StoredImages(IMAGES.shape, FILL)
-    stored.images.assign(IMAGES)
-    return stored
-
-
-STORED = layer()
+STORED = StoredImages(keras.Variable(IMAGES, dtype="uint8", trainable=False), FILL)
 
 
 def by_padding(index: int, down: int, right: int, flip: int) -> np.ndarray:

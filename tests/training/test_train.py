@@ -161,6 +161,12 @@ def test_the_average_is_over_the_last_part_of_training(make_job, arrays):
     assert np.abs(raw - averaged).max() < np.abs(raw).max()
 
 
+def test_the_images_are_on_the_device_once_for_all_trials(make_job, arrays):
+    one, two = Trainer(make_job(), arrays), Trainer(make_job(trial="1"), arrays)
+    assert one.model.get_layer("images").images is two.model.get_layer("images").images
+    assert all(variable is not one.model.get_layer("images").images for variable in one.state["network"])
+
+
 def test_weight_averages_equal_the_formula():
     from resnet_search.training.optimizer import build_optimizer
     from resnet_search.training.recipe import Recipe

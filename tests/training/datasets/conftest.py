@@ -82,5 +82,5 @@ def full_cifar10(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         return
     folder = tmp_path_factory.mktemp("cifar10")
     script = shared / "data" / "cifar10.py"
-    subprocess.run([sys.executable, str(script), str(folder)], check=True, capture_output=True, timeout=600)
+    subprocess.run([sys.executable, str(script), str(folder)], check=True, capture_output=True, timeout=1800)
     yield folder
