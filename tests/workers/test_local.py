@@ -16,6 +16,7 @@ import pytest
 from resnet_search.networks.architecture import Architecture
 from resnet_search.training.arrays import Arrays, channel_statistics, write_arrays
 from resnet_search.training.job import Job
+from resnet_search.workers import local
 from resnet_search.workers.contract import Done, EpochDone, Failed, Lost, Message, Ready
 from resnet_search.workers.local import LocalWorkers, WorkerSettings
 
@@ -90,6 +91,17 @@ def test_a_life_of_a_worker(workers, tmp_path, data):
 
     workers.submit(0, job(tmp_path, data, "0004"))
     assert hear(workers, Done).trial == "0004"
+
+
+def test_a_process_is_replaced_after_some_trials(workers, tmp_path, data, monkeypatch):
+    monkeypatch.setattr(local, "TRIALS_PER_PROCESS", 1)
+    seen = set()
+    for trial in ("0000", "0001"):
+        workers.submit(0, job(tmp_path, data, trial, data=str(tmp_path / "absent")))
+        assert hear(workers, Failed).trial == trial
+        seen |= {child.pid for child in psutil.Process().children() if "resnet_search.workers.child" in child.cmdline()}
+    assert len(seen) == 2
+    assert sum(psutil.pid_exists(pid) for pid in seen) == 1, "the first one is gone"
 
 
 def test_a_worker_ends_with_its_driver(tmp_path):
