@@ -17,7 +17,7 @@ from resnet_search.runs.trials import RUNNING, RunView, Trial
 from resnet_search.search.candidates import Candidate
 from resnet_search.search.oracle import HyperbandOracle
 from resnet_search.training.job import Epoch, Job
-from resnet_search.workers.contract import Done, EpochDone, Failed, Lost, Ready, Workers
+from resnet_search.workers.contract import Done, EpochDone, Failed, Lost, Ready, Stopped, Workers
 
 # A worker that dies this often on the same trial dies of it.
 LOSSES_OF_A_TRIAL = 3
@@ -107,6 +107,11 @@ class SearchLoop:
             self._tell({"event": "epoch", "slot": message.slot, "trial": message.trial, "line": line})
         elif isinstance(message, Lost):
             self._lost(message)
+        elif isinstance(message, Stopped):
+            raise TrainingError(
+                f"trial {message.trial} cannot be written: {message.reason}",
+                "Every finished epoch is kept. Make room or give permission, then resume the run.",
+            )
         else:
             self._end(message)
 

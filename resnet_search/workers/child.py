@@ -5,6 +5,7 @@ Started as `python -m resnet_search.workers.child SETTINGS`, the settings being 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import queue
@@ -44,15 +45,27 @@ def _work(job: Job, answers: TextIO) -> dict[str, Any]:
         history = train(job, read_arrays(Path(job.data)), report)
     except TrialFailure as failure:
         return {"kind": "failed", "trial": job.trial, "reason": str(failure), "detail": str(failure)}
+    except OSError as error:
+        if error.errno not in _NOT_THE_CANDIDATE:
+            return _failed(job, error)
+        return {"kind": "stopped", "trial": job.trial, "reason": f"{job.folder}: {error.strerror}"}
     except Exception as error:  # noqa: BLE001 - whatever one candidate runs into must not end the search
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
-        return {"kind": "failed", "trial": job.trial, "reason": reason[:300], "detail": traceback.format_exc()}
+        return _failed(job, error)
     return {
         "kind": "done",
         "trial": job.trial,
         "history": [line.to_dict() for line in history],
         "setup_seconds": time.perf_counter() - begin - seconds,
     }
+
+
+def _failed(job: Job, error: Exception) -> dict[str, Any]:
+    reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+    return {"kind": "failed", "trial": job.trial, "reason": reason[:300], "detail": traceback.format_exc()}
+
+
+# No space, over quota, read-only, not permitted: the same for every candidate.
+_NOT_THE_CANDIDATE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES})
 
 
 def _configure(threads: int, precision: str, jit: bool) -> list[str]:

@@ -49,6 +49,15 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """A worker cannot write its files, whichever candidate it trains: the search must end, and can be resumed."""
+
+    slot: int
+    trial: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """The worker process is gone, and what it trained since its last epoch with it. `trial` is None if it had none."""
 
@@ -57,7 +66,7 @@ class Lost:
     exit_code: int
 
 
-Message = Ready | EpochDone | Done | Failed | Lost
+Message = Ready | EpochDone | Done | Failed | Stopped | Lost
 
 
 class Workers(Protocol):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_search.training.job import Epoch, Job
-from resnet_search.workers.contract import Done, EpochDone, Failed, Lost, Message, Ready
+from resnet_search.workers.contract import Done, EpochDone, Failed, Lost, Message, Ready, Stopped
 
 # About 14 MB stay with the process per trained model on a CPU (measured with Keras 3.15, TensorFlow 2.21).
 TRIALS_PER_PROCESS = 25
@@ -142,6 +142,8 @@ def _message(slot: int, said: dict[str, Any]) -> Message:
         return EpochDone(slot, said["trial"], Epoch(**said["epoch"]))
     if kind == "done":
         return Done(slot, said["trial"], tuple(Epoch(**line) for line in said["history"]), said["setup_seconds"])
+    if kind == "stopped":
+        return Stopped(slot, said["trial"], said["reason"])
     return Failed(slot, said["trial"], said["reason"], said["detail"])
 
 

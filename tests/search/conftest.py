@@ -18,7 +18,7 @@ from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.plan import brackets_from, make_plan
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.job import Epoch, Job
-from resnet_search.workers.contract import Done, EpochDone, Failed, Lost, Message
+from resnet_search.workers.contract import Done, EpochDone, Failed, Lost, Message, Stopped
 
 SPACE = """
 [axes]
@@ -87,6 +87,8 @@ class KnownWorkers:
         outcome = self._outcome(job, times)
         if outcome == "lost":
             return [Lost(slot, job.trial, -9)]
+        if outcome == "stopped":
+            return [Stopped(slot, job.trial, "No space left on device")]
         if outcome == "failed":
             return [Failed(slot, job.trial, "the loss was nan", "the loss was nan in epoch 1")]
         folder = Path(job.folder)

@@ -146,6 +146,16 @@ def test_when_every_trial_fails_the_search_says_so_and_can_go_on(make_search):
     assert rungs(view) == planned(view)
 
 
+def test_a_full_disk_ends_the_search_and_costs_no_candidate(make_search):
+    whole = make_search(number=1).drive(KnownWorkers(1))
+    search = make_search(number=2)
+    with pytest.raises(TrainingError, match="No space left on device"):
+        search.drive(KnownWorkers(1, lambda job, _: "stopped" if job.trial == "0004" else "done"))
+    view = search.drive(KnownWorkers(1))
+    assert table(view) == table(whole)
+    assert not [t for t in view.trials.values() if t.status == "failed"]
+
+
 def test_recipe_values_that_vary_are_drawn_for_each_candidate(make_search):
     space = make_space(extra="[recipe]\nlearning_rate = { min = 0.01, max = 0.4, log = true }")
     workers = KnownWorkers(1)

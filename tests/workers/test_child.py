@@ -1,0 +1,39 @@
+"""What a worker says of an error: the candidate's, or the machine's."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from resnet_search.training import arrays, train
+from resnet_search.training.job import Job
+from resnet_search.workers.child import _work
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "stopped"),
+        (OSError(errno.EROFS, os.strerror(errno.EROFS)), "stopped"),
+        (OSError("a damaged file"), "failed"),
+        (ValueError("a shape"), "failed"),
+        (MemoryError(), "failed"),
+    ],
+)
+def test_a_full_disk_is_not_the_candidates_fault(monkeypatch, tmp_path: Path, error, kind):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(train, "train", fail)
+    monkeypatch.setattr(arrays, "read_arrays", lambda _: None)
+    job = Job(
+        trial="0000", folder=str(tmp_path), parent=None, architecture={}, recipe={}, seed=0, initial_epoch=0, epochs=1,
+        horizon=1, data="",
+    )  # fmt: skip
+    said = _work(job, io.StringIO())
+    assert said["kind"] == kind
+    assert said["reason"]
