@@ -125,10 +125,12 @@ def test_stopped_in_the_middle_and_resumed(tmp_path: Path) -> None:
 
 
 def trials(folder: Path, name: str) -> list[tuple[object, ...]]:
-    """What a run's trials are, times aside."""
-    process = spawn("trials", name, "--json", "--sort", "trial", cwd=folder)
+    """What a run's trials are, times aside, and numbers: with two workers those tell which ended first."""
+    process = spawn("trials", name, "--json", cwd=folder)
     out, _ = process.communicate()
-    return [(t["trial"], t["name"], t["epochs"], t["parent"], t["status"], t["score"]) for t in json.loads(out)]
+    found = json.loads(out)
+    names = {t["trial"]: (t["name"], t["epochs"]) for t in found}
+    return sorted((t["name"], t["epochs"], names.get(t["parent"], ()), t["status"], t["score"]) for t in found)
 
 
 def _left_over(folder: Path) -> list[str]:
