@@ -1,0 +1,149 @@
+"""A whole search against plain Keras Tuner: the same space, images, seed, brackets and epochs, in turn on one machine.
+
+    python benchmarks/whole_search.py CIFAR10 --out times.jsonl --rounds 3 [--blocks basic bottleneck] [--grouped ours]
+    python benchmarks/whole_search.py --report times.jsonl
+
+CIFAR10: what `--data` of `resnet-search run` takes. 4,000 images to train with and 1,000 to validate, batch 128,
+Hyperband 9/3: 23 trials, 75 epochs; n 1, 2, 3 and width 8, 16. A round runs each side once, the order turning from
+round to round; every finished side is a line in `--out`. The peer is plain_keras_tuner.py, with one process on all
+cores; ours runs as a user would start it. Seconds are of the whole process, its start included. With resnext the peer
+takes most of an hour a round on 2 cores, without it a quarter of an hour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from resnet_search.files import append_line, read_lines
+from resnet_search.runs.trials import open_run
+from resnet_search.search.start import read_data
+from resnet_search.spaces.load import parse_space
+from resnet_search.spaces.space import SearchSpace
+
+SPACE = """
+[axes]
+n = [1, 2, 3]
+width = [8, 16]
+block = {blocks}
+{cardinality}
+[hyperband]
+max_epochs = 9
+factor = 3
+[data]
+source = "{source}"
+validation = 1_000
+"""
+TRAIN = 4_000
+
+
+def space_text(blocks: list[str], source: str) -> str:
+    """The space file of our side."""
+    cardinality = "cardinality = [2, 4]" if "resnext" in blocks else ""
+    return SPACE.format(blocks=json.dumps(blocks), cardinality=cardinality, source=source)
+
+
+def ours(folder: Path, space: Path, seed: int) -> dict[str, Any]:
+    """One search by this project; what it took."""
+    begin = time.perf_counter()
+    command = [sys.executable, "-m", "resnet_search", "run", "--space", str(space), "--train-examples", str(TRAIN)]
+    command += ["--seed", str(seed), "--name", "search", "--quiet", "--no-export"]
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    seconds = time.perf_counter() - begin
+    view = open_run("search", folder / "runs")
+    trained = [trial for trial in view.trials.values() if not trial.reused]
+    epochs = sum(trial.trained_epochs for trial in trained)
+    return {
+        "seconds": seconds, "trials": len(view.trials), "epochs": epochs, "best": view.ranking()[0].score,
+        "setup_seconds": sum(trial.setup_seconds for trial in trained),
+        "train_seconds": sum(trial.train_seconds for trial in trained),
+    }  # fmt: skip
+
+
+def peer(folder: Path, images: Path, blocks: list[str], grouped: str, seed: int) -> dict[str, Any]:
+    """One search by plain Keras Tuner; what it took."""
+    script = Path(__file__).with_name("plain_keras_tuner.py")
+    begin = time.perf_counter()
+    command = [sys.executable, str(script), str(images), str(folder / "peer"), "--grouped", grouped]
+    command += ["--seed", str(seed), "--blocks", *blocks]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    # The process's own clock starts after its imports.
+    return {**lines[-1], "seconds": time.perf_counter() - begin}
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Run both sides in turn, each in a fresh folder."""
+    for number in range(arguments.rounds):
+        seed = number + 1
+        sides = ["ours", "peer"] if number % 2 == 0 else ["peer", "ours"]
+        for side in sides:
+            folder = Path(tempfile.mkdtemp(prefix="whole-search-"))
+            try:
+                text = space_text(arguments.blocks, str(Path(arguments.source).resolve()))
+                (folder / "space.toml").write_text(text, encoding="utf-8")
+                if side == "ours":
+                    found = ours(folder, folder / "space.toml", seed)
+                else:
+                    images = write_images(folder / "images.npz", parse_space(text, "whole"), seed)
+                    found = peer(folder, images, arguments.blocks, arguments.grouped, seed)
+            finally:
+                shutil.rmtree(folder)
+            kind = {"blocks": arguments.blocks, "grouped": arguments.grouped, "round": number}
+            append_line(arguments.out, {"side": side, **kind, **found})
+
+
+def write_images(path: Path, space: SearchSpace, seed: int) -> Path:
+    """The very images that our side trains and validates with."""
+    arrays, _ = read_data(space, None, seed, TRAIN)
+    np.savez(
+        path, x_train=arrays.x_train, y_train=arrays.y_train,
+        x_validation=arrays.x_validation, y_validation=arrays.y_validation,
+    )  # fmt: skip
+    return path
+
+
+def report(path: Path) -> None:
+    """Medians of both sides and the ratios of the rounds."""
+    lines = read_lines(path)
+    for kind in sorted({(tuple(line["blocks"]), line["grouped"]) for line in lines}):
+        of_kind = [line for line in lines if (tuple(line["blocks"]), line["grouped"]) == kind]
+        by_side = {side: {x["round"]: x for x in of_kind if x["side"] == side} for side in ("ours", "peer")}
+        rounds = sorted(set(by_side["ours"]) & set(by_side["peer"]))
+        ratios = [by_side["peer"][r]["seconds"] / by_side["ours"][r]["seconds"] for r in rounds]
+        print(f"{', '.join(kind[0])}; the peer's grouped convolution: {kind[1]}; n = {len(rounds)} rounds")
+        for side, found in by_side.items():
+            seconds, best = ([x[key] for x in found.values()] for key in ("seconds", "best"))
+            if seconds:
+                print(f"  {side}: median {median(seconds):.0f} s, best accuracy {median(best):.3f} (median)")
+        if ratios:
+            print(f"  ratio: median {median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", nargs="?")
+    parser.add_argument("--out", type=Path, default=Path("whole_search.jsonl"))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--blocks", nargs="+", default=["basic", "bottleneck", "resnext"])
+    parser.add_argument("--grouped", choices=("keras", "ours"), default="keras")
+    parser.add_argument("--report", type=Path)
+    ARGUMENTS = parser.parse_args()
+    if ARGUMENTS.report:
+        report(ARGUMENTS.report)
+    elif ARGUMENTS.source:
+        measure(ARGUMENTS)
+    else:
+        parser.error("say where CIFAR-10 is")
