@@ -1,13 +1,25 @@
-"""Files that survive a crash: replaced whole or not at all, and logs that may lose their last line but no other."""
+"""Files that survive a crash: replaced whole or not at all, and logs that may lose their last line but no other.
+
+Every change that this program makes to a disk is one of the steps at the end of this module: `_write`, `_sync`,
+`_move`, `_remove`, `_make_folder`. Tests make each of them fail, or kill the process before, in and after it. What
+libraries write goes to the path that `replacing` gives.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import re
+import shutil
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+_TOLD = 100  # characters of a damaged line
+# What a write that was cut off leaves behind, of this program or of an export. Each has the process in its name.
+_LEFTOVER = re.compile(r"\.(?:partial|old)-\d+-.+")
 
 
 @contextmanager
@@ -15,26 +27,57 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """A path to write to; when the block ends without an error, it has replaced `path` at once.
 
     Durably, so that a crash of the machine keeps it, unless the file can be derived from others: that is faster.
+    An `OSError` names `path`.
     """
     # The suffix stays last: Keras chooses the format of weights by it.
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    try:
-        yield partial
+    partial = _partial(path)
+    with naming(path):
+        try:
+            yield partial
+            if durable:
+                with partial.open("rb") as written:
+                    _sync(written)
+            _move(partial, path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
         if durable:
-            with partial.open("rb") as written:
-                os.fsync(written.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    if durable:
+            _sync_folder(path.parent)
+
+
+@contextmanager
+def replacing_folder(path: Path, *, again: bool = False) -> Iterator[Path]:
+    """A folder to fill; when the block ends without an error, it is `path`, which must not exist or be empty.
+
+    `again`: what is there is removed, once the new one has taken its place.
+    """
+    partial = _partial(path)
+    with naming(path):
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            _make_folder(partial)
+            yield partial
+            _sync_folder(partial)
+            if again and path.exists():
+                _swap(partial, path)
+            else:
+                _move(partial, path)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
         _sync_folder(path.parent)
+
+
+def write_bytes(path: Path, *parts: bytes | memoryview, durable: bool = True) -> None:
+    """Replace a file by `parts`, one after the other."""
+    with replacing(path, durable=durable) as partial, partial.open("wb") as file:
+        for part in parts:
+            _write(file, part)
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     """Replace a text file."""
-    with replacing(path, durable=durable) as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode(), durable=durable)
 
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
@@ -45,23 +88,135 @@ def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
 def append_line(path: Path, value: Any) -> None:
     """Append one JSON line, on disk when this returns. A torn line that a crash left is cut off first."""
     line = json.dumps(value, allow_nan=False).encode() + b"\n"
-    with path.open("ab+") as log:
-        _cut_torn_line(log)
-        log.write(line)
-        log.flush()
-        os.fsync(log.fileno())
+    with naming(path):
+        new = not path.exists()
+        with path.open("ab+") as log:
+            _cut_torn_line(log)
+            _write(log, line)
+            _sync(log)
+        if new:
+            _sync_folder(path.parent)
+
+
+def write_lines(path: Path, values: Iterable[Any]) -> None:
+    """Replace a file of JSON lines."""
+    write_text(path, "".join(json.dumps(value, allow_nan=False) + "\n" for value in values))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON lines of a log; none where there is no file. A torn last line is left out."""
+    """The JSON lines of a log; none where there is no file. A torn last line is left out.
+
+    `ValueError` names the first line that is damaged.
+    """
+    values = []
+    for number, line in enumerate(whole_lines(path), 1):
+        try:
+            values.append(json.loads(line))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"line {number} is not JSON: {line[:_TOLD].decode(errors='replace')}") from error
+    return values
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    """The lines of a log as they are, without a torn last one; none where there is no file."""
     if not path.exists():
         return []
     *lines, torn = path.read_bytes().split(b"\n")
     del torn  # Empty, or what a crash left of a line.
-    return [json.loads(line) for line in lines]
+    return lines
 
 
-def _cut_torn_line(log: Any) -> None:
+def rewrite(file: IO[bytes], text: str) -> None:
+    """Put `text` in the place of what an open file holds."""
+    with naming(Path(file.name)):
+        file.seek(0)
+        file.truncate()
+        _write(file, text.encode())
+
+
+def check_room(path: Path, size: int) -> None:
+    """`OSError` if `size` bytes cannot be written beside `path`.
+
+    For libraries that do not survive finding out: HDF5 1.14 ends the process where the disk becomes full (seen).
+    """
+    partial = _partial(path)
+    with naming(path):
+        try:
+            with partial.open("wb") as file:
+                _write(file, bytes(size))
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, unless it is there."""
+    if path.is_dir():
+        return
+    with naming(path):
+        _make_folder(path)
+        _sync_folder(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with everything in it, unless it is gone already. A link goes, not what it is to."""
+    with naming(path):
+        _remove(path)
+
+
+def set_aside(path: Path, word: str) -> Path:
+    """Rename a file or folder to a name with `word` and a number at its end, and return that."""
+    free = _free_name(path, word)
+    with naming(path):
+        _move(path, free)
+    return free
+
+
+def set_aside_copy(path: Path, word: str) -> Path:
+    """Copy a file to such a name, and return that."""
+    free = _free_name(path, word)
+    write_bytes(free, path.read_bytes())
+    return free
+
+
+def _free_name(path: Path, word: str) -> Path:
+    names = (path.with_name(f"{path.name}.{word}-{number}") for number in count(1))
+    return next(name for name in names if not name.exists())
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """What writes that were cut off have left in a folder, those below it not looked at."""
+    return sorted(path for path in folder.iterdir() if _LEFTOVER.fullmatch(path.name))
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an `OSError` name a file that its reader knows, and have a number, which HDF5 hides in its text."""
+    try:
+        yield
+    except OSError as error:
+        hidden = re.search(r"errno = (\d+)", str(error))
+        number = int(hidden[1]) if hidden else error.errno
+        if number is None or (error.filename is not None and ".partial-" not in str(error.filename)):
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".partial-{os.getpid()}-{path.name}")
+
+
+def _swap(new: Path, path: Path) -> None:
+    old = path.with_name(f".old-{os.getpid()}-{path.name}")
+    _move(path, old)
+    try:
+        _move(new, path)
+    except OSError:
+        _move(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _cut_torn_line(log: IO[bytes]) -> None:
     size = log.seek(0, os.SEEK_END)
     if size == 0:
         return
@@ -80,3 +235,27 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _write(file: IO[bytes], data: bytes | memoryview) -> None:
+    file.write(data)
+    file.flush()
+
+
+def _sync(file: IO[bytes]) -> None:
+    os.fsync(file.fileno())
+
+
+def _move(old: Path, new: Path) -> None:
+    old.replace(new)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _make_folder(path: Path) -> None:
+    path.mkdir(parents=True, exist_ok=True)

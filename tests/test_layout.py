@@ -23,6 +23,7 @@ LIGHT = [
     "errors", "files", "cli.main", "cli.reference", "report.content", "report.markdown", "runs.folder", "runs.events",
     "runs.trials", "runs.doctor", "runs.speed", "spaces", "spaces.plan", "spaces.brackets", "workers.contract",
     "training.recipe", "training.job", "training.datasets", "networks.architecture", "networks.complexity",
+    "networks.imagenet", "training.weights",
 ]  # fmt: skip
 
 

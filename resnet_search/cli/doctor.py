@@ -4,32 +4,77 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from resnet_search.cli.options import FolderPath, json_option, runs_dir_option
+from resnet_search.cli.options import FolderPath, complete_run, json_option, runs_dir_option
+from resnet_search.cli.text import safe
+from resnet_search.errors import UsageError
+
+if TYPE_CHECKING:
+    from resnet_search.runs.doctor import Check
+    from resnet_search.runs.folder import RunFolder
 
 
 @click.command("doctor")
+@click.argument("run", metavar="[RUN]", required=False, shell_complete=complete_run)
 @runs_dir_option
+@click.option("--repair", is_flag=True, help="Put the folder of RUN in order, as far as that can be done.")
 @click.option("--data-dir", type=FolderPath(), metavar="DIR", help="Where cifar10 is looked for first.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, *, runs_dir: Path, data_dir: Path | None, as_json: bool) -> None:
-    """Check what a search needs of this machine.
+def command(
+    ctx: click.Context, *, run: str | None, runs_dir: Path, repair: bool, data_dir: Path | None, as_json: bool
+) -> None:
+    """Check what a search needs of this machine, or the folder of a run.
 
-    Versions, devices, where CIFAR-10 would come from, free disk; what is wrong, and the cure. Exit status 1 if there
-    is a problem.
+    Of the machine: versions, devices, where CIFAR-10 would come from, free disk. Of a run: whether its files are there,
+    can be read, and say what its events say. What is wrong, and the cure. Exit status 1 if there is a problem.
+
+    --repair leaves out damaged events, removes damaged checkpoints and leftovers, writes Keras Tuner's files again, and
+    has the best trial trained again by resume if its weights are gone. What was damaged and may be of use stays beside
+    the repaired file.
     """
     from resnet_search.cli.screen import show, show_json
-    from resnet_search.runs.doctor import PROBLEM, examine
 
-    checks = examine(runs_dir, data_dir)
+    if run is None:
+        if repair:
+            raise UsageError("--repair: got no RUN to repair", "Name it: resnet-search doctor RUN --repair")
+        from resnet_search.runs.doctor import examine
+
+        done, checks = [], examine(runs_dir, data_dir)
+    else:
+        from resnet_search.runs.folder import find_run
+
+        folder = find_run(run, runs_dir)
+        done = _repair(folder) if repair else []
+        checks = _examine(folder)
     if as_json:
         show_json([asdict(check) for check in checks])
     else:
         from resnet_search.cli.tables import checks_table
 
+        for sentence in done:
+            click.echo(f"Repaired: {safe(sentence)}")
         show(checks_table(checks))
-    if any(check.status == PROBLEM for check in checks):
+    if any(check.status == "problem" for check in checks):
         ctx.exit(1)
+
+
+def _examine(folder: RunFolder) -> list[Check]:
+    from resnet_search.runs.checkup import Checkup
+
+    checkup = Checkup(folder)
+    checks = list(checkup.checks())
+    if checkup.found is not None and checkup.found.view.trials and not checkup.found.wrong:
+        from resnet_search.search.repair import check_keras_tuner
+
+        checks += check_keras_tuner(checkup.found.view)
+    return checks
+
+
+def _repair(folder: RunFolder) -> list[str]:
+    from resnet_search.search.repair import repair_run
+
+    return repair_run(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,6 @@ from resnet_search.cli.options import FolderPath, run_argument
 from resnet_search.cli.text import safe
 
 if TYPE_CHECKING:
-    from resnet_search.runs.folder import RunFolder
     from resnet_search.runs.trials import RunView, Trial
 
 
@@ -60,8 +60,13 @@ def tell(folder: Path, *, quiet: bool) -> None:
         click.echo(f"{safe(folder / file)}" if quiet else f"{name:<12}{safe(folder / file)}")
 
 
-def exported(folder: RunFolder) -> bool:
-    """Whether the default export of a run is there."""
+def exported(view: RunView) -> bool:
+    """Whether the default export of a run is there, and no trial has completed since."""
     from resnet_search.export.folder import MANIFEST
 
-    return (folder.path / "export" / MANIFEST).is_file()
+    path = view.folder.path / "export" / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return bool(manifest.get("completed", view.completed) == view.completed)
+    except (OSError, ValueError, AttributeError):
+        return False

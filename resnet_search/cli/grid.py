@@ -6,6 +6,7 @@ Not rich's own tables, which take a quarter of a second for 200 rows and cut wha
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
 _GAP = "  "
+_WORD = 11  # cells of a word beside hanging text, with the gap behind it
+_LEAST = 40  # cells of hanging text, however narrow the terminal is
 
 
 @dataclass(slots=True)
@@ -69,6 +72,19 @@ class Grid:
         left_out = [column.header for column in self.columns if column not in kept]
         if left_out and self.elsewhere:
             yield Text(f"Left out here: {', '.join(left_out)}; {self.elsewhere}.", style="dim")
+
+
+@dataclass(frozen=True, slots=True)
+class Hanging:
+    """A word and text beside it, as "Feasible   30 of 80": no line of the text comes below the word."""
+
+    text: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        del console
+        width = max(_LEAST, options.max_width)
+        for line in wrap(safe(self.text), width, subsequent_indent=" " * _WORD, break_on_hyphens=False):
+            yield _line((line,))
 
 
 def _line(cells: tuple[str, ...], style: str = "") -> Text:

@@ -39,7 +39,8 @@ def command(*, runs_dir: Path, as_json: bool) -> None:
 def describe(folder: RunFolder) -> dict[str, Any]:
     """A run, JSON-able; of a damaged one, the reason."""
     from resnet_search.errors import RunError
-    from resnet_search.runs.trials import COMPLETED, FAILED, read_run
+    from resnet_search.report.course import epochs_on_disk
+    from resnet_search.runs.trials import COMPLETED, FAILED, RUNNING, read_run
 
     try:
         view = read_run(folder)
@@ -47,7 +48,10 @@ def describe(folder: RunFolder) -> dict[str, Any]:
         return {"run": folder.name, "path": str(folder.path), "state": "damaged", "reason": error.message}
     trials = list(view.trials.values())
     done = [trial for trial in trials if trial.status == COMPLETED]
+    running = [trial for trial in trials if trial.status == RUNNING]
     leader = view.leader
+    # Of a network that trains alone the name is known before it is done.
+    shown = leader or (trials[0] if trials and view.planned_trials == 1 else None)
     return {
         "run": folder.name,
         "path": str(folder.path),
@@ -56,11 +60,11 @@ def describe(folder: RunFolder) -> dict[str, Any]:
         "trials": len(done),
         "planned_trials": view.planned_trials,
         "failed": sum(trial.status == FAILED for trial in trials),
-        "epochs": sum(trial.trained_epochs for trial in done),
+        "epochs": sum(trial.trained_epochs for trial in done) + sum(epochs_on_disk(view, each) for each in running),
         "planned_epochs": view.planned_epochs,
         "best": None if leader is None else leader.trial,
         "score": None if leader is None else leader.score,
-        "architecture": None if leader is None else leader.name,
+        "architecture": None if shown is None else shown.name,
         "started": view.started,
         "seconds": view.seconds,
     }

@@ -69,9 +69,9 @@ def draw(now: Snapshot, at: float, elapsed: str, rows: int) -> RenderableType:
     return Group(
         Text(safe(now.run), style="bold"),
         _overall(now, elapsed),
-        Text(_counts(now)),
+        *([Text(_counts(now))] if now.planned_trials > 1 else []),
         Text(),
-        _running(shown, at),
+        _running(shown, at, halving=now.halving),
         *([Text(f"and {more} more", style="dim")] if more > 0 else []),
         *([] if now.ready else [Text("Starting the worker process ...", style="dim")]),
         Text(),
@@ -99,14 +99,17 @@ def _counts(now: Snapshot) -> str:
     return f"{now.trials:,} of {counted(now.planned_trials, 'trial')}{failed}"
 
 
-def _running(trials: tuple[Running, ...], at: float) -> RenderableType:
+def _running(trials: tuple[Running, ...], at: float, *, halving: bool) -> RenderableType:
+    rungs = [
+        Column("bracket", [f"{trial.bracket}" for trial in trials], right=True, spare=2),
+        Column("rung", [f"{trial.rung}" for trial in trials], right=True, spare=1),
+    ]
     # Widths that hold while trials come and go: what moves all the time is hard to read.
     return Grid(
         [
             Column("trial", [trial.trial for trial in trials]),
             Column("architecture", [trial.name for trial in trials], least=24),
-            Column("bracket", [f"{trial.bracket}" for trial in trials], right=True, spare=2),
-            Column("rung", [f"{trial.rung}" for trial in trials], right=True, spare=1),
+            *(rungs if halving else ()),
             Column("epoch", [f"{trial.epoch} of {trial.epochs}" for trial in trials], right=True, least=8),
             Column("loss", [score(trial.loss) for trial in trials], right=True, least=6),
             Column("val acc", [score(trial.val_accuracy) for trial in trials], right=True),

@@ -19,7 +19,21 @@ from resnet_search.cli.text import safe
 from resnet_search.errors import UserError
 
 # In the order of a user's day; each is the attribute `command` of its module.
-COMMANDS = ("spaces", "plan", "run", "resume", "list", "trials", "show", "export", "doctor")
+COMMANDS = (
+    "spaces",
+    "models",
+    "plan",
+    "run",
+    "train",
+    "resume",
+    "stop",
+    "list",
+    "trials",
+    "show",
+    "export",
+    "clean",
+    "doctor",
+)
 
 
 class _Commands(click.Group):

@@ -15,9 +15,9 @@ from resnet_search.errors import UsageError
 if TYPE_CHECKING:
     from resnet_search.spaces.space import SearchSpace
 
-    _Type = click.ParamType[Any]
+    ParamType = click.ParamType[Any]
 else:  # Not generic at run time in older versions of click.
-    _Type = click.ParamType
+    ParamType = click.ParamType
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -26,7 +26,7 @@ DEVICES = ("auto", "cpu", "gpu")
 MAX_SEED = 2**31 - 1
 
 
-class Whole(_Type):
+class Whole(ParamType):
     """An integer from `low` to `high`."""
 
     name = "integer"
@@ -44,7 +44,7 @@ class Whole(_Type):
         return int(text)
 
 
-class OneOf(_Type):
+class OneOf(ParamType):
     """One of some words; for a typo the message names the nearest."""
 
     name = "word"
@@ -63,7 +63,7 @@ class OneOf(_Type):
         return [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
 
 
-class FolderPath(_Type):
+class FolderPath(ParamType):
     """A folder, which need not exist; nothing else may have its name or stand in its path."""
 
     name = "folder"
@@ -86,7 +86,7 @@ class FolderPath(_Type):
         return [CompletionItem(incomplete, type="dir")]
 
 
-class SpaceKey(_Type):
+class SpaceKey(ParamType):
     """A value of a space file, given on the command line: the same is allowed."""
 
     name = "value"
@@ -97,8 +97,9 @@ class SpaceKey(_Type):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from resnet_search.spaces.schema import KEYS
         from resnet_search.spaces.wording import escape
+        from resnet_search.training.recipe import recipe_fields
 
-        key = KEYS[self.table][self.key]
+        key = recipe_fields()[self.key] if self.table == "recipe" else KEYS[self.table][self.key]
         parsed = value if key.kind == "str" else _number(value)
         if not key.accepts(parsed):
             near = did_you_mean(str(value), key.choices)
@@ -127,7 +128,8 @@ def did_you_mean(value: str, words: Iterable[str]) -> str:
     return f"; nearest: {near}" if near else ""
 
 
-def _complete_space(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_space(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The names of spaces that begin so, or else files."""
     del ctx, param
     from resnet_search.spaces.load import known_spaces
 
@@ -135,7 +137,8 @@ def _complete_space(ctx: click.Context, param: click.Parameter, incomplete: str)
     return names or [CompletionItem(incomplete, type="file")]
 
 
-def _complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The names of runs that begin so."""
     del param
     from resnet_search.runs.folder import list_runs
 
@@ -187,7 +190,7 @@ def runs_dir_option(function: Function) -> Function:
 
 def run_argument(function: Function) -> Function:
     """RUN, and --runs-dir that it is looked up in."""
-    return runs_dir_option(click.argument("run", metavar="RUN", shell_complete=_complete_run)(function))
+    return runs_dir_option(click.argument("run", metavar="RUN", shell_complete=complete_run)(function))
 
 
 def json_option(function: Function) -> Function:
@@ -204,9 +207,29 @@ def quiet_options(function: Function) -> Function:
     return export(quiet(function))
 
 
+data_dir_option = click.option(
+    "--data-dir", type=FolderPath(), metavar="DIR",
+    help="Where cifar10 and tfds:NAME are looked for first, and downloaded to.",
+)  # fmt: skip
+seed_option = click.option(
+    "--seed", type=Whole(0, MAX_SEED), default=0, show_default=True, metavar="N",
+    help="Of everything that is drawn: candidates, weights, data order.",
+)  # fmt: skip
+device_option = click.option(
+    "--device", type=OneOf(DEVICES), default="auto", show_default=True, metavar="|".join(DEVICES),
+    help="What trials train on; auto takes a GPU if there is one.",
+)  # fmt: skip
+
+
+def name_option(first: str) -> Callable[[Function], Function]:
+    """--name; by default it begins with `first`."""
+    words = f"Name of the run.  [default: {first}, with the time]"
+    return click.option("--name", metavar="NAME", callback=_check_name, help=words)
+
+
 _SEARCH_OPTIONS = (
     click.option(
-        "--space", "ref", metavar="SPACE", callback=_check_space, shell_complete=_complete_space,
+        "--space", "ref", metavar="SPACE", callback=_check_space, shell_complete=complete_space,
         help="Search space: a path, a name in ./search_spaces, or one that ships (resnet-search spaces).  [required]",
     ),
     click.option("--max-epochs", type=SpaceKey("hyperband", "max_epochs"), metavar="N",
@@ -221,23 +244,19 @@ _SEARCH_OPTIONS = (
                  help="Largest number of multiply-adds for one image.  [default: the space's]"),
     click.option("--data", "source", type=SpaceKey("data", "source"), metavar="SOURCE",
                  help="Images: cifar10, shapes, tfds:NAME, or a path (archive, .npz, folder).  [default: the space's]"),
-    click.option("--data-dir", type=FolderPath(), metavar="DIR",
-                 help="Where cifar10 and tfds:NAME are looked for first, and downloaded to."),
+    data_dir_option,
     click.option("--validation", type=SpaceKey("data", "validation"), metavar="N",
                  help="Training images held back to score trials: a number, or a fraction.  [default: the space's]"),
     click.option("--train-examples", type=Whole(1, 10**9), metavar="N",
                  help="Search on N of the training images.  [default: all]"),
-    click.option("--seed", type=Whole(0, MAX_SEED), default=0, show_default=True, metavar="N",
-                 help="Of everything that is drawn: candidates, weights, data order."),
-    click.option("--name", metavar="NAME", callback=_check_name,
-                 help="Name of the run.  [default: the space's, with the time]"),
+    seed_option,
+    name_option("the space's"),
     click.option("--workers", type=Whole(1, 256), metavar="N",
                  help="Trials that train at the same time, each in a process of its own.  [default: as many as "
                  "there are processors and memory for, 1 on a GPU]"),
     click.option("--threads", type=Whole(1, 1024), metavar="N",
                  help="Processor threads of each worker.  [default: the processors divided by --workers]"),
-    click.option("--device", type=OneOf(DEVICES), default="auto", show_default=True, metavar="|".join(DEVICES),
-                 help="What trials train on; auto takes a GPU if there is one."),
+    device_option,
     runs_dir_option,
 )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import click
 
@@ -35,14 +35,22 @@ class PlainLines:
         now = self._progress.take(event, view)
         kind = event["event"]
         if kind in {"started", "resumed"}:
-            done = f", {now.trials} of them done" if now.trials else ""
-            self._say(f"{kind} {now.run}: {counted(now.planned_trials, 'trial')}{done}")
+            self._say(f"{kind} {now.run}: {_planned(now)}")
             for note in view.content["data"]["notes"]:
                 self._say(f"note: {note}")
-        elif kind in {COMPLETED, FAILED}:
+        elif kind == "epoch" and now.planned_trials == 1:
+            self._say(_epoch(event["line"], now))
+        elif kind in {COMPLETED, FAILED} and (kind == FAILED or now.planned_trials > 1):
             self._say(_ended(view.trials[event["trial"]], now))
         elif kind == "lost":
-            self._say(f"trial {event['trial']}: its worker ended with status {event['exit_code']}; it starts again")
+            self._say(f"trial {event['trial']}: its worker {event['reason']}; it goes on from its last epoch")
+        elif kind == "divided":
+            parts = f"each batch in {event['parts']} parts"
+            self._say(f"trial {event['trial']}: its batches do not fit into memory; it starts again, {parts}")
+        elif kind == "extended":
+            self._say(f"extended {now.run}: {counted(now.planned_trials, 'trial')} in all")
+        elif kind == "stopped":
+            self._say(f"stopped {now.run} after {duration(view.seconds)}: {event['reason']}")
         elif kind == "finished":
             self._say(f"finished {now.run} after {duration(view.seconds)}")
 
@@ -55,14 +63,33 @@ class PlainLines:
             self._silent = True
 
 
+def _planned(now: Snapshot) -> str:
+    if now.planned_trials == 1:
+        return counted(now.planned_epochs, "epoch") + (f", {now.epochs} of them done" if now.epochs else "")
+    return counted(now.planned_trials, "trial") + (f", {now.trials} of them done" if now.trials else "")
+
+
+def _left(now: Snapshot) -> str:
+    if now.seconds_left is None or now.planned_epochs <= now.epochs:
+        return ""
+    return f"{roughly(now.seconds_left)} left"
+
+
+def _epoch(line: dict[str, Any], now: Snapshot) -> str:
+    """Of a network that trains alone."""
+    place = f"epoch {line['epoch']:>{len(str(now.planned_epochs))}} of {now.planned_epochs}"
+    scores = f"loss {score(line['loss'])}  val acc {score(line['val_accuracy'])}"
+    return (
+        f"{place}  {scores}  {duration(line['train_seconds'] + line['validation_seconds']):>12}  {_left(now)}".rstrip()
+    )
+
+
 def _ended(trial: Trial, now: Snapshot) -> str:
     width = len(str(now.planned_trials))
     place = f"{now.trials:>{width}} of {now.planned_trials}  trial {trial.trial}"
-    what = f"{trial.name:<24} {count(trial.params):>7} parameters  bracket {trial.bracket} rung {trial.rung}"
+    rung = f"  bracket {trial.bracket} rung {trial.rung}" if now.halving else ""
+    what = f"{trial.name:<24} {count(trial.params):>7} parameters{rung}"
     if trial.status == FAILED:
         return f"{place}  {what}  failed: {trial.reason}"
     time = "reused" if trial.reused else duration(trial.setup_seconds + trial.train_seconds)
-    left = (
-        "" if now.seconds_left is None or not now.planned_epochs - now.epochs else f"{roughly(now.seconds_left)} left"
-    )
-    return f"{place}  {what}  epoch {trial.epochs:>3}  {score(trial.score)}  {time:>12}  {left}".rstrip()
+    return f"{place}  {what}  epoch {trial.epochs:>3}  {score(trial.score)}  {time:>12}  {_left(now)}".rstrip()

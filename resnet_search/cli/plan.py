@@ -7,34 +7,47 @@ from typing import Any
 
 import click
 
+from resnet_search.cli.baselines import baseline_json, baseline_lines, baseline_option
 from resnet_search.cli.options import json_option, search_options, space_from
 
 
 @click.command("plan")
 @search_options
+@baseline_option
+@click.option("--count", is_flag=True, help="Count what is feasible in a large space, instead of estimating it.")
 @json_option
-def command(*, as_json: bool, **options: Any) -> None:
+def command(*, count: bool, as_json: bool, **options: Any) -> None:
     """Show what a run would do; train nothing.
 
     Brackets and rungs, candidates, trials and epochs; what is feasible, what is excluded and why; how long it would
     take.
     """
     from resnet_search.cli.screen import show, show_json
+    from resnet_search.cli.text import roughly
     from resnet_search.runs.speed import machine_speed, training_images
     from resnet_search.spaces.plan import make_plan
 
     space = space_from(options)
     plan = make_plan(space)
+    if count and not plan.feasible.exact:
+        time = roughly(plan.feasible.counting_seconds)
+        click.echo(f"Counting {plan.feasible.total:,} combinations takes {time}; Ctrl-C ends it.", err=True)
+        plan = make_plan(space, count=True)
     speed = machine_speed(options["runs_dir"], options["device"])
     images = training_images(space.data, options["train_examples"])
     if as_json:
         show_json(
             {
                 "space": space.name,
-                "feasible": len(plan.feasible.architectures),
+                "method": space.method,
+                "feasible": plan.feasible.count,
+                "interval": plan.feasible.interval,
+                "exact": plan.feasible.exact,
                 "total": plan.feasible.total,
                 "excluded": plan.feasible.excluded,
+                "explained": plan.feasible.explained,
                 "brackets": plan.to_list(),
+                "baselines": baseline_json(space, options["baselines"]),
                 "candidates": plan.candidates,
                 "trials": plan.trials,
                 "epochs": plan.epochs,
@@ -46,7 +59,9 @@ def command(*, as_json: bool, **options: Any) -> None:
             }
         )
         return
-    from resnet_search.cli.tables import line, plan_tables
+    from resnet_search.cli.plan_tables import plan_tables
+    from resnet_search.cli.tables import line
 
     show([line(f"{space.name}: {space.description}" if space.description else space.name), line("")])
-    show(plan_tables(plan, speed, images))
+    show(plan_tables(space, plan, speed, images))
+    show(map(line, baseline_lines(space, options["baselines"], speed, images)))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from resnet_search.errors import RunError
+from resnet_search.report.kind import is_grid
 from resnet_search.runs.events import Event
 from resnet_search.runs.speed import Pace, pace_of
 from resnet_search.runs.trials import COMPLETED, FAILED, RUNNING, RunView, Trial
@@ -32,7 +35,7 @@ class Running:
 class Snapshot:
     """The state of a search at one moment; `seconds_left` is None before anything has been measured.
 
-    `ready`: whether a worker process has started.
+    `ready`: whether a worker process has started. `halving`: whether there are brackets and rungs to tell.
     """
 
     run: str
@@ -46,6 +49,7 @@ class Snapshot:
     best: Trial | None
     last: Trial | None
     ready: bool
+    halving: bool = True
 
 
 @dataclass(slots=True)
@@ -68,6 +72,8 @@ class Progress:
                 for bracket in view.content["plan"]
                 for rung in bracket["rungs"]
             }
+            for trial in view.trials.values():
+                self._known(trial, view)
         self._ready |= event["event"] in {"worker_ready", "epoch"}
         if event["event"] == "epoch":
             self._lines[event["trial"]] = event["line"]
@@ -95,7 +101,14 @@ class Progress:
             best=view.leader,
             last=self._last,
             ready=self._ready,
+            halving=not is_grid(view),
         )
+
+    def _known(self, trial: Trial, view: RunView) -> None:
+        """What a trial that goes on had reached."""
+        with suppress(RunError):
+            if trial.status == RUNNING and (lines := view.history(trial)):
+                self._lines[trial.trial] = lines[-1]
 
     def _running(self, trial: Trial) -> Running:
         line = self._lines.get(trial.trial, {})
@@ -133,7 +146,7 @@ class Progress:
     def _pace_of_epochs(self, view: RunView) -> Pace | None:
         """Where trials are long: from the last epoch of one, but never its first, which compiles the network."""
         for trial, line in reversed(self._lines.items()):
-            if line["epoch"] > self._first_line[trial]:
+            if line["epoch"] > self._first_line.get(trial, line["epoch"]):
                 seconds = line["train_seconds"] + line["validation_seconds"]
                 return Pace(seconds / view.trials[trial].macs, 0.0)
         return None

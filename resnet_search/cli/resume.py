@@ -3,36 +3,60 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from resnet_search.cli.budget import budget_options, hang_option, take_budget
+from resnet_search.cli.changes import changing_options, fixed_options, refuse_changes
 from resnet_search.cli.options import quiet_options, run_argument
 from resnet_search.cli.session import Session
+
+_CHANGING = ("workers", "threads", "device", "hang_timeout", "add_iterations", "add_epochs")
 
 
 @click.command("resume")
 @run_argument
+@changing_options
+@hang_option(None)
+@budget_options
+@fixed_options
 @quiet_options
 @click.pass_obj
-def command(session: Session, *, run: str, runs_dir: Path, quiet: bool, no_export: bool) -> None:
-    """Go on with a run that was stopped.
+def command(session: Session, /, *, run: str, runs_dir: Path, quiet: bool, no_export: bool, **options: Any) -> None:
+    """Go on with a run that was stopped, or with more than was planned.
 
     After Ctrl-C, kill -9 or a reboot: it ends in the same trials as if nothing had happened. A finished run is not
-    searched again; what is missing of its export is made.
+    searched again, unless --add-iterations or --add-epochs extend it; what is missing of its export is made.
+
+    What makes a run what it is, such as its seed, cannot be changed: given here with another value, it is refused.
     """
     from resnet_search.cli.searching import conclude, watch
     from resnet_search.runs.folder import find_run
     from resnet_search.runs.trials import read_run
 
+    budget = take_budget(options)
+    changing = {key: options.pop(key) for key in _CHANGING}
     folder = find_run(run, runs_dir)
     session.folder, session.runs_dir = folder.path, runs_dir
     view = read_run(folder)
-    if view.state == "finished":
+    refuse_changes(folder.name, view.content, options)
+    if view.state == "finished" and not changing["add_iterations"] and not changing["add_epochs"]:
         if not quiet:
-            click.echo(f"{folder.name} is finished: nothing is left to search.")
+            click.echo(f"{folder.name} is finished: nothing is left to train.")
     else:
+        driver = folder.last_driver()
+        if driver is not None and view.state != "running" and not quiet:
+            click.echo(f"The last driver, {driver}, died: going on from what it left.")
+        from resnet_search.search.resume import ResumeSettings
         from resnet_search.search.start import resume_run
 
+        settings = ResumeSettings(**changing)
         preparing = f"Going on with {folder.name}: starting the training backend ..."
-        view = watch(session, lambda observers: resume_run(folder, observers), preparing=preparing, quiet=quiet)
+        view = watch(
+            session,
+            lambda observers: resume_run(folder, observers, settings=settings, budget=budget),
+            preparing=preparing,
+            quiet=quiet,
+        )
     conclude(session, view, quiet=quiet, export=not no_export)

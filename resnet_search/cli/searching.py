@@ -1,22 +1,85 @@
-"""What `run` and `resume` have in common: show the search, then the best trials, export, and say what comes next."""
+"""What `run`, `train` and `resume` have in common: show the training, then the best, export, say what comes next."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from resnet_search.cli.budget import take_budget
 from resnet_search.cli.session import Session, run_words
-from resnet_search.cli.text import safe
+from resnet_search.cli.text import safe, score
+from resnet_search.errors import TrainingError
+from resnet_search.report.course import epochs_on_disk
+from resnet_search.report.kind import is_grid, is_single, network_count
 from resnet_search.report.units import counted, duration
+from resnet_search.runs.trials import COMPLETED
 
 if TYPE_CHECKING:
     from resnet_search.runs.events import Event
     from resnet_search.runs.trials import RunView
     from resnet_search.search.loop import Observer
+    from resnet_search.spaces.space import SearchSpace
 
 TOP = 10
+
+
+def begin(
+    session: Session,
+    space: SearchSpace,
+    told: Callable[[], Iterable[str]],
+    options: dict[str, Any],
+    *,
+    quiet: bool,
+    export: bool,
+) -> None:
+    """Start a run of a space, see it through and export it. `told` is what there is to say of it before it begins."""
+    from resnet_search.errors import RunError
+    from resnet_search.runs.doctor import not_writable
+    from resnet_search.runs.folder import default_name
+
+    reason = not_writable(options["runs_dir"])
+    if reason:
+        raise RunError(
+            f"--runs-dir: got {str(options['runs_dir'])!r}, but {reason}", "Choose a folder you can write to."
+        )
+    if not quiet:
+        from resnet_search.cli.grid import Hanging
+        from resnet_search.cli.screen import show
+
+        show([*map(Hanging, told()), ""])
+    budget = take_budget(options)
+    # Only now, since they import numpy.
+    from resnet_search.search.start import SearchSettings, run_search
+
+    name = options.pop("name") or default_name(space.name, options["runs_dir"])
+    settings = SearchSettings(name=name, **options)
+    session.folder, session.runs_dir = settings.runs_dir / name, settings.runs_dir
+    preparing = _preparing(space, settings.data_dir)
+    view = watch(
+        session,
+        lambda observers: run_search(space, settings, observers, budget=budget),
+        preparing=preparing,
+        quiet=quiet,
+    )
+    conclude(session, view, quiet=quiet, export=export)
+
+
+def _preparing(space: SearchSpace, data_dir: Path | None) -> str:
+    """What is waited for before anything trains."""
+    from resnet_search.search.pretrained import sources_of_space
+    from resnet_search.spaces.plan import make_plan
+    from resnet_search.training.datasets import describe_source
+
+    absent = [source for source in sources_of_space(space, make_plan(space)) if not source.path.exists()]
+    size = sum(source.megabytes for source in absent)
+    weights = f"Downloading {size} MB of ImageNet weights, " if absent else ""
+    reading = "Downloading" if describe_source(space.data.source, data_dir).kind == "download" else "Reading"
+    return (
+        f"{weights}{reading.lower() if absent else reading} {space.data.source} and starting the training backend ..."
+    )
 
 
 def watch(session: Session, start: Callable[[Sequence[Observer]], RunView], *, preparing: str, quiet: bool) -> RunView:
@@ -42,33 +105,80 @@ def watch(session: Session, start: Callable[[Sequence[Observer]], RunView], *, p
 
 
 def conclude(session: Session, view: RunView, *, quiet: bool, export: bool) -> None:
-    """Show what a finished search found, export it unless that was done, and say what comes next."""
-    if not quiet:
-        from resnet_search.cli.screen import show
-        from resnet_search.cli.tables import line, trials_table
-
-        done = sum(trial.status == "completed" for trial in view.trials.values())
-        epochs = sum(trial.trained_epochs for trial in view.trials.values() if trial.status == "completed")
-        show(
-            [
-                line(f"Searched {counted(done, 'trial')}, {counted(epochs, 'epoch')}, in {duration(view.seconds)}."),
-                line(""),
-            ]
-        )
-        show([trials_table(view.ranking()[:TOP], "Best at the full budget"), line("")])
+    """Show what a run found, export it unless that was done, and say what comes next."""
     from resnet_search.cli.export import export_and_tell, exported, tell
 
-    if exported(view.folder):
+    best = view.leader
+    if best is None and view.state == "finished":
+        raise _nothing_trained(view)
+    if not quiet:
+        _show_result(view)
+    if exported(view):
         tell(view.folder.path / "export", quiet=quiet)
-    elif export:
+    elif export and best is not None:
         export_and_tell(view, None, None, quiet=quiet)
     elif quiet:
         click.echo(safe(view.folder.path))
     if quiet:
         return
-    words, winner = run_words(view.folder.path, session.runs_dir), view.winner
+    words = run_words(view.folder.path, session.runs_dir)
     click.echo("\nNext:")
-    click.echo(f"  resnet-search trials {words}")
-    if winner is not None:
+    if view.state != "finished":
+        click.echo(f"  resnet-search resume {words}")
+    if not is_single(view):
+        click.echo(f"  resnet-search trials {words}")
+    if best is not None:
         name, *rest = words.split(" ", 1)
-        click.echo(f"  resnet-search show {' '.join([name, winner.trial, *rest])}")
+        click.echo(f"  resnet-search show {' '.join([name, best.trial, *rest])}")
+
+
+def _nothing_trained(view: RunView) -> TrainingError:
+    last = max((trial for trial in view.trials.values() if trial.reason), key=lambda trial: trial.trial, default=None)
+    if last is None:
+        return TrainingError(
+            f"{view.folder.name} has ended without a result", "resnet-search doctor looks for the cause."
+        )
+    what = "could not be trained" if is_single(view) else "was the last to fail, and none could be trained"
+    return TrainingError(
+        f"{last.name} {what}: {last.reason}",
+        f"The details: {view.folder.trial(last.trial) / 'failure.txt'}. A loss that is not finite asks for a lower "
+        "learning rate.",
+    )
+
+
+def _show_result(view: RunView) -> None:
+    from resnet_search.cli.screen import show
+    from resnet_search.cli.tables import line, trials_table
+
+    show([line(_done(view)), line("")])
+    if not is_single(view):
+        title = "Best first" if is_grid(view) else "Best at the full budget"
+        ranking = view.ranking()[:TOP]
+        none = line(f"No trial has been trained for all {counted(view.max_epochs, 'epoch')} yet.")
+        show([trials_table(ranking, title, halving=not is_grid(view)) if ranking else none, line("")])
+
+
+def _done(view: RunView) -> str:
+    """What was trained, in a sentence or two."""
+    stopped = f" Stopped before the end of the plan: {view.stopped}." if view.state == "stopped" else ""
+    return f"{_trained(view)} in {duration(view.seconds)}{_accuracy(view)}.{stopped}"
+
+
+def _trained(view: RunView) -> str:
+    trials = list(view.trials.values())
+    each, ranked = counted(view.max_epochs, "epoch"), view.ranking()
+    if is_single(view) and ranked:
+        return f"Trained {ranked[0].name} for {each}"
+    if is_single(view) and trials:
+        return (
+            f"Trained {trials[-1].name} for {trials[-1].initial_epoch + epochs_on_disk(view, trials[-1]):,} of {each}"
+        )
+    if is_grid(view):
+        return f"Trained {len(ranked):,} of {counted(network_count(view), 'network')} for {each}"
+    completed = [trial for trial in trials if trial.status == COMPLETED]
+    epochs = sum(trial.trained_epochs for trial in completed)
+    return f"Searched {counted(len(completed), 'trial')}, {counted(epochs, 'epoch')},"
+
+
+def _accuracy(view: RunView) -> str:
+    return f": validation accuracy {score(view.winner.score)}" if is_single(view) and view.winner else ""

@@ -26,7 +26,7 @@ def command(*, as_json: bool) -> None:
     if as_json:
         show_json(spaces)
         return
-    from resnet_search.cli.tables import spaces_table
+    from resnet_search.cli.plan_tables import spaces_table
 
     show(spaces_table(spaces))
 
@@ -42,19 +42,21 @@ def describe(name: str, path: Path) -> dict[str, Any]:
         plan = make_plan(space)
     except SpaceError as error:
         return {"name": name, "path": str(path), "mistakes": list(error.mistakes)}
-    costs = plan.feasible.costs
-    params, macs = [cost.trainable for cost in costs], [cost.macs for cost in costs]
+    feasible = plan.feasible
+    params, macs = [cost.trainable for cost in feasible.costs], [cost.macs for cost in feasible.costs]
     values = space.to_dict()
     return {
         "name": name,
         "path": str(path),
         "description": space.description,
+        "method": space.method,
         "axes": values["axes"],
         "limits": values["limits"],
         "hyperband": values["hyperband"],
         "data": space.data.source,
-        "feasible": len(costs),
-        "total": plan.feasible.total,
+        "feasible": feasible.count,
+        "exact": feasible.exact,
+        "total": feasible.total,
         "params": [min(params), max(params)],
         "macs": [min(macs), max(macs)],
         "candidates": plan.candidates,

@@ -1,4 +1,4 @@
-"""What the commands that read show: rich renderables of plans, runs, trials and checks."""
+"""What the commands that read show: rich renderables of runs, trials and checks."""
 
 from __future__ import annotations
 
@@ -9,95 +9,16 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from resnet_search.cli.grid import Column, Grid
-from resnet_search.cli.text import count, moment, roughly, safe, score
-from resnet_search.report.units import counted, duration, sparkline
+from resnet_search.cli.text import count, moment, safe, score
+from resnet_search.report.kind import is_grid
+from resnet_search.report.units import duration, sparkline
+from resnet_search.runs.checkpoints import describe
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
-from resnet_search.spaces.plan import Plan, Speed
-
-# A time is told for so many images where their number is not known before they are read.
-UNKNOWN_IMAGES = 10_000
 
 
 def line(text: str, style: str = "") -> Text:
     """A line, or several, of text that comes from anywhere."""
     return Text(safe(text, lines=True), style=style)
-
-
-def spaces_table(spaces: Sequence[dict[str, Any]]) -> Iterable[RenderableType]:
-    """The spaces as `cli.spaces` describes them: a table of those that can be searched, and a paragraph each."""
-    good = [space for space in spaces if "mistakes" not in space]
-    yield Grid(
-        [
-            Column("space", [space["name"] for space in good]),
-            Column("feasible", [f"{space['feasible']:,} of {space['total']:,}" for space in good], right=True),
-            Column("parameters", [_span(space["params"]) for space in good], right=True),
-            Column("MACs", [_span(space["macs"]) for space in good], right=True),
-            Column("trials", [f"{space['trials']:,}" for space in good], right=True),
-            Column("epochs", [f"{space['epochs']:,}" for space in good], right=True),
-            Column("data", [space["data"] for space in good], spare=1),
-        ]
-    )
-    for space in spaces:
-        yield Text()
-        yield line(space["name"], "bold")
-        if "mistakes" in space:
-            yield line("cannot be searched: " + "; ".join(space["mistakes"]), "red")
-        else:
-            yield line(f"{space['description']}\n{_axes(space['axes'])}")
-        yield line(space["path"], "dim")
-
-
-def _span(bounds: Sequence[int]) -> str:
-    low, high = (count(bound) for bound in bounds)
-    return f"{low} to {high}"
-
-
-def _axes(axes: dict[str, Any]) -> str:
-    return "; ".join(f"{name} {', '.join(map(str, values))}" for name, values in axes.items())
-
-
-def plan_tables(plan: Plan, speed: Speed, images: int | None) -> Iterable[RenderableType]:
-    """Brackets and rungs, what is feasible and what is not, and the cost of it all."""
-    rungs = [(bracket, rung) for bracket in plan.brackets for rung in bracket.rungs]
-    several = plan.brackets[-1].iteration > 0
-    iteration = [Column("iteration", [f"{bracket.iteration}" for bracket, _ in rungs], right=True)] if several else []
-    yield Grid(
-        [
-            *iteration,
-            Column("bracket", [f"{bracket.number}" for bracket, _ in rungs], right=True),
-            Column("rung", [f"{rung.index}" for _, rung in rungs], right=True),
-            Column("trials", [f"{rung.size:,}" for _, rung in rungs], right=True),
-            Column("from epoch", [f"{rung.initial_epoch}" for _, rung in rungs], right=True),
-            Column("to epoch", [f"{rung.epochs}" for _, rung in rungs], right=True),
-            Column(
-                "epochs in all",
-                [f"{rung.size * (rung.epochs - rung.initial_epoch):,}" for _, rung in rungs],
-                right=True,
-            ),
-        ]
-    )
-    yield Text()
-    yield line("\n".join(_feasible(plan)))
-    yield Text()
-    yield line("\n".join(plan_totals(plan, speed, images)))
-
-
-def _feasible(plan: Plan) -> Iterable[str]:
-    feasible = plan.feasible
-    yield f"Feasible   {len(feasible.architectures):,} of {feasible.total:,} architectures"
-    for reason, number in sorted(feasible.excluded.items(), key=lambda item: -item[1]):
-        yield f"Excluded   {number:,}: {reason}"
-
-
-def plan_totals(plan: Plan, speed: Speed, images: int | None) -> Iterable[str]:
-    """The plan in a few lines."""
-    times = plan.full_epochs / plan.epochs  # What halving saves.
-    yield f"Search     {plan.candidates:,} candidates, {counted(plan.trials, 'trial')}, {counted(plan.epochs, 'epoch')}"
-    yield f"In full    {plan.full_epochs:,} epochs were every candidate trained to the end, {times:.1f} times as many"
-    shown = images or UNKNOWN_IMAGES
-    per = f"with {images:,} training images" if images else f"for every {UNKNOWN_IMAGES:,} training images"
-    yield f"Time       {roughly(plan.seconds(speed, shown))} {per}"
-    yield f"Speed      {count(speed.macs_per_second)} multiply-adds a second, {speed.source}"
 
 
 def runs_table(runs: Sequence[dict[str, Any]]) -> Iterable[RenderableType]:
@@ -124,8 +45,17 @@ def _progress(run: dict[str, Any], what: str) -> str:
     return f"{run[what]:,}/{run[f'planned_{what}']:,}" if what in run else ""
 
 
-def trials_table(trials: Sequence[Trial], title: str = "", elsewhere: str = "") -> RenderableType:
-    """Trials in the order given. `elsewhere` says where columns are that a narrow terminal has no room for."""
+def trials_table(
+    trials: Sequence[Trial], title: str = "", elsewhere: str = "", *, halving: bool = True
+) -> RenderableType:
+    """Trials in the order given. `elsewhere` says where columns are that a narrow terminal has no room for.
+
+    halving: whether there are brackets and rungs to tell.
+    """
+    rungs = [
+        Column("bracket", [f"{trial.bracket}" for trial in trials], right=True, spare=1),
+        Column("rung", [f"{trial.rung}" for trial in trials], right=True),
+    ]
     return Grid(
         [
             Column("trial", [trial.trial for trial in trials]),
@@ -134,8 +64,7 @@ def trials_table(trials: Sequence[Trial], title: str = "", elsewhere: str = "") 
             Column("depth", [f"{trial.depth}" for trial in trials], right=True),
             Column("params", [count(trial.params) for trial in trials], right=True),
             Column("MACs", [count(trial.macs) for trial in trials], right=True),
-            Column("bracket", [f"{trial.bracket}" for trial in trials], right=True, spare=1),
-            Column("rung", [f"{trial.rung}" for trial in trials], right=True),
+            *(rungs if halving else ()),
             Column("epochs", [f"{trial.epochs}" for trial in trials], right=True),
             Column("status", [trial.status for trial in trials], spare=4),
             # Where the status is left out, it still tells why there is no score.
@@ -155,7 +84,8 @@ def _time(trial: Trial) -> str:
 
 def trial_details(view: RunView, trial: Trial, history: Sequence[dict[str, Any]]) -> Iterable[RenderableType]:
     """One trial in full."""
-    axes = ", ".join(f"{name} {_value(value)}" for name, value in trial.architecture.items() if value is not None)
+    grid = is_grid(view)
+    axes = ", ".join(f"{name} {shown(value)}" for name, value in trial.architecture.items() if value is not None)
     facts = {
         "Trial": f"{trial.trial} of {view.folder.name}, {_outcome(trial)}",
         "Architecture": trial.name,
@@ -163,25 +93,30 @@ def trial_details(view: RunView, trial: Trial, history: Sequence[dict[str, Any]]
         "Depth": f"{trial.depth} layers with weights",
         "Parameters": f"{trial.params:,}",
         "MACs": f"{trial.macs:,} for one image",
-        "Recipe": ", ".join(f"{name} {_value(value)}" for name, value in trial.recipe.items()),
-        "Candidate": f"{trial.candidate}",
-        "Rung": f"{trial.rung} of bracket {trial.bracket}, iteration {trial.iteration}",
+        "Recipe": ", ".join(f"{name} {shown(value)}" for name, value in trial.recipe.items()),
+        "Candidate": "" if grid else f"{trial.candidate}",
+        "Rung": "" if grid else f"{trial.rung} of bracket {trial.bracket}, iteration {trial.iteration}",
         "Epochs": _epochs(trial),
         "Times": _times(trial),
+        "Checkpoint": describe(view, trial) if trial.status == COMPLETED else "",
         "Failed with": trial.reason,
     }
     width = max(map(len, facts)) + 2
     yield line("\n".join(f"{name:<{width}}{value}" for name, value in facts.items() if value))
-    yield Text()
-    yield trials_table(view.chain(trial), "Promotions, first rung first")
+    if not grid:
+        yield Text()
+        yield trials_table(view.chain(trial), "Promotions, first rung first")
     if history:
         yield Text()
         yield from _curve(history)
 
 
-def _value(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value of an architecture or a recipe."""
     if isinstance(value, list):
-        return "-".join(map(_value, value))
+        return "-".join(map(shown, value))
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

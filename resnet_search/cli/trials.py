@@ -102,8 +102,9 @@ def command(
     else:
         from resnet_search.cli.screen import show
         from resnet_search.cli.tables import trials_table
+        from resnet_search.report.kind import is_grid
 
-        show([trials_table(trials, elsewhere="--json has everything")])
+        show([trials_table(trials, elsewhere="--json has everything", halving=not is_grid(view))])
 
 
 def _chosen(view: RunView, bracket: int | None, status: str | None) -> list[Trial]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from resnet_search.errors import ExportError
+from resnet_search.files import replacing_folder
 
 SAVED_MODEL = "saved_model"
 CLASSES = "classes.json"
@@ -20,26 +19,21 @@ _CURE = "Choose another folder with --out, or empty this one."
 
 
 @contextmanager
-def replacing_folder(out: Path) -> Iterator[Path]:
+def replacing_export(out: Path) -> Iterator[Path]:
     """A folder to fill; when the block ends without an error it becomes `out`, and an earlier export there is gone.
 
     `ExportError` if `out` holds anything but an earlier export, or cannot be written; then it is left as it is.
     """
     try:
         out = out.resolve()
-        partial = out.with_name(f".partial-{os.getpid()}-{out.name}")
         check_destination(out)
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
     except (OSError, ValueError) as error:
         raise unwritable(out, error) from error
     try:
-        yield partial
-        _swap(partial, out)
+        with replacing_folder(out, again=True) as partial:
+            yield partial
     except OSError as error:
         raise unwritable(out, error) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def check_destination(out: Path) -> None:
@@ -81,17 +75,3 @@ def _is_export(folder: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(manifest, dict) and "trial" in manifest
-
-
-def _swap(partial: Path, out: Path) -> None:
-    if not out.exists():
-        partial.replace(out)
-        return
-    old = out.with_name(f".old-{os.getpid()}-{out.name}")
-    out.replace(old)
-    try:
-        partial.replace(out)
-    except OSError:
-        old.replace(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -17,15 +17,19 @@ from resnet_search.errors import ExportError, RunError
 from resnet_search.export.build import INPUT, OUTPUT, Request
 from resnet_search.export.checks import accuracy, difference
 from resnet_search.export.children import build_saved_model, run_saved_model
-from resnet_search.export.folder import CLASSES, MANIFEST, REPORT, SAVED_MODEL, folder_bytes, replacing_folder
+from resnet_search.export.folder import CLASSES, MANIFEST, REPORT, SAVED_MODEL, folder_bytes, replacing_export
 from resnet_search.files import write_json, write_text
+from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.imagenet import normalisation
 from resnet_search.report.content import Exported, report_of
 from resnet_search.report.markdown import to_markdown
+from resnet_search.runs.checkpoints import gone
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
 from resnet_search.search.start import arrays_of, versions
 from resnet_search.spaces.space import SearchSpace
-from resnet_search.training.arrays import Arrays, read_arrays
+from resnet_search.training.arrays import read_arrays
 from resnet_search.training.job import WEIGHTS
+from resnet_search.training.recipe import recipe_from
 
 SAMPLE = 64  # images on which the SavedModel is compared with the trained model
 
@@ -59,7 +63,7 @@ def export_run(view: RunView, trial: Trial | None = None, out: Path | None = Non
     weights = weights_of(view, chosen)
     out = view.folder.path / "export" if out is None else out
     data = _data(view)
-    with replacing_folder(out) as partial:
+    with replacing_export(out) as partial:
         exported = _make(view, chosen, weights, data, partial)
         write_json(partial / CLASSES, view.content["data"]["classes"])
         write_text(partial / REPORT, to_markdown(report_of(view, chosen, exported)))
@@ -102,7 +106,7 @@ def _notes(view: RunView, trial: Trial) -> tuple[str, ...]:
 
 def weights_of(view: RunView, trial: Trial) -> Path:
     """The file of the weights that a trial's score is of: its own, or that of the trial it reuses."""
-    holder = view.trials[trial.parent] if trial.reused and trial.parent is not None else trial
+    holder = view.holder(trial)
     if holder.epochs != trial.epochs:
         raise ExportError(
             f"TRIAL: got {trial.trial!r}, which was not trained itself: its score is from the way of trial "
@@ -111,10 +115,8 @@ def weights_of(view: RunView, trial: Trial) -> Path:
         )
     path = view.folder.trial(holder.trial) / WEIGHTS
     if not path.is_file():
-        raise ExportError(
-            f"{path}: is missing, so trial {trial.trial} cannot be exported",
-            "Restore the file from a copy, or export another trial with --trial.",
-        )
+        why, cure = gone(view, holder)
+        raise ExportError(f"{path}: {why}, so trial {trial.trial} cannot be exported", cure)
     return path.resolve()
 
 
@@ -123,32 +125,24 @@ def _data(view: RunView) -> Path:
     return arrays_of(view.folder, view.content, space).resolve()
 
 
-def _read(data: Path) -> Arrays:
-    try:
-        return read_arrays(data)
-    except (OSError, ValueError, KeyError) as error:
-        raise ExportError(
-            f"{data}: its images cannot be read: {error}",
-            "Delete this folder; it is made anew from the images it came from.",
-        ) from error
-
-
 def _make(view: RunView, trial: Trial, weights: Path, data: Path, folder: Path) -> Exported:
     """Build the SavedModel in `folder` and hold it against the trained model and the trial's score."""
-    arrays = _read(data)
+    arrays = read_arrays(data)
     work = folder / "work"
     work.mkdir()
     count = len(arrays.x_validation)
     # Evenly over all: a data set may lie sorted by class.
     chosen = np.linspace(0, count - 1, min(SAMPLE, count)).round().astype(int)
     np.save(work / "sample.npy", arrays.x_validation[chosen])
+    init = recipe_from({**view.content["recipe"], **trial.recipe}).init
+    mean, std = normalisation(Architecture.from_dict(trial.architecture), init, arrays.mean, arrays.std)
     request = Request(
         weights=str(weights),
         architecture=trial.architecture,
         image_shape=arrays.image_shape,
         classes=len(arrays.classes),
-        mean=arrays.mean,
-        std=arrays.std,
+        mean=mean,
+        std=std,
         images=str(work / "sample.npy"),
         expected=str(work / "expected.npy"),
         saved_model=str(folder / SAVED_MODEL),
@@ -182,6 +176,7 @@ def _manifest(view: RunView, trial: Trial, exported: Exported) -> dict[str, Any]
         "architecture": trial.architecture,
         "epochs": trial.epochs,
         "score": trial.score,
+        "completed": view.completed,
         "input": {"name": INPUT, "dtype": "uint8", "shape": [None, *data["image_shape"]]},
         "output": {"name": OUTPUT, "dtype": "float32", "shape": [None, len(data["classes"])]},
         "data": data["fingerprint"],

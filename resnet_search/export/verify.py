@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 REJECTED = 3
-BATCH = 250  # images at once; the last batch is smaller, so the batch dimension is seen to be free
+BATCH = 250  # images of 32 x 32 at once, fewer of larger ones; the last is smaller: the batch dimension is free
 # Whatever would need Python, XLA or a training step where the model is used.
 _FORBIDDEN_OPS = ("PyFunc", "EagerPyFunc", "PyFuncStateless", "XlaLaunch", "XlaCallModule")
 _ABSENT = ("keras", "resnet_search")
@@ -44,8 +44,9 @@ def verify(request: dict[str, str]) -> str:
     serving = model.signatures["serving_default"]
     np.save(request["outputs"], model.serve(np.load(request["sample"]))["probabilities"].numpy())
     images = np.load(request["images"], mmap_mode="r")
-    starts = range(0, len(images), BATCH)
-    batches = (tf.constant(np.ascontiguousarray(images[start : start + BATCH])) for start in starts)
+    size = min(BATCH, max(1, BATCH * 32 * 32 // (images.shape[1] * images.shape[2])))
+    starts = range(0, len(images), size)
+    batches = (tf.constant(np.ascontiguousarray(images[start : start + size])) for start in starts)
     labels = [serving(images=batch)["probabilities"].numpy().argmax(axis=1) for batch in batches]
     np.save(request["labels"], np.concatenate(labels))
     loaded = [name for name, module in sys.modules.items() if module and name.split(".")[0] in _ABSENT]

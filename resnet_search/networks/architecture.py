@@ -179,6 +179,7 @@ def applies(axis: str, *, block: str, attention: str = "none") -> bool:
         "dropout": kind.drops,
         "stochastic_depth": kind.merge == "add",
         "zero_gamma": kind.merge == "add" and not kind.preactivation,
+        "shortcut_norm": kind.merge != "none" and not kind.preactivation,
         "gate_bias": kind.merge == "gate",
         "inner_multiples": kind.bottleneck,
     }.get(axis, True)

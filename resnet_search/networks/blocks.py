@@ -14,11 +14,12 @@ import keras
 from keras import layers
 
 from resnet_search.networks.anatomy import Block, Squeeze, Unit
-from resnet_search.networks.layers import GroupedConv2D, HighwayMerge, PaddedIdentity
+from resnet_search.networks.layers import GroupedConv2D, HighwayMerge, PaddedIdentity, gelu
 
 BN_MOMENTUM: Final = 0.9  # of the moving statistics kept at a step: Keras's 0.99 has not converged in a short rung
 BN_EPSILON: Final = 1e-5  # added to the variance; the papers' and torch's, Keras's own is 1e-3
 LAST: Final = "channels_last"
+FUNCTIONS: Final = {"gelu": gelu}  # activations that are not Keras's own
 
 
 def layer_seed(seed: int | None, name: str) -> int | None:
@@ -52,7 +53,7 @@ class Maker:
 
     def act(self, x: Any, name: str) -> Any:
         """The network's activation."""
-        return layers.Activation(self.activation, name=name)(x)
+        return layers.Activation(FUNCTIONS.get(self.activation, self.activation), name=name)(x)
 
     def conv(self, x: Any, unit: Unit, name: str, **kwargs: Any) -> Any:
         """The convolution of a unit."""
@@ -125,7 +126,7 @@ class Maker:
         """Squeeze-and-excitation (Hu et al. 2018, eq. 2 to 4): the branch's channels, each scaled by 0..1."""
         scale = layers.GlobalAveragePooling2D(keepdims=True, data_format=LAST, name=f"{name}_squeeze")(x)
         for width, activation, part in (
-            (squeeze.squeezed, self.activation, "reduce"),
+            (squeeze.squeezed, FUNCTIONS.get(self.activation, self.activation), "reduce"),
             (squeeze.channels, "sigmoid", "excite"),
         ):
             options = {"activation": activation, "use_bias": squeeze.bias, **self.kernel(f"{name}_{part}")}

@@ -1,4 +1,7 @@
-"""Layers that Keras lacks: standardised images, grouped convolution, padded shortcut, highway gate. Channels last."""
+"""What Keras lacks: standardised images, grouped convolution, padded shortcut, highway gate, a GELU for every runtime.
+
+Channels last.
+"""
 
 from __future__ import annotations
 
@@ -123,3 +126,9 @@ class HighwayMerge(keras.layers.Layer):
     def call(self, inputs: Sequence[Any]) -> Any:
         branch, gate, carried = inputs
         return branch * gate + carried * (1 - gate)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)  # type: ignore[untyped-decorator]
+def gelu(x: Any) -> Any:
+    """x·Φ(x), Hendrycks and Gimpel 2016, exact; by erf, as Keras's own takes erfc, which ONNX does not know."""
+    return 0.5 * x * (1 + ops.erf(x / 2**0.5))

@@ -8,12 +8,12 @@ from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.complexity import complexity
 
 # Values held for each element that a convolution or FC puts out: that output and the activation behind it until the
-# backward pass has used them, and the gradients in flight. Measured as the growth of the resident set over ten
-# networks (plain to highway, SE, 8 to 29 layers, 32x32, batch 128, float32, TensorFlow 2.21, CPU): 2.07 to 3.22,
-# so that the estimate is 19 % below to 26 % above what was measured; n = 1 each.
+# backward pass has used them, and the gradients in flight. Measured as the growth of the resident set over twelve
+# networks of all kinds (8 to 50 layers, 32 to 128 pixels, batch 32 and 128, float32, TensorFlow 2.21, 2 cores): 2.12 to
+# 3.35, so that the estimate was off by what follows; medians of 3 processes, benchmarks/memory.py.
 VALUES_PER_ACTIVATION: Final = 2.6
-LOWEST: Final = -0.19  # error of the estimate, of what was measured
-HIGHEST: Final = 0.26
+LOWEST: Final = -0.22  # error of the estimate, of what was measured
+HIGHEST: Final = 0.23
 
 WEIGHT_BYTES: Final = 12  # the weight, its gradient and one momentum, float32 in mixed precision too
 

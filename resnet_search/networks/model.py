@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import keras
@@ -15,6 +17,8 @@ from resnet_search.networks.layers import Standardize
 
 CIFAR_MEAN: Final = (125.3069, 122.9504, 113.8660)  # of the 50,000 training images of CIFAR-10, red, green, blue
 CIFAR_STD: Final = (62.9932, 62.0887, 66.7049)
+
+LAYERS_PER_BLOCK: Final = 20  # or fewer, one behind the other: a pre-activated bottleneck with SE has 15
 
 
 def build_model(
@@ -53,4 +57,16 @@ def build_model(
         x = make.act(make.norm(x, "final_norm"), f"final_{a.activation}")
     x = layers.GlobalAveragePooling2D(data_format=LAST, dtype="float32", name="pool")(x)
     logits = layers.Dense(classes, dtype="float32", **make.kernel("logits"))(x)
-    return keras.Model(images, logits, name=a.name)
+    with _recursion(LAYERS_PER_BLOCK * total):
+        return keras.Model(images, logits, name=a.name)
+
+
+@contextmanager
+def _recursion(more: int) -> Iterator[None]:
+    """Keras walks from the logits to the images by recursion, a frame or two for each layer."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + more)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)

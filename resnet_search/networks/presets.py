@@ -20,10 +20,12 @@ WRN: Final = "Zagoruyko and Komodakis 2016, Wide Residual Networks"
 XIE: Final = "Xie et al. 2017, Aggregated Residual Transformations"
 HU: Final = "Hu et al. 2018, Squeeze-and-Excitation"
 HIGHWAY: Final = "Srivastava et al. 2015, Training Very Deep Networks"
-EXAMPLE: Final = "the Keras example cifar10_resnet: a bias in every convolution, no batch norm behind projections"
+EXAMPLE: Final = "Keras example: cifar10_resnet"
 APPLICATIONS: Final = "keras.applications"
 
 STAGES: Final = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+BIASED: Final = "a bias in every convolution, no norm behind projections"
+V2: Final = "stride last, as in keras.applications"
 ADAPTED: Final = "-cifar"  # ends the name of an ImageNet network on the CIFAR stem
 
 
@@ -92,10 +94,10 @@ def _cifar() -> list[Preset]:
     add("highway-32", HIGHWAY, 8.8, "of the paper's own 32 layers", depth=32, **highway)
     for depth in (20, 32, 44, 56, 110):
         axes = {"block": "basic", "depth": depth, "width": 16, "bias": "all", "shortcut_norm": False}
-        add(f"keras-resnet-v1-{depth}", EXAMPLE, **axes)
+        add(f"keras-resnet-v1-{depth}", EXAMPLE, None, BIASED, **axes)
     for depth in (20, 29, 56, 110):
         axes = {"block": "preact_bottleneck", "depth": depth, "width": 16, "bias": "all", "downsample": "conv1"}
-        add(f"keras-resnet-v2-{depth}", EXAMPLE, inner_multiples=(1, 4, 8), **axes)
+        add(f"keras-resnet-v2-{depth}", EXAMPLE, None, BIASED, inner_multiples=(1, 4, 8), **axes)
     return made
 
 
@@ -121,7 +123,7 @@ def _imagenet() -> list[Preset]:
         add(f"resnet-{depth}", depth, HE15, error, f"ImageNet top-1, {where}, 10 crops", block=block)
         if block == "bottleneck":
             axes = {"bias": "unnormalised", "downsample": "last"}
-            add(f"resnet-{depth}-v2", depth, f"{HE16}, as in {APPLICATIONS}", block="preact_bottleneck", **axes)
+            add(f"resnet-{depth}-v2", depth, HE16, None, V2, block="preact_bottleneck", **axes)
             axes = {"bias": "all", "downsample": "conv1"}
             add(f"keras-resnet-{depth}", depth, APPLICATIONS, block="bottleneck", **axes)
         else:

@@ -1,4 +1,4 @@
-"""Weights of keras.applications in this project's own graph, with a new head and, if asked, frozen stages.
+"""Weights of keras.applications in this project's own graph, and stages that keep them.
 
 The graphs are the same (the presets keras-resnet-50/101/152 and resnet-50/101/152-v2), so that weights go from layer
 to layer; what differs is settled in the weights: see `transfer`.
@@ -6,22 +6,15 @@ to layer; what differs is settled in the weights: see `transfer`.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import keras
 import numpy as np
 
-from resnet_search.errors import UsageError
+from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.blocks import BN_EPSILON
-from resnet_search.networks.model import build_model
-from resnet_search.networks.presets import preset
+from resnet_search.networks.imagenet import sources_of
 
-SOURCES: Final = {  # preset: function of keras.applications
-    **{f"keras-resnet-{depth}": f"ResNet{depth}" for depth in (50, 101, 152)},
-    **{f"resnet-{depth}-v2": f"ResNet{depth}V2" for depth in (50, 101, 152)},
-}
-CAFFE: Final = ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0))  # mean and std, red first, of the first version
-SYMMETRIC: Final = ((127.5,) * 3, (127.5,) * 3)  # of V2: -1..1
 SOURCE_EPSILON: Final = 1.001e-5  # of batch norm in keras.applications
 
 # behind "conv2_block1_" in keras.applications, and behind "stage1_block1_" here
@@ -44,45 +37,17 @@ _ENDS: Final = {
 }
 
 
-def build_pretrained(
-    name: str,
-    *,
-    input_shape: tuple[int, int, int] = (224, 224, 3),
-    classes: int = 1000,
-    weights: str | None = "imagenet",
-    frozen_stages: int = 0,
-    weight_decay: float = 0.0,
-    seed: int | None = None,
-) -> keras.Model:
-    """A preset of `SOURCES` with the weights of keras.applications: "imagenet", a weights file, or none (random).
+def load_imagenet(model: keras.Model, architecture: Architecture) -> None:
+    """Give a model of `architecture` the ImageNet weights of keras.applications, all but the head.
 
-    The head is new unless there are 1000 classes, so that no weight of it is taken that has another meaning.
-    frozen_stages: of the 4 stages, how many from the image on (the stem with the first) do not train.
-    Raises `UsageError` for another preset or number of stages; Keras raises where the weights cannot be fetched.
+    They are read from where Keras keeps them (`Source.path`); the model must standardise its images as
+    `imagenet.normalisation` says. Raises `UsageError` for an architecture without such weights, and what Keras raises
+    for a file that is absent or not theirs.
     """
-    if name not in SOURCES:
-        raise UsageError(f"init is 'imagenet' and model {name!r}; allowed: {', '.join(SOURCES)}.")
-    stages = len(preset(name).architecture.blocks)
-    if not 0 <= frozen_stages <= stages:
-        raise UsageError(f"frozen_stages is {frozen_stages}; allowed: 0 to {stages}.")
-    whole = classes == preset(name).classes
-    options: dict[str, Any] = {"classes": classes, "classifier_activation": None} if whole else {}
-    source = getattr(keras.applications, SOURCES[name])(
-        include_top=whole, weights=weights, input_shape=None if whole and weights else input_shape, **options
-    )
-    mean, std = SYMMETRIC if name.endswith("v2") else CAFFE
-    model = build_model(
-        preset(name).architecture,
-        input_shape=input_shape,
-        classes=classes,
-        mean=mean,
-        std=std,
-        weight_decay=weight_decay,
-        seed=seed,
-    )
-    transfer(source, model)
-    freeze(model, frozen_stages)
-    return model
+    (source,) = sources_of([architecture])
+    # The graph that Keras itself loads the file into: how the file names things is Keras's own affair.
+    function = getattr(keras.applications, source.function)
+    transfer(function(include_top=False, weights=str(source.path), input_shape=(224, 224, 3)), model)
 
 
 def transfer(source: keras.Model, model: keras.Model) -> None:

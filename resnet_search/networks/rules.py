@@ -8,31 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import pairwise
+from math import isfinite
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from resnet_search.errors import ArchitectureError
-from resnet_search.networks.dialect import (
-    ACTIVATIONS,
-    ATTENTIONS,
-    BIASES,
-    BLOCK_TYPES,
-    BLOCKS,
-    DOWNSAMPLINGS,
-    SHORTCUTS,
-    STEMS,
-    BlockType,
-)
+from resnet_search.networks.axes import CHOICES
+from resnet_search.networks.dialect import BLOCK_TYPES, BLOCKS, BlockType
 
 if TYPE_CHECKING:
     from resnet_search.networks.architecture import Architecture
 
-_CHOICES: Final = (
-    ("shortcut", (*SHORTCUTS, "none")),
-    ("attention", ATTENTIONS),
-    ("stem", STEMS),
-    ("activation", ACTIVATIONS),
-    ("bias", BIASES),
-    ("downsample", DOWNSAMPLINGS),
+# Block plain has no shortcut, and that axis no other name for it.
+_NAMES: Final = tuple(
+    (axis, (*names, "none") if axis == "shortcut" else names) for axis, names in CHOICES.items() if axis != "block"
 )
 _FLAGS: Final = ("attention_bias", "zero_gamma", "shortcut_norm")
 
@@ -55,7 +43,7 @@ def check(a: Architecture) -> None:
     """Raise `ArchitectureError` at the first rule that `a` breaks."""
     check_choice("block", a.block, BLOCKS)
     kind = BLOCK_TYPES[a.block]
-    for axis, allowed in _CHOICES:
+    for axis, allowed in _NAMES:
         if getattr(a, axis) not in allowed:
             check_choice(axis, getattr(a, axis), allowed)
     for axis in _FLAGS:
@@ -87,7 +75,7 @@ def _check_sizes(a: Architecture) -> None:
         value = getattr(a, axis)
         if type(value) is bool or not isinstance(value, (int, float)) or not 0.0 <= value < 1.0:
             reject(f"{axis} is a rate", f"{axis} is {value!r}; allowed: 0 (off) to below 1.")
-    if type(a.gate_bias) is bool or not isinstance(a.gate_bias, (int, float)):
+    if type(a.gate_bias) is bool or not isinstance(a.gate_bias, (int, float)) or not isfinite(a.gate_bias):
         reject("gate_bias is a number", f"gate_bias is {a.gate_bias!r}; allowed: a number, -1 to -3 in the paper.")
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from resnet_search.report import course, inputs, winner
-from resnet_search.report.document import Block, Code, Document, Paragraph, Strong
+from resnet_search.report import course, grid, inputs, winner
+from resnet_search.report.degradation import degradation
+from resnet_search.report.document import Block, Code, Document, Paragraph, Section, Strong
+from resnet_search.report.kind import is_grid, is_single
+from resnet_search.report.known import against_known
 from resnet_search.report.units import accuracy, counted, duration, large
 from resnet_search.report.winner import Exported
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
@@ -17,36 +20,48 @@ def report_of(view: RunView, trial: Trial | None = None, exported: Exported | No
     `exported`: what the verification of the trial's SavedModel found, if there is one.
     """
     chosen = trial or view.leader
-    sections = [course.best(view), course.brackets(view), course.budget(view)]
-    if chosen is not None:
-        sections = [
-            winner.about(view, chosen, exported),
-            winner.limits_of_the_number(view, chosen),
-            winner.use(view, exported),
-            sections[0],
-            winner.way(view, chosen),
-            *sections[1:],
-        ]
-    sections += [inputs.searched(view), inputs.images(view), inputs.repeat(view)]
-    title = ("Architecture search ", Code(view.folder.name))
-    return Document(title, _summary(view, chosen), tuple(sections))
+    network = () if chosen is None else _network(view, chosen, exported)
+    space = () if is_single(view) else (inputs.searched(view),)
+    sections = (*network, *_course(view, chosen), course.budget(view), *space, inputs.images(view), inputs.repeat(view))
+    return Document(_title(view), _summary(view, chosen), sections)
+
+
+def _title(view: RunView) -> tuple[str | Code, ...]:
+    if is_single(view):
+        return ("Training of ", Code(_names(view)), ": ", Code(view.folder.name))
+    return ("Comparison " if is_grid(view) else "Architecture search ", Code(view.folder.name))
+
+
+def _names(view: RunView) -> str:
+    """The one network of a run, before it has been begun too."""
+    return next((trial.name for trial in view.trials.values()), str(view.content["space"]["name"]))
+
+
+def _network(view: RunView, trial: Trial, exported: Exported | None) -> tuple[Section, ...]:
+    return (
+        winner.about(view, trial, exported),
+        winner.limits_of_the_number(view, trial),
+        winner.use(view, exported),
+    )
+
+
+def _course(view: RunView, trial: Trial | None) -> tuple[Section, ...]:
+    """What was trained, and how: of a grid without rungs, of a single network without rivals."""
+    way = () if trial is None else (winner.way(view, trial),)
+    experiment = degradation(view)
+    known = () if trial is None else against_known(view, trial)
+    compared = known if experiment is None else (*known, experiment)
+    if is_single(view):
+        return way
+    if is_grid(view):
+        return (grid.networks(view), *compared, *way)
+    return (course.best(view), *compared, *way, course.brackets(view))
 
 
 def _summary(view: RunView, trial: Trial | None) -> tuple[Block, ...]:
-    done = sum(other.status == COMPLETED for other in view.trials.values())
-    blocks: list[Block] = []
-    if view.state != "finished":
-        blocks.append(
-            Paragraph(
-                (
-                    Strong(f"The search is not finished ({view.state}): {done} of {view.planned_trials} trials."),
-                    " A better network may still come. To go on: ",
-                    Code(f"resnet-search resume {view.folder.name}"),
-                )
-            )
-        )
+    blocks: list[Block] = [] if view.state == "finished" else [_unfinished(view)]
     if trial is None:
-        return (*blocks, Paragraph("No trial has completed yet."))
+        return (*blocks, *(grid.failures(view) or [Paragraph("No trial has completed yet.")]))
     if trial.epochs < view.max_epochs:
         blocks.append(
             Paragraph(
@@ -57,21 +72,34 @@ def _summary(view: RunView, trial: Trial | None) -> tuple[Block, ...]:
             )
         )
     images = int(view.content["data"]["validation"])
-    candidates = len({other.candidate for other in view.trials.values()})
-    feasible = view.content["feasible"]["architectures"]
-    blocks.append(
-        Paragraph(
-            (
-                f"Of {counted(candidates, 'candidate')} out of {counted(feasible, 'feasible architecture')}, tried in ",
-                f"{duration(view.seconds)}, the {winner.role(view, trial)} is ",
-                Code(trial.name),
-                f", trial {trial.trial}: {accuracy(trial.score or 0.0, images)} validation accuracy on ",
-                f"{counted(images, 'image')} (± one standard error), {trial.params:,} trainable parameters, ",
-                f"{large(trial.macs)} multiply-adds an image.",
-            )
-        )
+    text = (
+        *_found(view, trial),
+        f": {accuracy(trial.score or 0.0, images)} validation accuracy on {counted(images, 'image')} ",
+        f"(± one standard error), {trial.params:,} trainable parameters, {large(trial.macs)} multiply-adds an image.",
     )
-    return (*blocks, *_better(view, trial))
+    return (*blocks, Paragraph(text), *_better(view, trial))
+
+
+def _unfinished(view: RunView) -> Paragraph:
+    done = sum(trial.status == COMPLETED for trial in view.trials.values())
+    what = "training" if is_single(view) else "search"
+    more = "" if is_single(view) else " A better network may still come."
+    words = f"The {what} is not finished ({view.state}): {done} of {counted(view.planned_trials, 'trial')}."
+    return Paragraph((Strong(words), f"{more} To go on: ", Code(f"resnet-search resume {view.folder.name}")))
+
+
+def _found(view: RunView, trial: Trial) -> tuple[str | Code, ...]:
+    """Which network it is, out of how many, in what time."""
+    time = duration(view.seconds)
+    if is_single(view):
+        return (Code(trial.name), f", trained for {counted(trial.epochs, 'epoch')} in {time}")
+    candidates = len({other.candidate for other in view.trials.values()})
+    if is_grid(view):
+        tried = f"Of {counted(candidates, 'network')}, each trained for all {counted(view.max_epochs, 'epoch')}, "
+    else:
+        feasible = inputs.feasible_words(view.content["feasible"])
+        tried = f"Of {counted(candidates, 'candidate')} out of {feasible}, tried "
+    return (f"{tried}in {time}, the {winner.role(view, trial)} is ", Code(trial.name), f", trial {trial.trial}")
 
 
 def _better(view: RunView, trial: Trial) -> tuple[Block, ...]:

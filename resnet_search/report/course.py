@@ -54,11 +54,12 @@ def best(view: RunView) -> Section:
     ]
     if any(ties[trial.score] > 1 for trial in top):
         blocks.append(Paragraph("Equal accuracies (tie) are in the order in which the search drew the candidates."))
-    blocks += _indistinct(ranked, images)
+    blocks += indistinct(ranked, images)
     return Section("The best ten", tuple(blocks))
 
 
-def _indistinct(ranked: list[Trial], images: int) -> list[Block]:
+def indistinct(ranked: list[Trial], images: int) -> list[Block]:
+    """Which of the best cannot be told apart by these images."""
     score = ranked[0].score or 0.0
     # Two independent proportions of the same size.
     error = standard_error(score, images) * math.sqrt(2) if 0 < score < 1 else 0.0
@@ -139,7 +140,7 @@ def budget(view: RunView) -> Section:
     trials = view.trials.values()
     completed = [trial for trial in trials if trial.status == COMPLETED]
     epochs = sum(trial.trained_epochs for trial in completed)
-    begun = sum(_epochs_on_disk(view, trial) for trial in trials if trial.status in {FAILED, RUNNING})
+    begun = sum(epochs_on_disk(view, trial) for trial in trials if trial.status in {FAILED, RUNNING})
     candidates = {trial.candidate for trial in trials}
     full = len(candidates) * view.max_epochs
     train, setup = (sum(getattr(trial, name) for trial in completed) for name in ("train_seconds", "setup_seconds"))
@@ -147,7 +148,7 @@ def budget(view: RunView) -> Section:
     items: tuple[Text, ...] = (
         (
             f"{counted(epochs, 'epoch')} of training in {counted(len(completed), 'completed trial')}, of ",
-            f"{view.planned_epochs:,} epochs in {view.planned_trials:,} trials planned{besides}.",
+            f"{counted(view.planned_epochs, 'epoch')} in {counted(view.planned_trials, 'trial')} planned{besides}.",
         ),
         (
             f"{duration(train)} of training and {duration(setup)} of preparing trials, all workers together; ",
@@ -155,7 +156,7 @@ def budget(view: RunView) -> Section:
         ),
     )
     blocks: list[Block] = [Bullets(items), _sessions(view)]
-    if epochs:
+    if full > epochs > 0:
         blocks.append(
             Paragraph(
                 f"Training all {counted(len(candidates), 'candidate')} to the end is {full:,} epochs, "
@@ -176,7 +177,8 @@ def _sessions(view: RunView) -> Table:
     return Table(("Session", "Start", "Length"), tuple(rows), right=frozenset({0, 2}))
 
 
-def _epochs_on_disk(view: RunView, trial: Trial) -> int:
+def epochs_on_disk(view: RunView, trial: Trial) -> int:
+    """Epochs that a trial has finished, whatever became of it."""
     try:
         return len(read_lines(view.folder.trial(trial.trial) / "history.jsonl"))
     except (OSError, ValueError):

@@ -7,7 +7,8 @@ import shlex
 from typing import Any
 
 from resnet_search.report.document import Block, Bullets, Code, Fence, Paragraph, Section, Table, Text
-from resnet_search.report.units import counted
+from resnet_search.report.kind import is_grid
+from resnet_search.report.units import about, between, counted
 from resnet_search.runs.trials import RunView
 
 _MOST_CLASSES = 20
@@ -24,17 +25,11 @@ def searched(view: RunView) -> Section:
     rows += [(f"Limit: {key}", f"{value:,} {_LIMIT_UNITS.get(key, '')}".rstrip()) for key, value in limits.items()]
     if not limits:
         rows.append(("Limits", "none"))
-    hyperband = space["hyperband"]
+    exact = feasible.get("exact", True)
     rows += [
-        ("Feasible", counted(feasible["architectures"], "architecture")),
-        *((f"Excluded: {reason}", counted(count, "architecture")) for reason, count in feasible["excluded"].items()),
-        (
-            "Hyperband",
-            (
-                f"at most {counted(hyperband['max_epochs'], 'epoch')} a trial, one of {hyperband['factor']} goes on, ",
-                counted(hyperband["iterations"], "iteration"),
-            ),
-        ),
+        ("Feasible", feasible_words(feasible)),
+        *((f"Excluded: {reason}", about(count, exact=exact)) for reason, count in feasible["excluded"].items()),
+        _method(view),
         ("Planned", f"{counted(view.planned_trials, 'trial')}, {counted(view.planned_epochs, 'epoch')} of training"),
         ("Recipe that varies", _varying(space["recipe"])),
         ("Seed", f"{content['seed']}"),
@@ -42,7 +37,23 @@ def searched(view: RunView) -> Section:
     blocks: list[Block] = [Table(("", ""), tuple(rows))]
     if space.get("description"):
         blocks.insert(0, Paragraph(space["description"]))
-    return Section("What was searched", tuple(blocks))
+    return Section("What was trained" if is_grid(view) else "What was searched", tuple(blocks))
+
+
+def feasible_words(feasible: dict[str, Any]) -> str:
+    """How many architectures a space has; where that was estimated, with its interval."""
+    number = feasible["architectures"]
+    if feasible.get("exact", True):
+        return counted(number, "feasible architecture")
+    return f"{about(number)} feasible architectures (95 % interval {between(*feasible['interval'])})"
+
+
+def _method(view: RunView) -> tuple[Text, Text]:
+    hyperband = view.content["space"]["hyperband"]
+    epochs, iterations = counted(hyperband["max_epochs"], "epoch"), counted(hyperband["iterations"], "iteration")
+    if is_grid(view):
+        return "Method", f"every network once, for all {epochs}"
+    return "Hyperband", f"at most {epochs} a trial, one of {hyperband['factor']} goes on, {iterations}"
 
 
 def images(view: RunView) -> Section:
@@ -97,10 +108,10 @@ def repeat(view: RunView) -> Section:
             Paragraph(
                 "With these versions, this device and this number of threads it makes the same trials with the same "
                 "scores. Another number of threads, or another processor, changes the last bits of every sum, and "
-                "with them which of two close candidates is promoted."
+                f"with them {'the scores' if is_grid(view) else 'which of two close candidates is promoted'}."
             ),
             Table(("", ""), tuple(rows)),
-            Paragraph("The search space as it was read; options of the command above replace what it says:"),
+            Paragraph("The space as it was read; options of the command above replace what it says:"),
             Fence("toml", content["space"]["text"].rstrip()),
             Paragraph(f"The recipe, all values; its learning-rate schedule is {content['horizon']} epochs long:"),
             Fence("json", json.dumps(content["recipe"], indent=1)),
@@ -111,8 +122,10 @@ def repeat(view: RunView) -> Section:
 def _command(content: dict[str, Any]) -> list[str]:
     """The command that starts the same search whatever the defaults of another machine."""
     space, data, workers = content["space"], content["data"], content["workers"]
+    halving = {} if space.get("method") == "grid" else space["hyperband"]
     options: dict[str, Any] = {
-        **space["hyperband"],
+        **halving,
+        "max_epochs": space["hyperband"]["max_epochs"],
         **{key: value for key, value in space["limits"].items() if value is not None},
         "data": space["data"]["source"],
         "data_dir": data["data_dir"],

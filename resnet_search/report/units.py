@@ -21,6 +21,11 @@ def percent(share: float | None, digits: int = 2) -> str:
     return "" if share is None else f"{share * 100:.{digits}f} %"
 
 
+def points(difference: float) -> str:
+    """A difference of two shares: 1.2 percentage points."""
+    return f"{difference * 100:.1f} percentage points"
+
+
 def accuracy(share: float, images: int) -> str:
     """A share of right answers with its binomial standard error; without one where all or none are right."""
     if not 0 < share < 1 or images == 0:
@@ -39,6 +44,26 @@ def large(number: float) -> str:
         if number >= scale:
             return f"{number / scale:.3g} {name}"
     return f"{number:,.0f}"
+
+
+def about(number: int, *, exact: bool = False) -> str:
+    """An estimate with the digits that it has: about 1.23 million; a number that is exact as it is: 1,234,567."""
+    return f"{number:,}" if exact else f"about {_rounded(number, 3)}"
+
+
+def between(low: int, high: int) -> str:
+    """A range with one digit more than an estimate: 1.194 to 1.213 million."""
+    first, last = _rounded(low, 4), _rounded(high, 4)
+    unit = last.partition(" ")[2]
+    return f"{first.removesuffix(' ' + unit) if unit else first} to {last}"
+
+
+def _rounded(number: int, digits: int) -> str:
+    value = float(f"{number:.{digits}g}")
+    for scale, name in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
+        if scale <= value < 1000 * scale:
+            return f"{value / scale:.{digits}g} {name}"
+    return f"{value:,.0f}" if value < 10**6 else f"{value:.{digits - 1}e}"
 
 
 def size(number: int) -> str:
@@ -67,13 +92,16 @@ def moment(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def sparkline(values: Sequence[float], width: int = 60) -> str:
-    """A curve in one line, from its lowest value to its highest; longer ones show the last value of each stretch."""
+def sparkline(values: Sequence[float], width: int = 60, span: tuple[float, float] | None = None) -> str:
+    """A curve in one line; longer ones show the last value of each stretch.
+
+    `span`: the values of the lowest and the highest bar, by default those of this curve.
+    """
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return ""
     shown = values if len(values) <= width else [values[(at + 1) * len(values) // width - 1] for at in range(width)]
-    low, high = min(finite), max(finite)
+    low, high = span or (min(finite), max(finite))
     step = (high - low) / (len(_BARS) - 1)
     return "".join(
         "·" if not math.isfinite(value) else _BARS[round((value - low) / step) if step else 3] for value in shown

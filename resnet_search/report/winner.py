@@ -9,7 +9,9 @@ from typing import Any
 from resnet_search.errors import RunError
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.complexity import complexity
+from resnet_search.networks.imagenet import STAGES, source_of
 from resnet_search.report.document import Block, Bullets, Code, Fence, Paragraph, Section, Table, Text
+from resnet_search.report.kind import is_grid, is_single
 from resnet_search.report.units import (
     accuracy,
     counted,
@@ -43,8 +45,10 @@ class Exported:
 def role(view: RunView, trial: Trial) -> str:
     """What a trial is in its run."""
     winner = view.winner
+    if is_single(view):
+        return "trained network"
     if winner is not None and trial.candidate == winner.candidate and trial.epochs == winner.epochs:
-        return "winner" if view.state == "finished" else "best so far"
+        return ("best" if is_grid(view) else "winner") if view.state == "finished" else "best so far"
     return "best so far" if trial is view.leader else "chosen trial"
 
 
@@ -63,6 +67,7 @@ def about(view: RunView, trial: Trial, exported: Exported | None) -> Section:
         ("Parameters, not trainable (batch-norm statistics)", f"{cost.nontrainable:,}"),
         ("Multiply-adds of one image", f"{cost.macs:,} ({large(cost.macs)})"),
         ("Trained for", f"{counted(trial.epochs, 'epoch')} of {view.max_epochs}"),
+        ("Recipe", Code(str(view.content["recipe"]["name"]))),
         ("Validation accuracy", f"{accuracy(score, images)} (standard error) on {counted(images, 'image')}"),
     ]
     if exported is not None:
@@ -74,29 +79,60 @@ def about(view: RunView, trial: Trial, exported: Exported | None) -> Section:
                 f"{exported.difference:.1e} in a probability, over {counted(exported.compared, 'image')}",
             ),
         ]
+    rows += _first_weights(view, trial)
     rows += [(f"Recipe of this trial: {key}", Code(_value(value))) for key, value in trial.recipe.items()]
-    return Section(f"The network: {role(view, trial)}", (Table(("", ""), tuple(rows)),))
+    title = "The network" if is_single(view) else f"The network: {role(view, trial)}"
+    return Section(title, (Table(("", ""), tuple(rows)),))
+
+
+def _first_weights(view: RunView, trial: Trial) -> list[tuple[Text, Text]]:
+    """What it started from, where that is not chance."""
+    recipe = {**view.content["recipe"], **trial.recipe}
+    source = source_of(Architecture.from_dict(trial.architecture))
+    if recipe.get("init") != "imagenet" or source is None:
+        return []
+    mean, std = source.normalisation
+    frozen = int(recipe["frozen_stages"])
+    of = f"{counted(frozen, 'stage')} of {STAGES}, the stem with them: weights and batch-norm statistics"
+    return [
+        ("First weights", ("those of ImageNet from keras.applications, ", Code(source.file), "; the head is new")),
+        ("Frozen", of if frozen else "nothing"),
+        ("Normalised as these weights expect", f"(x - mean) / std, mean {_value(mean)}, std {_value(std)}"),
+    ]
 
 
 def limits_of_the_number(view: RunView, trial: Trial) -> Section:
     """What the validation accuracy is not."""
     data = view.content["data"]
     images, score = int(data["validation"]), trial.score or 0.0
-    compared = max(1, len(view.ranking()))
     items: tuple[Text, ...] = (
         (
             f"It is no test accuracy. The {counted(int(data['test']), 'test image')} of this data set were counted ",
             "and fingerprinted when it was loaded, then left alone: no training, no choice, no number here is of them.",
         ),
-        (
-            f"It is of {counted(images, 'validation image')} that no network was trained on, but this one was ",
-            f"chosen by: among {counted(compared, 'candidate')} trained for all epochs, others left behind on ",
-            "the same images. The best of several is optimistic: expect less on new images",
-            f"{_optimism(score, images, compared)}.",
-        ),
+        _choice(view, score, images),
         _error(score, images),
     )
     return Section("What this accuracy is not", (Bullets(items),))
+
+
+def _choice(view: RunView, score: float, images: int) -> str:
+    shown = counted(images, "validation image")
+    if is_single(view):
+        return (
+            f"It is of {shown} that the network was not trained on, after its last epoch: they chose neither the "
+            "network nor the epoch. Whoever chooses between several runs by them makes the best number optimistic."
+        )
+    compared = max(1, len(view.ranking()))
+    among = (
+        f"{counted(compared, 'network')} trained alike"
+        if is_grid(view)
+        else f"{counted(compared, 'candidate')} trained for all epochs, others left behind on the same images"
+    )
+    return (
+        f"It is of {shown} that no network was trained on, but this one was chosen by: among {among}. The best of "
+        f"several is optimistic: expect less on new images{_optimism(score, images, compared)}."
+    )
 
 
 def _optimism(score: float, images: int, compared: int) -> str:
@@ -168,6 +204,9 @@ def way(view: RunView, trial: Trial) -> Section:
         for link in view.chain(trial)
     )
     header = ("Trial", "Iteration / bracket / rung", "Epochs", "Validation accuracy", "Time")
+    if is_grid(view) and trial.parent is None:
+        told = f"In one go, for all {counted(trial.epochs, 'epoch')}, in {duration(trial.train_seconds)} of training."
+        return Section("How it was trained", (Paragraph(told), *_curve(view, trial)))
     return Section(
         "How it was trained",
         (

@@ -2,34 +2,49 @@
 
 | event | fields |
 |---|---|
-| started, resumed | process, host |
+| started, resumed | process, host, workers: how it trains from here on |
+| extended | plan, hyperband, horizon: as they are from here on; known: candidates of a bracket that draws none |
 | created | trial and the fields of `trials.Trial` that are known before training |
 | completed | trial, score, setup_seconds, train_seconds |
 | failed | trial, reason |
-| lost | trial, exit_code: its worker died; the trial goes on in another |
+| lost | trial, exit_code, reason: its worker was lost; the trial goes on in another |
+| divided | trial, parts: of each batch, since the memory does not suffice for a whole one |
+| retrained | trial: what it was to continue is gone; it trains its candidate from the first epoch on |
 | interrupted | reason |
+| stopped | reason: the budget of a command is spent, and the plan is not done |
 | finished | |
+| cleaned | trials, bytes: their checkpoints are removed, as the user wanted |
+| repaired | done: what `doctor --repair` did, a sentence each |
+| dropped | trial: its line here was damaged; its id is not given again |
+| reopened | trial, reason: its weights are gone; it is trained again, to the score it had |
 
 Each has `time`, seconds since 1970.
 """
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from resnet_search.errors import RunError
-from resnet_search.files import append_line, read_lines
+from resnet_search.files import append_line, read_lines, whole_lines
 
 Event = dict[str, Any]
 
 
 def append_event(path: Path, event: str, **fields: Any) -> Event:
     """Write an event; it is on disk when this returns."""
-    line = {"event": event, "time": round(time.time(), 3), **fields}
+    line = make_event(event, **fields)
     append_line(path, line)
     return line
+
+
+def make_event(event: str, **fields: Any) -> Event:
+    """An event of now."""
+    return {"event": event, "time": round(time.time(), 3), **fields}
 
 
 def read_events(path: Path) -> list[Event]:
@@ -38,5 +53,15 @@ def read_events(path: Path) -> list[Event]:
         return read_lines(path)
     except (OSError, ValueError) as error:
         raise RunError(
-            f"{path}: is damaged: {error}", "Restore the file from a copy, or start a new run; nothing was changed."
+            f"{path}: is damaged: {error}",
+            f"See what is left, and repair it: resnet-search doctor {path.parent.name} --repair",
         ) from error
+
+
+def read_each(path: Path) -> Iterator[tuple[int, bytes, Any]]:
+    """Each line with its number, from 1, and what it says, None if that is not JSON; a torn last line is left out."""
+    for number, line in enumerate(whole_lines(path), 1):
+        try:
+            yield number, line, json.loads(line)
+        except (ValueError, RecursionError):
+            yield number, line, None

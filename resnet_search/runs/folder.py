@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
-import shutil
+import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, count
@@ -15,12 +17,32 @@ from pathlib import Path
 from typing import Any
 
 from resnet_search.errors import RunError, UsageError
-from resnet_search.files import write_json
+from resnet_search.files import replacing_folder, rewrite, write_json
 
+# Of run.json. A change that this program could not read in an old run raises it, and comes with a way to migrate.
 FORMAT = 1
 RUN_JSON = "run.json"
 EVENTS = "events.jsonl"
+LOCK = "lock"
+DATA_FOLDER = ".data"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_ARRAYS = re.compile(r"[A-Za-z0-9-]{1,200}")
+_TRIAL_FOLDER = re.compile(r"trial_([0-9]+)")
+# Whoever looks whether a run is locked locks it for a moment: this long, in seconds, a driver tries again.
+_LOCK_PATIENCE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """The process that holds a run, or held it last."""
+
+    process: int
+    host: str
+
+    def __str__(self) -> str:
+        return (
+            f"process {self.process}" if self.host == socket.gethostname() else f"process {self.process} on {self.host}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,49 +69,88 @@ class RunFolder:
         """The folder of a trial, by its id of digits."""
         return self.path / f"trial_{trial}"
 
+    def arrays(self, content: dict[str, Any]) -> Path:
+        """The images of a run, beside the runs and shared by those of the same images; `content` is run.json's."""
+        name = content["data"]["arrays"]
+        if not isinstance(name, str) or not _ARRAYS.fullmatch(name):
+            raise RunError(
+                f"{self.path / RUN_JSON}: is damaged: its images are in {name!r:.100}", "Restore the file from a copy."
+            )
+        return self.path.parent / DATA_FOLDER / name
+
+    def trial_folders(self) -> dict[str, Path]:
+        """The folders of trials that are there, by id."""
+        matches = ((_TRIAL_FOLDER.fullmatch(path.name), path) for path in sorted(self.path.iterdir()))
+        return {match[1]: path for match, path in matches if match and path.is_dir()}
+
     def read(self) -> dict[str, Any]:
         """The content of run.json: what the run was started with."""
         path = self.path / RUN_JSON
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(
                 f"{path}: cannot be read: {error}", "Restore the file from a copy; the trials are intact."
             ) from error
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            found = content.get("format") if isinstance(content, dict) else None
-            raise RunError(
-                f"{path}: got format {found!r}; allowed: {FORMAT}",
-                "Open it with the version of resnet-search that wrote it.",
-            )
+        if not isinstance(content, dict):
+            raise RunError(f"{path}: got {content!r:.100}; allowed: an object", "Restore the file from a copy.")
+        if content.get("format") != FORMAT:
+            raise _other_format(path, content)
         return content
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the folder; `RunError` if another driver does. The lock of a process that died is free."""
-        with (self.path / "lock").open("a+", encoding="utf-8") as handle:
-            if not _try_lock(handle):
-                handle.seek(0)
-                raise RunError(
-                    f"{self.path}: is in use by {handle.read().strip() or 'another process'}",
-                    "Wait for it to end, or stop it with Ctrl-C in its terminal.",
-                )
-            handle.seek(0)
-            handle.truncate()
-            handle.write(f"process {os.getpid()}")
-            handle.flush()
-            yield
+        with (self.path / LOCK).open("ab+") as handle:
+            patience = time.monotonic() + _LOCK_PATIENCE
+            while not _try_lock(handle):
+                if time.monotonic() > patience:
+                    raise RunError(
+                        f"{self.path}: is in use by {self.last_driver() or 'another process'}",
+                        f"Wait for it to end, or stop it: resnet-search stop {self.name}",
+                    )
+                time.sleep(0.05)
+            rewrite(handle, f"process {os.getpid()} on {socket.gethostname()}")
+            try:
+                yield
+            finally:
+                # Only a driver that dies leaves its name.
+                with suppress(OSError):
+                    rewrite(handle, "")
 
     def is_locked(self) -> bool:
         """Whether a driver holds the folder now."""
-        path = self.path / "lock"
-        if not path.exists():
-            return False
         try:
-            with path.open("r+", encoding="utf-8") as handle:
+            with (self.path / LOCK).open("rb") as handle:
                 return not _try_lock(handle)
         except OSError:
             return False
+
+    def last_driver(self) -> Driver | None:
+        """Who the lock names: its holder, or if nobody holds it a driver that died."""
+        try:
+            found = _DRIVER.fullmatch((self.path / LOCK).read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            return None
+        return Driver(int(found[1]), found[2]) if found else None
+
+
+_DRIVER = re.compile(r"process ([0-9]{1,18}) on (\S{1,255})")
+
+
+def repair_words(folder: RunFolder) -> str:
+    """What to do about a damaged file of a run."""
+    return f"See what is left, and repair it: resnet-search doctor {folder.name} --repair"
+
+
+def _other_format(path: Path, content: dict[str, Any]) -> RunError:
+    found, versions = content.get("format"), content.get("versions")
+    if isinstance(found, int) and found > FORMAT:
+        cure = "A newer resnet-search wrote it: pip install --upgrade resnet-search"
+    else:
+        writer = versions.get("resnet-search") if isinstance(versions, dict) else None
+        cure = f"Open it with the version of resnet-search that wrote it{f', {writer}' if writer else ''}."
+    return RunError(f"{path}: got format {found!r:.100}; allowed: {FORMAT}", cure)
 
 
 def create_run(runs_dir: Path, name: str, content: dict[str, Any]) -> RunFolder:
@@ -97,18 +158,16 @@ def create_run(runs_dir: Path, name: str, content: dict[str, Any]) -> RunFolder:
     final = runs_dir / check_name(name)
     if final.exists():
         raise name_taken(runs_dir, name)
-    partial = runs_dir / f".partial-{os.getpid()}-{name}"
     try:
-        partial.mkdir(parents=True)
-        write_json(partial / RUN_JSON, {"format": FORMAT, "name": name, **content})
-        partial.replace(final)
+        with replacing_folder(final) as partial:
+            write_json(partial / RUN_JSON, {"format": FORMAT, "name": name, **content})
     except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST} and final.exists():
+            raise name_taken(runs_dir, name) from error
         raise RunError(
             f"--runs-dir: got {str(runs_dir)!r}, where no run can be made: {error.strerror or error}",
             "Choose a folder you can write to, with space left.",
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return RunFolder(final)
 
 

@@ -3,59 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from resnet_search.errors import RunError
 from resnet_search.files import read_lines
 from resnet_search.runs.events import Event, read_events
-from resnet_search.runs.folder import RUN_JSON, RunFolder, find_run
+from resnet_search.runs.folder import RUN_JSON, RunFolder, find_run, repair_words
+from resnet_search.runs.trial import (
+    COMPLETED,
+    DAMAGE,
+    FAILED,
+    OF_A_TRIAL,
+    RUNNING,
+    STATUSES,
+    Trial,
+    apply_event,
+    created_trial,
+    moment,
+    trial_id,
+)
 from resnet_search.training.job import HISTORY
 
-RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
-STATUSES = (RUNNING, COMPLETED, FAILED)
-
-
-@dataclass(slots=True)
-class Trial:
-    """One candidate in one rung: trained from `initial_epoch` to `epochs` (absolute).
-
-    `score` is the validation accuracy after the last epoch. `reused`: nothing was trained, since the candidate had
-    been trained this far before, in trial `parent` or beyond.
-    """
-
-    trial: str
-    candidate: int
-    iteration: int
-    bracket: int
-    rung: int
-    slot: int
-    replacement: int
-    promoted_from: str | None
-    parent: str | None
-    initial_epoch: int
-    epochs: int
-    name: str
-    depth: int
-    architecture: dict[str, Any]
-    recipe: dict[str, Any]
-    params: int
-    macs: int
-    reused: bool
-    created: float
-    status: str = RUNNING
-    score: float | None = None
-    reason: str = ""
-    ended: float | None = None
-    setup_seconds: float = 0.0
-    train_seconds: float = 0.0
-    losses: int = 0
-
-    @property
-    def trained_epochs(self) -> int:
-        """Epochs that this trial itself trains."""
-        return 0 if self.reused else self.epochs - self.initial_epoch
+__all__ = ["COMPLETED", "FAILED", "RUNNING", "STATUSES", "RunView", "Trial", "open_run", "read_run", "view_of"]
 
 
 @dataclass(slots=True)
@@ -67,21 +38,42 @@ class RunView:
     trials: dict[str, Trial] = field(default_factory=dict)
     state: str = "interrupted"
     sessions: list[tuple[float, float]] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    stopped: str = ""
 
     def apply(self, event: Event) -> None:
-        """Take in the next event."""
-        kind, now = event["event"], float(event["time"])
+        """Take in the next event; what it raises of `DAMAGE` says that it cannot follow those before it."""
+        kind, now = event["event"], moment(event["time"])
         if kind in {"started", "resumed"}:
             self.sessions.append((now, now))
             self.state = "interrupted"
+            if "workers" in event:
+                self.content = {**self.content, "workers": event["workers"]}
+        elif kind == "extended":
+            self.content = extended(self.content, event)
         elif kind == "created":
-            trial = _created(event)
+            trial = created_trial(event, self.trials)
             self.trials[trial.trial] = trial
-        elif kind in {"completed", "failed", "lost"}:
-            _apply(self.trials[event["trial"]], event)
-        elif kind == "finished":
-            self.state = "finished"
-        self.sessions[-1] = (self.sessions[-1][0], now)
+        elif kind in OF_A_TRIAL:
+            apply_event(self.trials[event["trial"]], event)
+        elif kind in {"finished", "stopped"}:
+            self.state, self.stopped = kind, str(event.get("reason", ""))
+        begin, end = self.sessions[-1]
+        if kind in _AFTERWARDS:
+            self._put_in_order(event)
+        else:
+            end = now
+        self.sessions[-1] = (begin, end)
+
+    def _put_in_order(self, event: Event) -> None:
+        """Take in an event of `clean` or `doctor --repair`."""
+        if event["event"] == "reopened":
+            self.state = "interrupted"
+        elif event["event"] == "cleaned":
+            for trial in [self.trials[name] for name in event["trials"]]:
+                trial.cleaned = True
+        elif event["event"] == "dropped":
+            self.dropped.append(trial_id(event["trial"]))
 
     @property
     def started(self) -> float:
@@ -97,6 +89,21 @@ class RunView:
     def max_epochs(self) -> int:
         """Epochs of the full budget."""
         return int(self.content["space"]["hyperband"]["max_epochs"])
+
+    @property
+    def baselines(self) -> list[Trial]:
+        """The trials of known architectures that the search is held against, in the order they were named."""
+        return [trial for trial in self.trials.values() if self.is_baseline(trial)]
+
+    def is_baseline(self, trial: Trial) -> bool:
+        """Whether a trial is of a known architecture: it is not ranked, since it need not be inside the limits."""
+        named = (known for known in self.content.get("known", ()) if known["presets"])
+        return any((known["iteration"], known["bracket"]) == (trial.iteration, trial.bracket) for known in named)
+
+    @property
+    def completed(self) -> int:
+        """Completed trials."""
+        return sum(trial.status == COMPLETED for trial in self.trials.values())
 
     @property
     def planned_trials(self) -> int:
@@ -115,11 +122,24 @@ class RunView:
 
         Shorter trials are not compared: their scores are of less training.
         """
-        full = [t for t in self.trials.values() if t.status == COMPLETED and t.epochs == self.max_epochs]
+        full = [t for t in self._found() if t.epochs == self.max_epochs]
         best: dict[int, Trial] = {}
-        for trial in sorted(full, key=_rank):
+        first = self._first_draws()
+        for trial in sorted(full, key=lambda t: (_score_rank(t), first.get(t.candidate, ()))):
             best.setdefault(trial.candidate, trial)
         return list(best.values())
+
+    def _found(self) -> list[Trial]:
+        return [t for t in self.trials.values() if t.status == COMPLETED and not self.is_baseline(t)]
+
+    def _first_draws(self) -> dict[int, tuple[int, ...]]:
+        """Of each candidate, the place in the plan where it is drawn first: that one does not depend on timing."""
+        first: dict[int, tuple[int, ...]] = {}
+        for trial in self.trials.values():
+            if trial.promoted_from is None:
+                place = (trial.iteration, -trial.bracket, trial.slot, trial.replacement)
+                first[trial.candidate] = min(first.get(trial.candidate, place), place)
+        return first
 
     @property
     def winner(self) -> Trial | None:
@@ -130,8 +150,9 @@ class RunView:
     @property
     def leader(self) -> Trial | None:
         """The winner, or before there is one the best trial of the most epochs."""
-        done = [t for t in self.trials.values() if t.status == COMPLETED]
-        return min(done, key=lambda t: (-t.epochs, *_rank(t)), default=None)
+        done = self._found()
+        first = self._first_draws()
+        return min(done, key=lambda t: (-t.epochs, _score_rank(t), first.get(t.candidate, ())), default=None)
 
     def find(self, ref: str) -> Trial:
         """The trial with an id, zeros in front or not; `RunError` names those there are."""
@@ -143,6 +164,10 @@ class RunView:
             f"TRIAL: got {ref!r}; allowed: the id of a trial of {self.folder.name}: {known}",
             f"resnet-search trials {self.folder.name} lists them.",
         )
+
+    def holder(self, trial: Trial) -> Trial:
+        """The trial whose files hold what a trial's score is of: itself, or the one that it reuses."""
+        return self.trials[trial.parent] if trial.reused and trial.parent is not None else trial
 
     def chain(self, trial: Trial) -> list[Trial]:
         """The trials that this one continues, first rung first, itself last."""
@@ -158,13 +183,13 @@ class RunView:
             path = self.folder.trial(link.trial) / HISTORY
             try:
                 lines |= {line["epoch"]: line for line in read_lines(path) if line["epoch"] <= trial.epochs}
-            except _DAMAGE as error:
-                raise _damaged(path, repr(error)) from error
+            except DAMAGE as error:
+                raise _damaged(path, repr(error), repair_words(self.folder)) from error
         return [lines[epoch] for epoch in sorted(lines)]
 
 
-def _rank(trial: Trial) -> tuple[float, int]:
-    return (-(trial.score if trial.score is not None else float("-inf")), trial.candidate)
+def _score_rank(trial: Trial) -> float:
+    return -(trial.score if trial.score is not None else float("-inf"))
 
 
 def open_run(ref: str | Path = "latest", runs_dir: Path | str = "runs") -> RunView:
@@ -181,48 +206,37 @@ def read_run(folder: RunFolder, *, locked: bool | None = None) -> RunView:
 def view_of(folder: RunFolder, content: dict[str, Any], events: Iterable[Event], *, locked: bool) -> RunView:
     """Fold the events; `RunError` if one of them is none that this program writes."""
     view = RunView(folder, content)
-    for event in events:
+    for number, event in enumerate(events, 1):
         try:
             view.apply(event)
-        except _DAMAGE as error:
-            raise _damaged(folder.events, f"{event!r:.200}: {error!r:.200}") from error
+        except DAMAGE as error:
+            what = f"line {number}: {event!r:.200}: {error!r:.200}"
+            raise _damaged(folder.events, what, repair_words(folder)) from error
     try:
         _ = (view.max_epochs, view.planned_epochs, content["data"]["notes"], content["workers"]["slots"])
-    except _DAMAGE as error:
-        raise _damaged(folder.path / RUN_JSON, repr(error)) from error
+    except DAMAGE as error:
+        raise _damaged(folder.path / RUN_JSON, repr(error), "Restore the file from a copy.") from error
     if locked:
         view.state = "running"
     return view
 
 
-# What reading values that are missing, or of another kind, raises.
-_DAMAGE = (LookupError, TypeError, ValueError, AttributeError)
+def _damaged(path: Path, what: str, cure: str) -> RunError:
+    return RunError(f"{path}: is damaged: {what}", cure)
 
 
-def _damaged(path: Path, what: str) -> RunError:
-    return RunError(
-        f"{path}: is damaged: {what}", "Restore the file from a copy, or start a new run; nothing was changed."
-    )
+def extended(content: dict[str, Any], event: Event) -> dict[str, Any]:
+    """What a run is since an event that extends its plan."""
+    hyperband = {**content["space"]["hyperband"], **event["hyperband"]}
+    known = [event["known"]] if event["known"] else []
+    return {
+        **content,
+        "space": {**content["space"], "hyperband": hyperband},
+        "plan": event["plan"],
+        "horizon": event["horizon"],
+        "known": [*content.get("known", []), *known],
+    }
 
 
-_CREATED = tuple(item.name for item in fields(Trial) if item.default is MISSING and item.name != "created")
-
-
-def _created(event: Event) -> Trial:
-    if not (event["trial"].isascii() and event["trial"].isdigit()):
-        raise ValueError("a trial id has digits alone")  # It names a folder.
-    return Trial(**{name: event[name] for name in _CREATED}, created=event["time"])
-
-
-def _apply(trial: Trial, event: Event) -> None:
-    if event["event"] == "lost":
-        trial.losses += 1
-        return
-    trial.status = event["event"]
-    trial.ended = event["time"]
-    if trial.status == COMPLETED:
-        trial.score = float(event["score"])
-        trial.setup_seconds = float(event["setup_seconds"])
-        trial.train_seconds = float(event["train_seconds"])
-    else:
-        trial.reason = event["reason"]
+# Events of commands that do not search: no time is spent on the search up to them.
+_AFTERWARDS = frozenset({"cleaned", "repaired", "dropped", "reopened"})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from resnet_search.networks.architecture import Architecture
 from resnet_search.search.schedule import Draw
 from resnet_search.spaces.brackets import Bracket
+from resnet_search.spaces.feasible import Feasible
 from resnet_search.spaces.space import SearchSpace
 
 
@@ -35,14 +36,13 @@ class Candidates:
     """Draws without repetition inside an iteration as long as the space has architectures left.
 
     Each iteration goes through the architectures in a shuffled order of its own: the planned slots of its brackets have
-    the first places, replacements the ones behind. A space smaller than an iteration is gone through again.
+    the first places, replacements the ones behind. A space smaller than an iteration is gone through again; of one too
+    large to be listed the order has as many places for replacements as for planned slots. A grid is not shuffled.
     """
 
-    def __init__(
-        self, space: SearchSpace, architectures: tuple[Architecture, ...], brackets: Iterable[Bracket], seed: int
-    ) -> None:
-        self._space, self._architectures, self._seed = space, architectures, seed
-        self._orders: dict[int, list[Architecture]] = {}
+    def __init__(self, space: SearchSpace, feasible: Feasible, brackets: Iterable[Bracket], seed: int) -> None:
+        self._space, self._feasible, self._seed = space, feasible, seed
+        self._orders: dict[int, Sequence[Architecture]] = {}
         self._planned: dict[int, int] = {}  # Slots of first rungs, by iteration.
         for bracket in brackets:
             self._planned[bracket.iteration] = max(
@@ -52,12 +52,12 @@ class Candidates:
     def draw(self, draw: Draw, in_bracket: set[Architecture], in_iteration: set[Architecture]) -> Candidate | None:
         """The candidate of a draw, None if none is left for its bracket.
 
-        `in_bracket` and `in_iteration`: architectures drawn there, or failed anywhere. Where recipe values vary, the
-        same architecture with other values is another candidate, and none of this matters.
+        `in_bracket` and `in_iteration`: architectures drawn there before, which matter to replacements alone. Where
+        recipe values vary, the same architecture with other values is another candidate, and neither matters.
         """
         recipe = self._recipe(draw)
         for place, unwanted in self._places(draw, in_bracket, in_iteration):
-            architecture = self._order(draw.bracket.iteration)[place]
+            architecture = self._at(draw.bracket, place)
             if self._space.recipe_varies or architecture not in unwanted:
                 return Candidate(architecture, recipe)
         return None
@@ -66,24 +66,30 @@ class Candidates:
         self, draw: Draw, in_bracket: set[Architecture], in_iteration: set[Architecture]
     ) -> Iterator[tuple[int, set[Architecture]]]:
         """Places of the order to try, and what may not stand there."""
-        count, planned = len(self._architectures), self._planned[draw.bracket.iteration]
+        count, planned = len(self._order(draw.bracket.iteration)), self._planned[draw.bracket.iteration]
         slot, spare = draw.bracket.offset + draw.slot, count - planned
         if draw.replacement == 0:
-            yield slot % count, in_bracket
-        elif spare > 0:
+            yield slot, set()
+            return
+        if spare > 0:
             first = slot + (draw.replacement - 1) * planned
             for step in range(spare):
                 yield planned + (first + step) % spare, in_iteration
+        # A planned draw keeps its architecture, whether its turn has come or not.
+        own = {self._at(draw.bracket, draw.bracket.offset + other) for other in range(draw.bracket.draws)}
         for step in range(1, count + 1):
-            yield (slot + step) % count, in_iteration
-        for step in range(1, count + 1):
-            yield (slot + step) % count, in_bracket
+            yield slot + step, in_bracket | own
 
-    def _order(self, iteration: int) -> list[Architecture]:
+    def _at(self, bracket: Bracket, place: int) -> Architecture:
+        order = self._order(bracket.iteration)
+        return order[place % len(order)]
+
+    def _order(self, iteration: int) -> Sequence[Architecture]:
+        if self._space.method == "grid":
+            return self._feasible.architectures
         if iteration not in self._orders:
-            order = list(self._architectures)
-            random.Random(f"architectures;{self._seed};{iteration}").shuffle(order)
-            self._orders[iteration] = order
+            key = f"architectures;{self._seed};{iteration}"
+            self._orders[iteration] = self._feasible.order(key, least=2 * self._planned[iteration])
         return self._orders[iteration]
 
     def _recipe(self, draw: Draw) -> tuple[tuple[str, Any], ...]:

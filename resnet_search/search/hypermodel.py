@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 import keras
 import keras_tuner
 
 from resnet_search.errors import ArchitectureError
-from resnet_search.networks.architecture import Architecture, applies
+from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.complexity import complexity
+from resnet_search.networks.imagenet import normalisation, sources_of
+from resnet_search.networks.presets import preset
 from resnet_search.runs.trials import RunView
-from resnet_search.spaces.schema import Range
+from resnet_search.spaces.points import Points, architecture_of, values_of
+from resnet_search.spaces.schema import BLOCKS_WITH, KEYS, Axes, Range, has_axis
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.recipe import recipe_from
+from resnet_search.training.weights import provide
 
 
 class ResNetHyperModel(keras_tuner.HyperModel):
@@ -54,63 +60,77 @@ class ResNetHyperModel(keras_tuner.HyperModel):
 
     def declare_hyperparameters(self, hp: Any) -> None:
         """Every hyperparameter, the conditional ones too: Keras Tuner asks for them before it builds a model."""
-        for block in (*self.space.axes.block, self._feasible.architectures[0].block):
-            hp.values["block"] = block
+        default = architecture_values(self.space, self._feasible.architectures[0])
+        for fixed in (*(scope.fixed for scope in Points(self.space.axes).scopes), default):
+            hp.values |= {axis: value for axis, value in fixed.items() if axis in ("block", "attention")}
             self.declare(hp)
 
     def declare(self, hp: Any) -> dict[str, Any]:
-        """Declare the hyperparameters that are active for the values of `hp`; these values."""
+        """Declare the hyperparameters that are active for the values of `hp`; these values.
+
+        One an axis, by its name; a list of stages, which is no value of Keras Tuner's, as "3x4x6x3".
+        """
         axes = self.space.axes
         default = architecture_values(self.space, self._feasible.architectures[0])
-        values = {"block": hp.Choice("block", list(axes.block), default=default["block"])}
-        for axis in ("n", "depth", "width"):
-            choices = getattr(axes, axis)
-            if choices:
-                values[axis] = hp.Choice(axis, list(choices), default=default[axis])
-        for axis in ("shortcut", "cardinality", "base_width"):
-            choices = getattr(axes, axis)
-            having = [block for block in axes.block if applies(axis, block=block)]
+        values: dict[str, Any] = {}
+        for axis in KEYS["axes"]:
+            choices = [_scalar(value) for value in getattr(axes, axis)]
             # Only where it is active: a tuner builds a model for every scope it sees inactive, with values that it
             # puts together itself and that may be infeasible. `declare_hyperparameters` shows it all of them.
-            if choices and values["block"] in having:
-                with hp.conditional_scope("block", having):
-                    values[axis] = hp.Choice(axis, list(choices), default=default.get(axis, choices[0]))
+            if choices and ("block" not in values or has_axis(axis, values["block"], values.get("attention", "none"))):
+                with _scope(hp, axis, axes):
+                    values[axis] = _choose(hp, axis, choices, default.get(axis, choices[0]))
         for key, value in sorted(self.space.recipe.items()):
             if isinstance(value, Range):
                 kind = hp.Int if isinstance(value.min, int) and isinstance(value.max, int) else hp.Float
                 values[key] = kind(key, value.min, value.max, sampling="log" if value.log else "linear")
             elif key not in self.space.fixed_recipe:
-                values[key] = hp.Choice(key, list(value))
+                values[key] = _choose(hp, key, list(value), value[0])
         return values
 
     def architecture(self, hp: Any) -> Architecture:
         """The architecture that `hp` means; `FailedTrialError` if it is not feasible."""
+        if "preset" in hp.values:  # A known one that a run was held against.
+            return preset(hp.values["preset"]).architecture
         values = self.declare(hp)
-        axes = {axis: value for axis, value in values.items() if axis not in self.space.recipe}
+        axes = {
+            axis: next(choice for choice in getattr(self.space.axes, axis) if _scalar(choice) == value)
+            for axis, value in values.items()
+            if axis in KEYS["axes"]
+        }
         try:
-            architecture = Architecture.from_axes(**axes)
+            architecture = architecture_of(axes)
         except ArchitectureError as error:
             raise keras_tuner.errors.FailedTrialError(error.message) from error
-        if architecture not in self._feasible.architectures:
+        cost = complexity(architecture, self.input_shape, self.classes)
+        exceeded = self.space.limits.exceeded(cost.trainable, cost.macs)
+        if exceeded:
             raise keras_tuner.errors.FailedTrialError(
-                f"{architecture.name} is outside the limits of {self.space.name}: {self.space.limits}"
+                f"{architecture.name} is outside the limits of {self.space.name}: {exceeded}"
             )
         return architecture
 
     def build(self, hp: Any) -> Any:
-        """The compiled network of `hp`."""
+        """The compiled network of `hp`, with the weights that its recipe starts from."""
         from resnet_search.networks.model import build_model
+        from resnet_search.networks.pretrained import freeze, load_imagenet
 
         architecture = self.architecture(hp)
         drawn = {key: hp.values[key] for key in self.space.recipe if key in hp.values}
         recipe = recipe_from({**self.space.fixed_recipe, **drawn})
+        pretrained = recipe.init == "imagenet"
+        expected = dict(zip(("mean", "std"), normalisation(architecture, recipe.init, (), ()), strict=True))
         model = build_model(
             architecture,
             input_shape=self.input_shape,
             classes=self.classes,
             weight_decay=recipe.weight_decay,
-            **self._normalisation,
+            **(expected if pretrained else self._normalisation),
         )
+        if pretrained:
+            provide(sources_of([architecture]))
+            load_imagenet(model, architecture)
+            freeze(model, recipe.frozen_stages)
         optimizer: Any = (
             keras.optimizers.SGD(recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov)
             if recipe.optimizer == "sgd"
@@ -123,13 +143,28 @@ class ResNetHyperModel(keras_tuner.HyperModel):
 
 def architecture_values(space: SearchSpace, architecture: Architecture) -> dict[str, Any]:
     """An architecture of a space as values of the hyperparameters that `declare` makes for it."""
-    values: dict[str, Any] = {"block": architecture.block}
-    if space.axes.depth:
-        values["depth"] = architecture.depth
-    else:
-        values["n"] = architecture.blocks[0]
-    values["width"] = architecture.width
-    for axis in ("shortcut", "cardinality", "base_width"):
-        if getattr(space.axes, axis) and applies(axis, block=architecture.block):
-            values[axis] = getattr(architecture, axis)
-    return values
+    return {axis: _scalar(value) for axis, value in values_of(space.axes, architecture).items()}
+
+
+def _scalar(value: Any) -> Any:
+    """A value of an axis as one of Keras Tuner's."""
+    return "x".join(f"{number:g}" for number in value) if isinstance(value, tuple) else value
+
+
+def _choose(hp: Any, name: str, choices: list[Any], default: Any) -> Any:
+    if not isinstance(default, bool):
+        return hp.Choice(name, choices, default=default)
+    # A Choice would make integers of them.
+    return hp.Boolean(name, default=default) if len(choices) > 1 else hp.Fixed(name, value=default)
+
+
+@contextmanager
+def _scope(hp: Any, axis: str, axes: Axes) -> Iterator[None]:
+    """The conditions under which an axis means something."""
+    having = [block for block in axes.block if has_axis(axis, block)]
+    with ExitStack() as conditions:
+        if axis in BLOCKS_WITH:
+            conditions.enter_context(hp.conditional_scope("block", having))
+        if axis == "attention_ratio":
+            conditions.enter_context(hp.conditional_scope("attention", ["se"]))
+        yield

@@ -1,5 +1,7 @@
 """The search: ask the oracle, submit to a worker, wait, tell the oracle, until every bracket is complete.
 
+A budget ends it before: no more trials start, running ones end, or stop after their epoch if it is the time that is up.
+
 Each decision and each result is an event on disk before the next step, so the run can end at any moment and go on
 from its folder. Observers hear of the events; nothing here depends on them.
 """
@@ -7,17 +9,20 @@ from its folder. Observers hear of the events; nothing here depends on them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
-from resnet_search.errors import TrainingError
-from resnet_search.files import write_text
+from resnet_search.errors import RunError, TrainingError
+from resnet_search.files import make_folder, set_aside, write_text
 from resnet_search.networks.architecture import Architecture
+from resnet_search.runs.checkpoints import drop_superseded, remove_leftovers
 from resnet_search.runs.events import Event, append_event, read_events
-from resnet_search.runs.trials import RUNNING, RunView, Trial
+from resnet_search.runs.trials import FAILED, RUNNING, RunView, Trial
+from resnet_search.search.budget import Budget
 from resnet_search.search.candidates import Candidate
 from resnet_search.search.oracle import HyperbandOracle
 from resnet_search.training.job import Epoch, Job
-from resnet_search.workers.contract import Done, EpochDone, Failed, Lost, Ready, Stopped, Workers
+from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Ready, Stopped, Workers
 
 # A worker that dies this often on the same trial dies of it.
 LOSSES_OF_A_TRIAL = 3
@@ -35,50 +40,104 @@ class SearchLoop:
     """One driver's work on a run that it holds the lock of."""
 
     def __init__(
-        self, view: RunView, oracle: HyperbandOracle, workers: Workers, *, data: str, observers: Sequence[Observer]
+        self,
+        view: RunView,
+        oracle: HyperbandOracle,
+        workers: Workers,
+        *,
+        data: str,
+        observers: Sequence[Observer],
+        budget: Budget | None = None,
     ) -> None:
         self._view, self._oracle, self._workers, self._observers = view, oracle, workers, observers
         self._folder = view.folder
-        self._data = data
+        self._data, self._budget = data, budget or Budget()
         self._seed = int(view.content["seed"])
         self._free = list(range(workers.slots))
         self._jobs: dict[str, Job] = {}
+        self._parked: set[str] = set()  # Of these, trials whose last epoch in this session is done.
+        self._started = 0
         self._failures = 0
         oracle.restore(read_events(self._folder.events))
         # What ran when the last driver ended goes on first.
         self._pending = [trial for trial in view.trials.values() if trial.status == RUNNING]
 
     def run(self) -> None:
-        """Search to the end; `TrainingError` if trial after trial fails."""
-        done = False
-        while not done or self._jobs:
-            while self._free and not done:
-                trial = self._pending.pop(0) if self._pending else self._create()
-                if trial is None:
-                    done = not self._jobs
-                    break
-                self._begin(trial)
-            if self._jobs:
-                self._hear()
-        self._note("finished")
+        """Search to the end of the plan or the budget; `TrainingError` if trial after trial fails."""
+        self._tidy()
+        self._fill()
+        while self._jobs.keys() - self._parked:
+            self._hear()
+            self._fill()
+        # First, since nothing is looked at again once a run is finished.
+        self._tidy()
         self._oracle.project(self._folder)
+        reason = self._budget.spent(self._started)
+        if reason and (self._jobs or self._pending or not self._oracle.finished):
+            self._note("stopped", reason=reason)
+        else:
+            self._note("finished")
+
+    def _tidy(self) -> None:
+        """Remove what killed processes have left, now that nothing is being written."""
+        remove_leftovers(self._folder)
+        drop_superseded(self._view)
+
+    def _fill(self) -> None:
+        """Start what can start now."""
+        while self._free and not self._budget.spent(self._started):
+            trial = self._pending.pop(0) if self._pending else self._create()
+            if trial is None:
+                return
+            self._begin(trial)
 
     def _create(self) -> Trial | None:
         """The next trial that the oracle wants, None if it waits or has finished."""
         created = self._oracle.create_trial(f"slot{self._free[0]}")
         if created.status != "RUNNING":
             return None
+        folder = self._folder.trial(created.trial_id)
+        if folder.exists():
+            # Of a trial that the events do not know, as after a copy of them was restored: no part of this one.
+            set_aside(folder, "unknown")
         self._note("created", **self._oracle.created)
         return self._view.trials[created.trial_id]
 
     def _begin(self, trial: Trial) -> None:
         if trial.reused:
-            history = [Epoch(**line) for line in self._view.history(trial)]
-            self._complete(trial, history, setup_seconds=0.0, train_seconds=0.0)
+            history = self._reused_history(trial)
+            if history:
+                self._complete(trial, history, setup_seconds=0.0, train_seconds=0.0)
+                return
+            self._note("retrained", trial=trial.trial)
+        known = self._known_failure(trial)
+        if known is not None:
+            reason = f"as in trial {known.trial}: {known.reason}"
+            self._fail(trial, reason, reason)
             return
         job = self._job(trial)
         self._jobs[trial.trial] = job
+        self._started += 1
         self._workers.submit(self._free.pop(0), job)
+
+    def _known_failure(self, trial: Trial) -> Trial | None:
+        """A trial that failed on the way that this one would go: the same candidate, trained no further."""
+        return next(
+            (
+                other
+                for other in self._view.trials.values()
+                if other.status == FAILED and other.candidate == trial.candidate and other.epochs <= trial.epochs
+            ),
+            None,
+        )
+
+    def _reused_history(self, trial: Trial) -> list[Epoch]:
+        """The learning curve that a reused trial takes its score from; none if the file is gone or damaged."""
+        try:
+            history = [Epoch(**line) for line in self._view.history(trial)]
+        except (RunError, TypeError):
+            return []
+        return history if history and history[-1].epoch == trial.epochs else []
 
     def _job(self, trial: Trial) -> Job:
         content = self._view.content
@@ -94,6 +153,7 @@ class SearchLoop:
             epochs=trial.epochs,
             horizon=int(content["horizon"]),
             data=self._data,
+            parts=trial.parts,
         )
 
     def _hear(self) -> None:
@@ -103,8 +163,15 @@ class SearchLoop:
         if isinstance(message, Ready):
             self._tell({"event": "worker_ready", "slot": message.slot, "devices": message.devices})
         elif isinstance(message, EpochDone):
+            self._see_retraining(message)
             line = message.epoch.to_dict()
             self._tell({"event": "epoch", "slot": message.slot, "trial": message.trial, "line": line})
+            # After its last epoch it is done in a moment, and says so.
+            if self._budget.time_is_up and message.epoch.epoch < self._jobs[message.trial].epochs:
+                self._parked.add(message.trial)
+        elif isinstance(message, Divided):
+            self._note("divided", trial=message.trial, parts=message.parts)
+            self._jobs[message.trial] = replace(self._jobs[message.trial], parts=message.parts)
         elif isinstance(message, Lost):
             self._lost(message)
         elif isinstance(message, Stopped):
@@ -114,6 +181,13 @@ class SearchLoop:
             )
         else:
             self._end(message)
+
+    def _see_retraining(self, message: EpochDone) -> None:
+        """A trial that starts before its first epoch has not found what it was to continue."""
+        trial = self._view.trials[message.trial]
+        if message.epoch.epoch <= trial.initial_epoch:
+            self._note("retrained", trial=trial.trial)
+            self._jobs[trial.trial] = self._job(trial)
 
     def _end(self, message: Done | Failed) -> None:
         trial = self._view.trials[message.trial]
@@ -125,6 +199,7 @@ class SearchLoop:
             self._complete(trial, message.history, setup_seconds=message.setup_seconds, train_seconds=seconds)
         else:
             self._fail(trial, message.reason, message.detail)
+            self._count_failure(trial)
         # Keras Tuner's files are behind by no more than what is running.
         self._oracle.project(self._folder)
 
@@ -137,30 +212,37 @@ class SearchLoop:
             setup_seconds=round(setup_seconds, 3),
             train_seconds=round(train_seconds, 3),
         )
+        drop_superseded(self._view, trial.candidate)
 
     def _fail(self, trial: Trial, reason: str, detail: str) -> None:
         folder = self._folder.trial(trial.trial)
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
         write_text(folder / "failure.txt", detail.rstrip() + "\n")
         self._oracle.fail(trial.trial, reason)
         self._note("failed", trial=trial.trial, reason=reason)
+
+    def _count_failure(self, trial: Trial) -> None:
         self._failures += 1
         if self._failures == FAILURES_IN_A_ROW:
             raise TrainingError(
-                f"{self._failures} trials failed in a row, the last one, {trial.trial}, with: {reason}",
-                f"See {folder / 'failure.txt'}, mend it, and resume the run: it goes on with other candidates.",
+                f"{self._failures} trials failed in a row, the last one, {trial.trial}, with: {trial.reason}",
+                f"See {self._folder.trial(trial.trial) / 'failure.txt'}, mend it, and resume the run: "
+                "it goes on with other candidates.",
             )
 
     def _lost(self, message: Lost) -> None:
         if message.trial is None or message.trial not in self._jobs:
             self._tell({"event": "worker_lost", "slot": message.slot, "exit_code": message.exit_code})
             return
-        self._note("lost", trial=message.trial, exit_code=message.exit_code)
+        self._note("lost", trial=message.trial, exit_code=message.exit_code, reason=message.reason)
         trial = self._view.trials[message.trial]
+        if trial.losses < LOSSES_OF_A_TRIAL and self._budget.time_is_up:
+            self._parked.add(message.trial)
+            return
         if trial.losses < LOSSES_OF_A_TRIAL:
             self._workers.submit(message.slot, self._jobs[message.trial])
             return
-        reason = f"its worker process died {trial.losses} times, the last with exit status {message.exit_code}"
+        reason = f"lost {trial.losses} times, the last time because its worker {message.reason}"
         self._end(Failed(message.slot, message.trial, reason, f"{reason}; see {self._folder.worker_log}"))
 
     def _note(self, event: str, **fields: Any) -> None:

@@ -7,20 +7,24 @@ decided by `search.schedule`: Keras Tuner's own rules lose rungs when a trial fa
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import keras_tuner
 from keras_tuner.engine.trial import Trial as TunerTrial
 from keras_tuner.oracles import HyperbandOracle as KerasTunerHyperband
 
-from resnet_search.files import write_json
+from resnet_search.errors import RunError
+from resnet_search.files import make_folder, write_json
 from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.complexity import complexity
+from resnet_search.networks.presets import PRESETS
 from resnet_search.runs.events import Event
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
 from resnet_search.search.candidates import Candidate, Candidates
 from resnet_search.search.hypermodel import ResNetHyperModel, architecture_values
-from resnet_search.search.schedule import Draw, Promote, Schedule, Wait
+from resnet_search.search.schedule import Draw, Finished, Promote, Schedule, Wait
 from resnet_search.spaces.brackets import Bracket
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.job import Epoch
@@ -37,14 +41,25 @@ class HyperbandOracle(KerasTunerHyperband):
     def __init__(self, space: SearchSpace, view: RunView, brackets: Sequence[Bracket], seed: int) -> None:
         data = view.content["data"]
         shape, classes = tuple(data["image_shape"]), len(data["classes"])
-        feasible = space.feasible(shape, classes)
         self.created: dict[str, Any] = {}
         self._space, self._view = space, view
-        self._costs = dict(zip(feasible.architectures, feasible.costs, strict=True))
-        self._draws = Candidates(space, feasible.architectures, brackets, seed)
+        self._names = {PRESETS[name].architecture: name for name in space.axes.models}
+        self._cost = partial(complexity, input_shape=shape, classes=classes)
+        self._known = {
+            (known["iteration"], known["bracket"]): [
+                Candidate(Architecture.from_dict(one["architecture"]), tuple(sorted(one["recipe"].items())))
+                for one in known["candidates"]
+            ]
+            for known in view.content.get("known", ())
+        }
+        self._presets = {
+            (known["iteration"], known["bracket"]): known["presets"] for known in view.content.get("known", ())
+        }
+        drawing = [bracket for bracket in brackets if (bracket.iteration, bracket.number) not in self._known]
+        self._draws = Candidates(space, space.feasible(shape, classes), drawing, seed)
         self._schedule = Schedule(tuple(brackets))
         self._by_number = {(bracket.iteration, bracket.number): bracket for bracket in brackets}
-        self._candidates: list[Candidate] = []
+        self._candidates: dict[int, Candidate] = {}  # By number; a repaired run has gaps.
         self._unsaved: set[str] = set()
         hyperparameters = keras_tuner.HyperParameters()
         ResNetHyperModel(space, input_shape=shape, classes=classes).declare_hyperparameters(hyperparameters)
@@ -79,6 +94,11 @@ class HyperbandOracle(KerasTunerHyperband):
                 return self._start(trial_id, step, self._candidates[self._view.trials[step.trial].candidate])
             return {"status": "IDLE" if isinstance(step, Wait) else "STOPPED"}
 
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to start, now or later."""
+        return isinstance(self._schedule.next(), Finished)
+
     def complete(self, trial: str, history: Iterable[Epoch]) -> float:
         """A trial reached its last epoch, whose validation accuracy is its score."""
         # Known beforehand, or Keras Tuner would build Keras metrics to find out which way is better.
@@ -87,6 +107,9 @@ class HyperbandOracle(KerasTunerHyperband):
         for line in history:
             metrics = {key: value for key, value in line.to_dict().items() if key in _METRICS}
             self.update_trial(trial, metrics, step=line.epoch)
+        return self._end_completed(trial)
+
+    def _end_completed(self, trial: str) -> float:
         self._end(trial, "COMPLETED", None)
         score = float(self.trials[trial].score)
         self._schedule.completed(trial, score)
@@ -109,11 +132,12 @@ class HyperbandOracle(KerasTunerHyperband):
                 self._restore_created(self._view.trials[event["trial"]])
             elif event["event"] == COMPLETED:
                 trial = self._view.trials[event["trial"]]
-                # The view's history reads files; the score alone decides, and is in the event.
-                self.trials[trial.trial].metrics.register(OBJECTIVE, "max")
-                self.update_trial(trial.trial, {OBJECTIVE: event["score"]}, step=trial.epochs)
-                self._end(trial.trial, "COMPLETED", None)
-                self._schedule.completed(trial.trial, event["score"])
+                # One that was reopened runs again, or has completed twice.
+                if trial.status == COMPLETED and self.trials[trial.trial].status == "RUNNING":
+                    self._restore_completed(trial)
+            elif event["event"] == "dropped":
+                # Keras Tuner numbers trials by how many there are.
+                self.trials[event["trial"]] = TunerTrial(hyperparameters=self.hyperparameters, status="INVALID")
             elif event["event"] == FAILED:
                 self.fail(event["trial"], event["reason"])
 
@@ -121,7 +145,7 @@ class HyperbandOracle(KerasTunerHyperband):
         """Write oracle.json, tuner0.json and each trial.json that is out of date, so that Keras Tuner opens the run."""
         for trial in sorted(self._unsaved):
             path = folder.trial(trial)
-            path.mkdir(exist_ok=True)
+            make_folder(path)
             write_json(path / "trial.json", self.trials[trial].get_state(), durable=False)
         self._unsaved.clear()
         write_json(folder.path / "oracle.json", self.get_state(), durable=False)
@@ -139,11 +163,13 @@ class HyperbandOracle(KerasTunerHyperband):
         self.end_trial(ended)
 
     def _draw(self, draw: Draw) -> Candidate | None:
-        failed = {self._architecture(t) for t in self._view.trials.values() if t.status == FAILED}
         bracket = draw.bracket
+        known = self._known.get((bracket.iteration, bracket.number))
+        if known is not None:  # Nothing takes the place of one that fails.
+            return known[draw.slot] if draw.replacement == 0 else None
         drawn = [t for t in self._view.trials.values() if t.rung == 0 and t.iteration == bracket.iteration]
         in_bracket = {self._architecture(t) for t in drawn if t.bracket == bracket.number}
-        return self._draws.draw(draw, failed | in_bracket, failed | {self._architecture(t) for t in drawn})
+        return self._draws.draw(draw, in_bracket, {self._architecture(t) for t in drawn})
 
     def _architecture(self, trial: Trial) -> Architecture:
         return self._candidates[trial.candidate].architecture
@@ -153,7 +179,7 @@ class HyperbandOracle(KerasTunerHyperband):
         number = self._number(candidate)
         parent, reused = self._parent(number, step.rung.epochs)
         promoted_from = step.trial if isinstance(step, Promote) else None
-        cost = self._costs[candidate.architecture]
+        cost = self._cost(candidate.architecture)
         self.created = {
             "trial": trial_id,
             "candidate": number,
@@ -167,7 +193,7 @@ class HyperbandOracle(KerasTunerHyperband):
             "initial_epoch": min(parent.epochs, step.rung.epochs) if parent else 0,
             "epochs": step.rung.epochs,
             "reused": reused,
-            "name": candidate.architecture.name,
+            "name": self._names.get(candidate.architecture, candidate.architecture.name),
             "depth": candidate.architecture.depth,
             "architecture": candidate.architecture.to_dict(),
             "recipe": dict(candidate.recipe),
@@ -179,8 +205,10 @@ class HyperbandOracle(KerasTunerHyperband):
 
     def _values(self, step: Draw | Promote, candidate: Candidate) -> dict[str, Any]:
         """A trial's hyperparameters as Keras Tuner's Hyperband names them."""
-        values = {
-            **architecture_values(self._space, candidate.architecture),
+        bracket = step.bracket
+        presets = self._presets.get((bracket.iteration, bracket.number))
+        values: dict[str, Any] = {
+            **({"preset": presets[step.slot]} if presets else architecture_values(self._space, candidate.architecture)),
             **dict(candidate.recipe),
             "tuner/epochs": step.rung.epochs,
             "tuner/initial_epoch": step.rung.initial_epoch,
@@ -198,9 +226,12 @@ class HyperbandOracle(KerasTunerHyperband):
             self._schedule.promoted(trial_id, step)
 
     def _number(self, candidate: Candidate) -> int:
-        if candidate not in self._candidates:
-            self._candidates.append(candidate)
-        return self._candidates.index(candidate)
+        for number, known in self._candidates.items():
+            if known == candidate:
+                return number
+        number = max(self._candidates, default=-1) + 1
+        self._candidates[number] = candidate
+        return number
 
     def _parent(self, candidate: int, epochs: int) -> tuple[Trial | None, bool]:
         """What a candidate's trial to `epochs` continues, and whether it was trained that far before."""
@@ -223,8 +254,7 @@ class HyperbandOracle(KerasTunerHyperband):
             else Promote(bracket, bracket.rungs[trial.rung], trial.promoted_from, trial.slot)
         )
         self._register(trial.trial, step)
-        if trial.candidate == len(self._candidates):
-            self._candidates.append(candidate)
+        self._candidates[trial.candidate] = candidate
         hyperparameters = self.hyperparameters.copy()
         hyperparameters.values = self._values(step, candidate)
         restored = TunerTrial(hyperparameters=hyperparameters, trial_id=trial.trial, status="RUNNING")
@@ -232,6 +262,20 @@ class HyperbandOracle(KerasTunerHyperband):
         self.ongoing_trials[f"restored{trial.trial}"] = restored
         self.start_order.append(trial.trial)
         self._save_trial(restored)
+
+    def _restore_completed(self, trial: Trial) -> None:
+        """From its history, or where that is gone or damaged from its score, which alone decides."""
+        try:
+            lines = [Epoch(**line) for line in self._view.history(trial)]
+        except (RunError, TypeError):
+            lines = []
+        own = [line for line in lines if trial.reused or line.epoch > trial.initial_epoch]
+        if own and own[-1].val_accuracy == trial.score:
+            self.complete(trial.trial, own)
+            return
+        self.trials[trial.trial].metrics.register(OBJECTIVE, "max")
+        self.update_trial(trial.trial, {OBJECTIVE: trial.score}, step=trial.epochs)
+        self._end_completed(trial.trial)
 
 
 _METRICS = {"loss": "min", "accuracy": "max", "val_loss": "min", "val_accuracy": "max"}

@@ -1,4 +1,4 @@
-"""Hyperband's plan: iterations of brackets, brackets of rungs.
+"""What is trained for how long: iterations of brackets, brackets of rungs.
 
 Li et al. 2018, "Hyperband", algorithm 1, with the sizes of `keras_tuner.Hyperband`: a bracket of number b starts with
 ceil(ends / (b + 1) * factor^b) candidates, `ends` being the size of bracket 0, and each rung keeps one in `factor`.
@@ -65,6 +65,11 @@ def hyperband(max_epochs: int, factor: int, iterations: int, candidates: int | N
             plan.append(bracket)
             offset += bracket.draws
     return tuple(plan)
+
+
+def grid(max_epochs: int, candidates: int) -> tuple[Bracket, ...]:
+    """Every candidate from the start to the end: one bracket of one rung."""
+    return (Bracket(0, 0, 0, (Rung(0, candidates, 0, max_epochs),)),)
 
 
 def _bracket_count(max_epochs: int, factor: int) -> int:

@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from resnet_search.networks.architecture import nearest_depths
-from resnet_search.spaces.check_recipe import check_recipe
+from resnet_search.networks.architecture import STAGES, nearest_depths
+from resnet_search.networks.imagenet import SOURCES
+from resnet_search.spaces.check_recipe import check_recipe, varies
 from resnet_search.spaces.check_values import accepts, check_list, check_names
-from resnet_search.spaces.schema import BLOCKS_WITH, DESCRIPTION, KEYS, REQUIRED
+from resnet_search.spaces.schema import BLOCKS_WITH, DESCRIPTION, KEYS, METHOD, SIZES, Hyperband
 from resnet_search.spaces.wording import Mistakes
 from resnet_search.training.recipe import recipe_fields
 
 TABLE_NAMES = (*KEYS, "recipe")
+AT_THE_TOP = {"description": DESCRIPTION, "method": METHOD}
 
 
 @dataclass
@@ -24,6 +26,7 @@ class Checked:
     """What a document holds, key by key, and what is wrong with it; the values serve only if nothing is."""
 
     description: str = ""
+    method: str = "hyperband"
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     mistakes: Mistakes = field(default_factory=Mistakes)
@@ -34,22 +37,28 @@ def check(document: Mapping[str, Any]) -> Checked:
     checked = Checked()
     mistakes = checked.mistakes
     document = _at_home(document, mistakes)
-    document = check_names("", document, ("description", *TABLE_NAMES), mistakes)
-    checked.description = document.get("description", "")
-    if not DESCRIPTION.accepts(checked.description):
-        mistakes.wrong("description", checked.description, DESCRIPTION.allowed)
+    document = check_names("", document, (*AT_THE_TOP, *TABLE_NAMES), mistakes)
+    for name, key in AT_THE_TOP.items():
+        if name in document:
+            if not accepts(key, document[name]):
+                mistakes.wrong(name, document[name], key.allowed, key.choices)
+            setattr(checked, name, document[name])
     tables: dict[str, Mapping[str, Any]] = {}
     for name in TABLE_NAMES:
         content = document.get(name, {})
         if not isinstance(content, Mapping):
             mistakes.wrong(name, content, f"a table, headed [{name}]")
         else:
-            tables[name] = check_names(f"[{name}] ", content, _names(name), mistakes)
+            tables[name] = check_names(f"[{name}] ", _below_the_top(name, content, mistakes), _names(name), mistakes)
     checked.tables = {name: _table(name, tables.get(name, {}), mistakes) for name in KEYS}
     checked.recipe = check_recipe(tables.get("recipe", {}), mistakes)
     if "axes" in tables:
         _missing_axes(tables["axes"], mistakes)
         _across_axes(tables["axes"], checked.tables["axes"], mistakes)
+    if checked.method == "grid":
+        _in_a_grid(checked, tables.get("recipe", {}))
+    if not mistakes:
+        _with_weights(checked)
     return checked
 
 
@@ -69,13 +78,22 @@ def _at_home(document: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
     return kept
 
 
+def _below_the_top(table: str, content: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
+    """A table without the keys that belong above the first table, where TOML lets nobody return to."""
+    for name in AT_THE_TOP:
+        if name in content:
+            mistakes.wrong(f"[{table}] {name}", content[name], "at the top of the file, above the first table")
+    return {name: value for name, value in content.items() if name not in AT_THE_TOP}
+
+
 def _table(table: str, content: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in content.items():
         key = KEYS[table][name]
         place = f"[{table}] {name}"
         if key.many:
-            found[name] = check_list(place, value, key, mistakes)
+            values = [tuple(item) if isinstance(item, list) else item for item in key.values(value)]
+            found[name] = tuple(map(key.read, check_list(place, values, key, mistakes)))
         elif accepts(key, value):
             found[name] = value
         else:
@@ -85,23 +103,31 @@ def _table(table: str, content: Mapping[str, Any], mistakes: Mistakes) -> dict[s
 
 def _missing_axes(axes: Mapping[str, Any], mistakes: Mistakes) -> None:
     keys = KEYS["axes"]
-    for name in REQUIRED["axes"]:
+    if "models" in axes:
+        for name in axes:
+            if name != "models":
+                mistakes.wrong(f"[axes] {name}", axes[name], "nothing beside models, whose networks have their own")
+        return
+    for name in ("block", "width"):
         if name not in axes:
             mistakes.missing(f"[axes] {name}", keys[name].allowed)
-    if "n" not in axes and "depth" not in axes:
-        mistakes.missing("[axes] n", f"{keys['n'].allowed}; or depth in its place")
+    given = [name for name in SIZES if name in axes]
+    if not given:
+        mistakes.missing("[axes] n", f"{keys['n'].allowed}; or depth or blocks in its place")
+    for name in given[1:]:
+        mistakes.wrong(f"[axes] {name}", axes[name], "one of n, depth and blocks, not several")
 
 
 def _across_axes(axes: Mapping[str, Any], good: Mapping[str, Any], mistakes: Mistakes) -> None:
     """The rules across axes; `good` holds the axes' values, () where they are wrong."""
-    if "n" in axes and "depth" in axes:
-        mistakes.wrong("[axes] depth", axes["depth"], "either n or depth, not both")
     blocks = good.get("block", ())
-    if not blocks:
+    if not blocks or "models" in axes:
         return
     for name, having in BLOCKS_WITH.items():
         if name in axes and not set(having) & set(blocks):
             mistakes.wrong(f"[axes] {name}", axes[name], f"only beside a block that has it: {', '.join(having)}")
+    if "attention_ratio" in axes and "se" not in good.get("attention", ("none",)):
+        mistakes.wrong("[axes] attention_ratio", axes["attention_ratio"], 'only beside attention "se"')
     grouped = [block for block in blocks if block in BLOCKS_WITH["cardinality"]]
     if grouped and "cardinality" not in axes:
         mistakes.missing("[axes] cardinality", f"{KEYS['axes']['cardinality'].allowed}; block {grouped[0]} needs it")
@@ -112,3 +138,29 @@ def _across_axes(axes: Mapping[str, Any], good: Mapping[str, Any], mistakes: Mis
             above = [str(other) for other in near if other > depth][:1]
             allowed = "depths that one of the blocks can have; the nearest are " + " and ".join(below + above)
             mistakes.wrong("[axes] depth", depth, allowed)
+    stages = sorted({len(sizes) for sizes in good.get("blocks", ())} or {STAGES})
+    for multiples in good.get("multiples", ()):
+        if len(multiples) not in stages:
+            mistakes.wrong(
+                "[axes] multiples", multiples, f"one for each stage: {' or '.join(map(str, stages))} numbers"
+            )
+
+
+def _in_a_grid(checked: Checked, recipe: Mapping[str, Any]) -> None:
+    """A grid has no rungs to halve, and compares architectures, so that all else must be the same."""
+    for name, default in (("factor", Hyperband().factor), ("iterations", Hyperband().iterations)):
+        value = checked.tables["hyperband"].get(name, default)
+        if value != default:
+            checked.mistakes.wrong(f"[hyperband] {name}", value, "not given: method grid trains everything once")
+    for name, value in checked.recipe.items():
+        if varies(value):
+            checked.mistakes.wrong(f"[recipe] {name}", recipe[name], "one value: method grid trains all alike")
+
+
+def _with_weights(checked: Checked) -> None:
+    """Only some networks have weights of ImageNet to start from, and all of them have a name."""
+    init, models = checked.recipe.get("init", ()), checked.tables["axes"].get("models")
+    without = [name for name in models or () if name not in SOURCES]
+    if "imagenet" in ((init,) if isinstance(init, str) else init) and (models is None or without):
+        allowed = f"with [axes] models alone, of those that have such weights: {', '.join(SOURCES)}"
+        checked.mistakes.wrong("[recipe] init", "imagenet", allowed + (f"; not {without[0]}" if without else ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations, product
 from typing import Any
 
 from resnet_search.errors import UsageError
@@ -44,7 +45,7 @@ def _value(place: str, value: Any, allowed: RecipeField, mistakes: Mistakes) -> 
     if isinstance(value, Mapping) and numeric:
         return _range(place, value, allowed, mistakes)
     if isinstance(value, list | tuple) and allowed.kind != "milestones":
-        values = tuple(_converted(item, allowed) for item in check_list(place, value, allowed, mistakes))
+        values = tuple(_converted(item, allowed) for item in check_list(place, list(value), allowed, mistakes))
         return values[0] if len(values) == 1 else values
     if accepts(allowed, value):
         return _converted(value, allowed)
@@ -83,15 +84,29 @@ def _range(place: str, content: Mapping[str, Any], allowed: RecipeField, mistake
 
 
 def _as_a_whole(found: dict[str, Any], mistakes: Mistakes) -> None:
-    """The recipe's own rules across values, with each choice of each list beside the first of the others."""
-    choices = {
-        name: ((value.min,) if isinstance(value, Range) else value) if varies(value) else (value,)
-        for name, value in found.items()
-    }
-    first = {name: values[0] for name, values in choices.items()}
-    for values in [first, *({**first, name: other} for name, many in choices.items() for other in many[1:])]:
+    """The recipe's own rules across values, each of which is about two of them."""
+    first = {name: values[0] for name, values in _ends(found).items()}
+    pairs = (
+        {**first, one: value, other: beside}
+        for (one, values), (other, besides) in combinations(_ends(found).items(), 2)
+        for value, beside in product(values, besides)
+    )
+    for values in [first, *pairs]:
         try:
             recipe_from(values)
         except UsageError as error:
             mistakes.append(f"[recipe] {error.message.removeprefix('recipe ')}")
             return
+
+
+def _ends(found: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """Each value of each key, but of numbers the smallest and the largest alone."""
+    ends: dict[str, tuple[Any, ...]] = {}
+    for name, value in found.items():
+        if isinstance(value, Range):
+            ends[name] = (value.min, value.max)
+        elif not varies(value):
+            ends[name] = (value,)
+        else:
+            ends[name] = value if isinstance(value[0], str | bool) else (min(value), max(value))
+    return ends

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from resnet_search.spaces.wording import Mistakes, escape, nearest
@@ -43,11 +43,10 @@ def check_names(place: str, content: Mapping[str, Any], names: Collection[str], 
     return found
 
 
-def check_list(place: str, value: Any, key: Allowed, mistakes: Mistakes) -> tuple[Any, ...]:
-    """The values of a list, or the one value in place of a list; () after noting what is wrong."""
-    values = list(value) if isinstance(value, list | tuple) else [value]
+def check_list(place: str, values: Sequence[Any], key: Allowed, mistakes: Mistakes) -> tuple[Any, ...]:
+    """The values of a list, each of them hashable if it is permitted; () after noting what is wrong."""
     if not values:
-        mistakes.wrong(place, value, f"{key.allowed}, not an empty list")
+        mistakes.wrong(place, values, f"{key.allowed}, not an empty list")
     wrong = [item for item in values if not accepts(key, item)]
     for item in wrong[:REPORTED]:
         mistakes.wrong(place, item, key.allowed, key.choices)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from resnet_search.spaces.brackets import Bracket, Rung, hyperband
-from resnet_search.spaces.feasible import Feasible
+from resnet_search.errors import SpaceError
+from resnet_search.spaces.brackets import Bracket, Rung, grid, hyperband
+from resnet_search.spaces.feasible import CAP, Feasible
 from resnet_search.spaces.space import SearchSpace
 
 # Forward and backward pass together: the gradients of inputs and of weights cost a forward pass each.
@@ -17,6 +18,7 @@ PASSES = 3
 class Plan:
     """The brackets of a search over the feasible architectures of its space."""
 
+    method: str
     feasible: Feasible
     brackets: tuple[Bracket, ...]
 
@@ -41,7 +43,7 @@ class Plan:
 
     @property
     def mean_macs(self) -> float:
-        """Multiply-adds of one image's forward pass, averaged over the feasible architectures."""
+        """Multiply-adds of one image's forward pass, averaged over the feasible architectures that are known."""
         return sum(cost.macs for cost in self.feasible.costs) / len(self.feasible.costs)
 
     def seconds(self, speed: Speed, images: int) -> float:
@@ -69,14 +71,26 @@ class Speed:
         return PASSES * macs * images / self.macs_per_second
 
 
-def make_plan(space: SearchSpace, input_shape: tuple[int, int, int] | None = None, classes: int = 10) -> Plan:
-    """The plan of a space; `SpaceError` if nothing in it is feasible."""
+def make_plan(
+    space: SearchSpace, input_shape: tuple[int, int, int] | None = None, classes: int = 10, *, count: bool = False
+) -> Plan:
+    """The plan of a space; `SpaceError` if nothing in it is feasible, or it is too large for a grid.
+
+    `count`: look at every point of a large space instead of estimating, however long that takes.
+    """
     feasible = space.feasible(input_shape, classes)
+    if count:
+        feasible = feasible.counted()
     settings = space.hyperband
+    if space.method == "grid":
+        if feasible.total > CAP:
+            mistake = f"[axes]: got {feasible.total:,} combinations; allowed: at most {CAP:,} with method grid"
+            raise SpaceError(space.name, [mistake], 'Give the axes fewer values, or search with method "hyperband".')
+        return Plan(space.method, feasible, grid(settings.max_epochs, feasible.count))
     # A recipe that varies makes more candidates than there are architectures.
-    limit = None if space.recipe_varies else len(feasible.architectures)
+    limit = None if space.recipe_varies else feasible.count
     brackets = hyperband(settings.max_epochs, settings.factor, settings.iterations, limit)
-    return Plan(feasible, brackets)
+    return Plan(space.method, feasible, brackets)
 
 
 def brackets_from(plan: list[dict[str, Any]]) -> tuple[Bracket, ...]:

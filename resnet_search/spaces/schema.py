@@ -8,48 +8,16 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Literal
+from typing import Any
 
 from resnet_search.networks.architecture import BLOCKS, SHORTCUTS, applies
+from resnet_search.networks.dialect import ACTIVATIONS, ATTENTIONS, STEMS
+from resnet_search.networks.presets import PRESETS
+from resnet_search.spaces.key import Key, Kind
 
 DATA_NAMES = ("cifar10", "shapes")
 MAX_TEXT = 1_000  # characters of a description or a path; a terminal shows no more with sense
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key of a table. `low` and `high` are allowed values themselves; `many` also takes a list of values."""
-
-    kind: Literal["int", "str"]
-    doc: str
-    low: int = 1
-    high: int = 1
-    unit: str = ""
-    choices: tuple[str, ...] = ()
-    many: bool = False
-    test: Callable[[Any], bool] | None = None  # in place of the kind's own, with `words` to say what passes it
-    words: str = ""
-
-    def accepts(self, value: Any) -> bool:
-        """Whether one value, as TOML or JSON gives it, is permitted. A boolean is not a number."""
-        if self.test is not None:
-            return self.test(value)
-        if self.kind == "int":
-            return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
-        return isinstance(value, str) and value in self.choices
-
-    @property
-    def allowed(self) -> str:
-        """The permitted values in words, for messages and documentation."""
-        if self.words:
-            one = self.words
-        elif self.kind == "int":
-            one = f"integers from {self.low:,} to {self.high:,}"
-        else:
-            one = ", ".join(f'"{choice}"' for choice in self.choices)
-        return f"{one}; one or a list" if self.many else one
 
 
 def is_text(value: Any) -> bool:
@@ -73,36 +41,63 @@ def is_share(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10**7
 
 
-def _key(kind: Literal["int", "str"], doc: str, *, default: Any = MISSING, **rest: Any) -> Any:
+def _key(kind: Kind, doc: str, *, default: Any = MISSING, **rest: Any) -> Any:
     return field(default=default, metadata={"key": Key(kind, doc, **rest)})
+
+
+def _axis(kind: Kind, doc: str, **rest: Any) -> Any:
+    return _key(kind, doc, default=(), many=True, **rest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axes:
-    """[axes]: the values every architecture is put together from. Exactly one of `n` and `depth` has values."""
+    """[axes]: the values every architecture is put together from; () where an axis is not given.
 
-    block: tuple[str, ...] = _key("str", "residual block, or plain without shortcuts", choices=BLOCKS, many=True)
-    n: tuple[int, ...] = _key(
-        "int", "blocks in each of the three stages", default=(), high=100, unit="blocks", many=True
-    )
-    depth: tuple[int, ...] = _key(
+    Either `models` alone has values, or `block`, `width` and exactly one of `n`, `depth` and `blocks` have.
+    """
+
+    block: tuple[str, ...] = _axis("str", "residual block, or plain without shortcuts", choices=BLOCKS)
+    n: tuple[int, ...] = _axis("int", "blocks in each of the three stages", high=100, unit="blocks")
+    depth: tuple[int, ...] = _axis(
         "int", "layers with weights, in place of n: 6n+2, or 9n+2 for blocks of three layers",
-        default=(), low=8, high=1_000, unit="layers", many=True,
+        low=8, high=1_000, unit="layers",
     )  # fmt: skip
-    width: tuple[int, ...] = _key(
-        "int", "channels of the stem and of the first stage's blocks; doubles each stage",
-        high=1_024, unit="channels", many=True,
-    )  # fmt: skip
-    shortcut: tuple[str, ...] = _key(
-        "str", "identity with zero channels (A), projection (B; if not given), all_projection (C), avgpool (D)",
-        default=(), choices=SHORTCUTS, many=True,
-    )  # fmt: skip
-    cardinality: tuple[int, ...] = _key(
-        "int", "groups of a resnext block's 3x3 convolution", default=(), high=1_024, unit="groups", many=True
+    blocks: tuple[tuple[int, ...], ...] = _axis(
+        "int", "blocks in each stage, in place of n: [3, 4, 6, 3]", high=100, unit="blocks", stages=True
     )
-    base_width: tuple[int, ...] = _key(
+    width: tuple[int, ...] = _axis(
+        "int", "channels of the stem and of the first stage's blocks; doubles each stage", high=1_024, unit="channels"
+    )
+    shortcut: tuple[str, ...] = _axis(
+        "str", "identity with zero channels (A), projection (B), all_projection (C), avgpool (D)",
+        choices=SHORTCUTS,
+    )  # fmt: skip
+    cardinality: tuple[int, ...] = _axis(
+        "int", "groups of a resnext block's 3x3 convolution", high=1_024, unit="groups"
+    )
+    base_width: tuple[int, ...] = _axis(
         "int", "channels of one group in the first stage; without it a resnext block's inner width is 2*width",
-        default=(), high=1_024, unit="channels", many=True,
+        high=1_024, unit="channels",
+    )  # fmt: skip
+    attention: tuple[str, ...] = _axis("str", "se: squeeze-and-excitation on the branch", choices=ATTENTIONS)
+    attention_ratio: tuple[int, ...] = _axis("int", "channels over those between squeeze and excitation", high=256)
+    stem: tuple[str, ...] = _axis(
+        "str", "cifar: conv3; imagenet: conv7/2 and max-pool/2; deep: three conv3 in place of conv7",
+        choices=STEMS,
+    )  # fmt: skip
+    multiples: tuple[tuple[float, ...], ...] = _axis(
+        "float", "of width in each stage", low=0.0625, high=64, stages=True
+    )
+    activation: tuple[str, ...] = _axis("str", "behind each norm", choices=ACTIVATIONS)
+    dropout: tuple[float, ...] = _axis("float", "rate between the convolutions of a wide block", low=0, high=0.9)
+    stochastic_depth: tuple[float, ...] = _axis(
+        "float", "probability at which the last block is dropped, falling to 0 at the first",
+        low=0, high=0.9,
+    )  # fmt: skip
+    zero_gamma: tuple[bool, ...] = _axis("bool", "last batch norm of each branch starts at 0")
+    models: tuple[str, ...] = _axis(
+        "str", "whole networks, in place of all other axes", choices=tuple(PRESETS),
+        words='names that `resnet-search models` lists, as "resnet-20"',
     )  # fmt: skip
 
 
@@ -114,6 +109,14 @@ class Limits:
     max_macs: int | None = _key(
         "int", "multiply-adds of one image's forward pass", default=None, high=10**14, unit="multiply-adds"
     )
+
+    def exceeded(self, params: int, macs: int) -> str:
+        """The limit that a network of this cost exceeds, in words; empty if it is inside."""
+        if self.max_params is not None and params > self.max_params:
+            return f"more than {self.max_params:,} parameters"
+        if self.max_macs is not None and macs > self.max_macs:
+            return f"more than {self.max_macs:,} multiply-adds"
+        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,13 +177,24 @@ TABLES: dict[str, type[Axes | Limits | Hyperband | Data]] = {
 KEYS: dict[str, dict[str, Key]] = {
     table: {item.name: item.metadata["key"] for item in fields(cls)} for table, cls in TABLES.items()
 }
-REQUIRED: dict[str, tuple[str, ...]] = {
-    table: tuple(item.name for item in fields(cls) if item.default is MISSING) for table, cls in TABLES.items()
-}
 DESCRIPTION = Key("str", "one line on what is searched", test=is_text, words="one line of text")
+METHOD = Key(
+    "str", "hyperband, or grid: every architecture once, for max_epochs", choices=("hyperband", "grid")
+)  # fmt: skip
+
+SIZES = ("n", "depth", "blocks")  # the numbers of blocks, in one of three ways
+
+
+def has_axis(axis: str, block: str, attention: str = "se") -> bool:
+    """Whether an axis means something for a block with this attention; if not, it makes no more networks of it."""
+    if attention != "none" and not applies("attention", block=block):
+        attention = "none"
+    return applies(axis, block=block, attention=attention)
+
 
 # Axes that only some blocks have: with none of these blocks in the space, such a key would do nothing.
 BLOCKS_WITH: dict[str, tuple[str, ...]] = {
-    name: tuple(block for block in BLOCKS if applies(name, block=block))
-    for name in ("shortcut", "cardinality", "base_width")
+    axis: having
+    for axis in KEYS["axes"]
+    if len(having := tuple(block for block in BLOCKS if has_axis(axis, block))) < len(BLOCKS)
 }

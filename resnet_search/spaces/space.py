@@ -10,7 +10,7 @@ from typing import Any
 from resnet_search.errors import SpaceError
 from resnet_search.spaces.check import check
 from resnet_search.spaces.check_recipe import varies
-from resnet_search.spaces.feasible import Feasible, enumerate_feasible
+from resnet_search.spaces.feasible import Feasible, find_feasible
 from resnet_search.spaces.schema import TABLES, Axes, Data, Hyperband, Limits, Range
 
 
@@ -19,20 +19,18 @@ class SearchSpace:
     """One search, validated. Made by `load_space`, `parse_space` or `from_dict`; equal if all it holds is equal.
 
     `recipe` holds `name` and the values that replace the named recipe's: each fixed, a tuple of values to choose from,
-    or a `Range`. `text` is the TOML as it was read.
+    or a `Range`. `method`: "hyperband" or "grid". `text` is the TOML as it was read.
     """
 
     name: str
     description: str
     text: str = field(repr=False)
+    method: str
     axes: Axes
     limits: Limits
     hyperband: Hyperband
     recipe: dict[str, Any]
     data: Data
-    _feasible: dict[tuple[int, int, int, int], Feasible] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], *, name: str, text: str, where: str) -> SearchSpace:
@@ -44,6 +42,7 @@ class SearchSpace:
             name=name,
             description=checked.description,
             text=text,
+            method=checked.method,
             recipe=checked.recipe,
             **{table: kind(**checked.tables[table]) for table, kind in TABLES.items()},  # type: ignore[arg-type]
         )
@@ -69,6 +68,7 @@ class SearchSpace:
             "name": self.name,
             "description": self.description,
             "text": self.text,
+            "method": self.method,
             **{table: {key: _plain(value) for key, value in values.items()} for table, values in tables.items()},
         }
 
@@ -98,14 +98,11 @@ class SearchSpace:
     def feasible(self, input_shape: tuple[int, int, int] | None = None, classes: int = 10) -> Feasible:
         """Every architecture inside the limits, for images of (height, width, channels); found once, then remembered.
 
-        Without `input_shape`, colour images of `data.image_size`. `SpaceError` if no architecture is inside the limits,
-        or more than `feasible.CAP` are to be looked at.
+        Without `input_shape`, colour images of `data.image_size`. Of a space of more than `feasible.CAP` points it is
+        an estimate. `SpaceError` if no architecture is inside the limits.
         """
         size = self.data.image_size
-        shape = input_shape or (size, size, 3)
-        if (*shape, classes) not in self._feasible:
-            self._feasible[*shape, classes] = enumerate_feasible(self.axes, self.limits, shape, classes, self.name)
-        return self._feasible[*shape, classes]
+        return find_feasible(self.axes, self.limits, input_shape or (size, size, 3), classes, self.name)
 
     @property
     def fixed_recipe(self) -> dict[str, Any]:

@@ -6,9 +6,8 @@ A folder holds `x_train.npy`, `x_validation.npy` (uint8, (images, height, width,
 
 from __future__ import annotations
 
+import io
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_search.files import write_json
+from resnet_search.files import remove, replacing_folder, write_bytes, write_json
 
+_META = "meta.json"
 _ARRAYS = ("x_train", "y_train", "x_validation", "y_validation")
 
 
@@ -60,26 +60,46 @@ def channel_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tu
 
 def write_arrays(folder: Path, arrays: Arrays) -> None:
     """Write the folder, or leave it as it is if it is there already: its name says what is in it."""
-    if (folder / "meta.json").exists():
+    if whole(folder):
         return
-    partial = folder.with_name(f".partial-{os.getpid()}-{folder.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    remove(folder)
     try:
-        for name in _ARRAYS:
-            np.save(partial / f"{name}.npy", getattr(arrays, name))
-        meta = {"classes": arrays.classes, "mean": arrays.mean, "std": arrays.std}
-        write_json(partial / "meta.json", meta)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.replace(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        with replacing_folder(folder) as partial:
+            for name in _ARRAYS:
+                write_bytes(partial / f"{name}.npy", *_npy(getattr(arrays, name)))
+            meta = {"classes": arrays.classes, "mean": arrays.mean, "std": arrays.std}
+            write_json(partial / _META, meta)
+    except OSError:
+        # Another process may have been quicker.
+        if not whole(folder):
+            raise
+
+
+def whole(folder: Path) -> bool:
+    """Whether a folder has everything that `read_arrays` needs."""
+    try:
+        arrays = _read(folder)
+        counts = [len(getattr(arrays, name)) for name in _ARRAYS]
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    return counts[0] == counts[1] and counts[2] == counts[3]
 
 
 @lru_cache(maxsize=1)
 def read_arrays(folder: Path) -> Arrays:
     """Map the arrays of a folder into memory, read-only; the same object again for the same folder."""
-    meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    return _read(folder)
+
+
+def _read(folder: Path) -> Arrays:
+    meta: dict[str, Any] = json.loads((folder / _META).read_text(encoding="utf-8"))
     images = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
     return Arrays(**images, classes=tuple(meta["classes"]), mean=tuple(meta["mean"]), std=tuple(meta["std"]))
+
+
+def _npy(array: NDArray[Any]) -> tuple[bytes, memoryview]:
+    """The header and the values of a .npy file. NumPy's own `save` does not say that a disk is full."""
+    header = io.BytesIO()
+    array = np.ascontiguousarray(array)
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    return header.getvalue(), array.data.cast("B")

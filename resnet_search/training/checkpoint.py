@@ -6,6 +6,7 @@ and numbers alone, so reading it runs no code.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from resnet_search.files import replacing
-
-STATE = "state.h5"
+from resnet_search.files import write_bytes
 
 
 class BadCheckpointError(Exception):
@@ -24,12 +23,15 @@ class BadCheckpointError(Exception):
 
 def save_state(path: Path, epoch: int, groups: Mapping[str, Sequence[Any]]) -> None:
     """Write the values of Keras variables, by group, as of the end of `epoch` (absolute)."""
-    with replacing(path) as partial, h5py.File(partial, "w") as file:
+    # In memory first: HDF5 ends the process where the disk becomes full (seen with 1.14).
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
         file.attrs["epoch"] = epoch
         for name, variables in groups.items():
             group = file.create_group(name)
             for number, variable in enumerate(variables):
                 group.create_dataset(f"{number:05d}", data=_to_numpy(variable))
+    write_bytes(path, content.getbuffer())
 
 
 def load_state(path: Path, groups: Mapping[str, Sequence[Any]]) -> int:
@@ -37,13 +39,16 @@ def load_state(path: Path, groups: Mapping[str, Sequence[Any]]) -> int:
     try:
         with h5py.File(path, "r") as file:
             epoch = int(file.attrs["epoch"])
-            values = {name: [file[name][key][()] for key in sorted(file[name])] for name in groups}
-    except (OSError, KeyError, ValueError, TypeError) as error:
+            stored = {name: [file[name][key] for key in sorted(file[name])] for name in groups}
+            for name, variables in groups.items():
+                # Before anything is read: a file may claim any size.
+                if [tuple(variable.shape) for variable in variables] != [dataset.shape for dataset in stored[name]]:
+                    raise BadCheckpointError(f"{path}: {name} has other shapes than this network")
+                if any(dataset.dtype.kind not in _NUMBERS for dataset in stored[name]):
+                    raise BadCheckpointError(f"{path}: {name} holds something else than numbers")
+            values = {name: [dataset[()] for dataset in stored[name]] for name in groups}
+    except _DAMAGE as error:
         raise BadCheckpointError(f"{path}: {error}") from error
-    for name, variables in groups.items():
-        shapes = [tuple(variable.shape) for variable in variables]
-        if shapes != [np.shape(value) for value in values[name]]:
-            raise BadCheckpointError(f"{path}: {name} has other shapes than this network")
     for name, variables in groups.items():
         for variable, value in zip(variables, values[name], strict=True):
             variable.assign(value)
@@ -57,8 +62,13 @@ def read_epoch(path: Path) -> int:
     try:
         with h5py.File(path, "r") as file:
             return int(file.attrs["epoch"])
-    except (OSError, KeyError, ValueError) as error:
+    except _DAMAGE as error:
         raise BadCheckpointError(f"{path}: {error}") from error
+
+
+# What h5py raises for files that are cut, damaged, or of another kind.
+_DAMAGE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError)
+_NUMBERS = "fiub"
 
 
 def _to_numpy(variable: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 WEIGHTS = "checkpoint.weights.h5"  # In a trial's folder: the weights that its score is of.
 HISTORY = "history.jsonl"  # One `Epoch` a line.
+STATE = "state.h5"  # What training goes on from: `training.checkpoint`.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +17,7 @@ class Job:
     `folder` receives the files of `training.train`; `parent` is the folder of the trial to continue from, if any.
     `seed` belongs to the candidate: initial weights, data order and augmentation follow from it and the epoch.
     `horizon` is the length of the learning-rate schedule in epochs; `data` a folder written by `training.arrays`.
+    `parts`: each batch is trained in so many equal parts, one after another, with one step for all of them.
     """
 
     trial: str
@@ -28,6 +30,7 @@ class Job:
     epochs: int
     horizon: int
     data: str
+    parts: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -17,9 +17,13 @@ from resnet_search.training.recipe import Recipe
 
 
 class TableSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """The learning rate of each step, looked up in a table that `Recipe.learning_rate_at` fills."""
+    """The learning rate of each step, looked up in a table that `Recipe.learning_rate_at` fills.
 
-    def __init__(self, recipe: Recipe, horizon: int, steps_per_epoch: int) -> None:
+    Keras asks for it once for each of the `parts` of a batch.
+    """
+
+    def __init__(self, recipe: Recipe, horizon: int, steps_per_epoch: int, parts: int = 1) -> None:
+        self.parts = parts
         steps = horizon * steps_per_epoch
         # At the middle of a step, so that the first one of a warm-up is not wasted on a rate of zero.
         self.rates = np.array(
@@ -28,10 +32,10 @@ class TableSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step: Any) -> Any:
         last = len(self.rates) - 1
-        return ops.take(ops.convert_to_tensor(self.rates), ops.minimum(ops.cast(step, "int32"), last), axis=0)
+        return ops.take(ops.convert_to_tensor(self.rates), ops.minimum(ops.cast(step, "int32") // self.parts, last), axis=0)
 
     def get_config(self) -> dict[str, Any]:
-        return {"rates": self.rates.tolist()}
+        return {"rates": self.rates.tolist(), "parts": self.parts}
 
 
 class _Averaging:
@@ -40,12 +44,17 @@ class _Averaging:
     window_fraction = 0.0
     window_limit = 1.0
     iterations: Any
+    _iterations: Any
+    gradient_accumulation_steps: int | None
 
     @property
     def ema_momentum(self) -> Any:
         """1 - 1/window, the window being at least one step."""
         step = ops.cast(self.iterations, "float32") + 1.0
-        return 1.0 - 1.0 / ops.maximum(1.0, ops.minimum(step * self.window_fraction, self.window_limit))
+        momentum = 1.0 - 1.0 / ops.maximum(1.0, ops.minimum(step * self.window_fraction, self.window_limit))
+        parts = self.gradient_accumulation_steps
+        # Keras averages after every part of a batch; the weights change after the last one.
+        return ops.where((self._iterations + 1) % parts == 0, momentum, 1.0) if parts else momentum
 
     @ema_momentum.setter
     def ema_momentum(self, value: float) -> None:
@@ -67,12 +76,17 @@ class _AveragingAdam(_Averaging, keras.optimizers.Adam):
     pass
 
 
-def build_optimizer(recipe: Recipe, *, horizon: int, steps_per_epoch: int) -> Any:
-    """The recipe's optimizer on its schedule of `horizon` epochs; `load_average` is there if the recipe averages."""
+def build_optimizer(recipe: Recipe, *, horizon: int, steps_per_epoch: int, parts: int = 1) -> Any:
+    """The recipe's optimizer on its schedule of `horizon` epochs; `load_average` is there if the recipe averages.
+
+    `parts`: gradients are averaged over so many parts of a batch before a step is taken.
+    """
     options: dict[str, Any] = {
         "name": recipe.optimizer,
-        "learning_rate": TableSchedule(recipe, horizon, steps_per_epoch),
+        "learning_rate": TableSchedule(recipe, horizon, steps_per_epoch, parts),
     }
+    if parts > 1:
+        options["gradient_accumulation_steps"] = parts
     averages = recipe.average_fraction > 0
     if averages:
         options["use_ema"] = True
@@ -85,3 +99,8 @@ def build_optimizer(recipe: Recipe, *, horizon: int, steps_per_epoch: int) -> An
         optimizer.window_fraction = recipe.average_fraction
         optimizer.window_limit = max(1.0, recipe.average_epochs * steps_per_epoch)
     return optimizer
+
+
+def lasting_variables(optimizer: Any) -> list[Any]:
+    """The variables of an optimizer that outlive a step, the count of its updates first: gradient sums do not."""
+    return [variable for variable in optimizer.variables if "gradient_accumulator" not in variable.name]

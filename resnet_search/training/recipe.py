@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from resnet_search.errors import UsageError
+from resnet_search.networks.imagenet import INITS, STAGES
 
 Kind = Literal["float", "int", "bool", "choice", "milestones"]
 
@@ -96,6 +97,14 @@ class Recipe:
     )
     final_factor: float = _value(0.01, "float", "rate at the horizon over the highest (linear, cosine)", maximum=1.0)
     warmup_epochs: float = _value(0.3, "float", "linear rise from zero", maximum=100.0, unit="epochs")
+    init: str = _value(
+        "he_normal", "choice", "first weights: drawn as He et al. 2015, or of ImageNet from keras.applications, with a "
+        "new head", choices=INITS,
+    )  # fmt: skip
+    frozen_stages: int = _value(
+        0, "int", "stages from the image on that keep the weights and batch statistics of imagenet; 1: with the stem",
+        maximum=STAGES, unit="stages",
+    )  # fmt: skip
     epochs: int = _value(
         0, "int", "the schedule's own length; other lengths scale it; 0: any", maximum=10_000, unit="epochs"
     )
@@ -122,6 +131,11 @@ class Recipe:
             raise UsageError(
                 f"recipe milestones: got {self.milestones!r} with schedule {self.schedule!r}; "
                 "allowed: milestones with the step schedule, and only with it"
+            )
+        if self.frozen_stages and self.init != "imagenet":
+            raise UsageError(
+                f"recipe frozen_stages: got {self.frozen_stages} with init {self.init!r}; allowed: 0, or init "
+                "'imagenet': weights that are drawn have to train"
             )
 
     def learning_rate_at(self, epoch: float, horizon: float) -> float:
@@ -201,6 +215,18 @@ RECIPES: dict[str, Recipe] = {
             milestones=((0.4, 0.1), (0.6, 1e-2), (0.8, 1e-3), (0.9, 0.5e-3)),
             crop_padding=3,
             **_PLAIN,
+        ),
+        # For init "imagenet": Nesterov's momentum and a cosine to zero as in Kornblith et al. 2019, "Do better ImageNet
+        # models transfer better?", whose grid of rates has 0.003 in its middle; BiT (Kolesnikov et al. 2020) settles on
+        # the same rate. Not measured here.
+        Recipe(
+            name="finetune",
+            learning_rate=0.003,
+            weight_decay=1e-4,
+            batch_size=32,
+            schedule="cosine",
+            final_factor=0.0,
+            epochs=30,
         ),
     )
 }

@@ -10,112 +10,147 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from resnet_search.files import append_line, read_lines, replacing, write_text
+from resnet_search.files import append_line, check_room, make_folder, read_lines, remove, replacing, write_lines
 from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.imagenet import normalisation
 from resnet_search.networks.model import build_model
+from resnet_search.networks.pretrained import freeze, load_imagenet
 from resnet_search.training.arrays import Arrays
 from resnet_search.training.augmentation import StoredImages, on_device, plan_epoch
-from resnet_search.training.checkpoint import STATE, BadCheckpointError, load_state, read_epoch, save_state
-from resnet_search.training.job import HISTORY, WEIGHTS, Epoch, Job, TrialFailure
-from resnet_search.training.optimizer import build_optimizer
+from resnet_search.training.checkpoint import BadCheckpointError, load_state, read_epoch, save_state
+from resnet_search.training.job import HISTORY, STATE, WEIGHTS, Epoch, Job, TrialFailure
+from resnet_search.training.optimizer import build_optimizer, lasting_variables
 from resnet_search.training.recipe import Recipe, recipe_from
+from resnet_search.training.steps import Alive, InTrainingMode, cross_entropy
 
 
-def train(job: Job, arrays: Arrays, report: Callable[[Epoch], None]) -> list[Epoch]:
+def train(
+    job: Job, arrays: Arrays, report: Callable[[Epoch], None], alive: Callable[[], None] = lambda: None
+) -> list[Epoch]:
     """Train as far as `job.epochs`; `report` hears of each epoch once it is on disk. Returns the trial's history.
 
-    `TrialFailure` if the loss is not finite or the state to continue from is damaged.
+    `alive` is called after each step, perhaps in another thread.
+
+    Where the parent's state is gone, it trains the candidate from its first epoch on, to the same result.
+    `TrialFailure` if the loss is not finite.
     """
     folder = Path(job.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(job, arrays)
-    start = trainer.restore()
-    history = [line for line in _read_history(folder) if line.epoch <= start]
-    if start > job.initial_epoch and len(history) != start - job.initial_epoch:
-        # The state is ahead of a history that was damaged: this trial's epochs are trained again.
-        start, history = trainer.restart(), []
-    write_text(folder / HISTORY, "")
-    for line in history:
-        append_line(folder / HISTORY, line.to_dict())
+    make_folder(folder)
+    trainer = Trainer(job, arrays, alive)
+    history = _read_history(folder)
+    start = trainer.restore([line.epoch for line in history])
+    history = [line for line in history if line.epoch <= start]
+    # At once, since the state is of no use without the lines that lead to it.
+    write_lines(folder / HISTORY, [line.to_dict() for line in history])
     for epoch in range(start, job.epochs):
         line = trainer.run(epoch, last=epoch + 1 == job.epochs)
         append_line(folder / HISTORY, line.to_dict())
         trainer.save(epoch + 1)
         history.append(line)
         report(line)
+    if not (folder / WEIGHTS).is_file():
+        trainer.keep_weights()
     return history
 
 
 def _read_history(folder: Path) -> list[Epoch]:
-    return [Epoch(**line) for line in read_lines(folder / HISTORY)]
+    """A history that is damaged is none: its epochs are trained again."""
+    try:
+        return [Epoch(**line) for line in read_lines(folder / HISTORY)]
+    except (TypeError, ValueError):
+        return []
 
 
 class Trainer:
     """One candidate's network, optimizer and compiled steps."""
 
-    def __init__(self, job: Job, arrays: Arrays) -> None:
+    def __init__(self, job: Job, arrays: Arrays, alive: Callable[[], None] = lambda: None) -> None:
         keras.utils.clear_session()
+        self.callbacks = [Alive(alive)]
         self.job, self.arrays = job, arrays
         self.recipe: Recipe = recipe_from(job.recipe)
+        self.architecture = Architecture.from_dict(job.architecture)
         self.batch = min(self.recipe.batch_size, len(arrays.x_train))
         self.steps = len(arrays.x_train) // self.batch
+        self.part = self.batch // job.parts
+        mean, std = normalisation(self.architecture, self.recipe.init, arrays.mean, arrays.std)
         self.network = build_model(
-            Architecture.from_dict(job.architecture),
+            self.architecture,
             input_shape=arrays.image_shape,
             classes=len(arrays.classes),
-            mean=arrays.mean,
-            std=arrays.std,
+            mean=mean,
+            std=std,
             weight_decay=self.recipe.weight_decay,
             seed=job.seed,
         )
+        freeze(self.network, self.recipe.frozen_stages)
+        # A frozen one keeps the statistics that belong to its weights.
         self.normalisations = [
-            layer for layer in self.network.layers if isinstance(layer, keras.layers.BatchNormalization)
+            layer
+            for layer in self.network.layers
+            if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
         ]
-        self.optimizer = build_optimizer(self.recipe, horizon=job.horizon, steps_per_epoch=self.steps)
+        self.optimizer = build_optimizer(self.recipe, horizon=job.horizon, steps_per_epoch=self.steps, parts=job.parts)
         self.optimizer.build(self.network.trainable_variables)
         self.model = self._compile()
-        self.in_training_mode = _InTrainingMode(self.network)
-        self.state = {"network": self.network.variables, "optimizer": self.optimizer.variables}
+        self.in_training_mode = InTrainingMode(self.network)
+        self.state = {"network": self.network.variables, "optimizer": lasting_variables(self.optimizer)}
 
     def _compile(self) -> Any:
         inputs = [keras.Input(shape, dtype="int32", name=name) for name, shape in _PLAN_INPUTS.items()]
         images = StoredImages(on_device(self.arrays), self.arrays.mean, name="images")
         model = keras.Model(inputs, self.network(images(inputs)))
         smoothing = self.recipe.label_smoothing
-        model.compile(self.optimizer, _cross_entropy(smoothing, len(self.arrays.classes)), metrics=["accuracy"])
+        model.compile(self.optimizer, cross_entropy(smoothing, len(self.arrays.classes)), metrics=["accuracy"])
         # The cross-entropy as a metric too, since Keras adds the weight decay to what it calls loss.
-        cross_entropy = keras.metrics.SparseCategoricalCrossentropy("cross_entropy", from_logits=True)
-        self.network.compile(loss=_cross_entropy(0.0, len(self.arrays.classes)), metrics=[cross_entropy, "accuracy"])
+        unpenalised = keras.metrics.SparseCategoricalCrossentropy("cross_entropy", from_logits=True)
+        self.network.compile(loss=cross_entropy(0.0, len(self.arrays.classes)), metrics=[unpenalised, "accuracy"])
         return model
 
-    def restore(self) -> int:
-        """Continue from 1. this trial's own state, 2. its parent's, 3. the beginning; returns the epoch reached."""
-        own = Path(self.job.folder) / STATE
-        try:
-            if read_epoch(own) > self.job.initial_epoch:
-                return load_state(own, self.state)
-        except BadCheckpointError:
-            own.unlink(missing_ok=True)
-        return self.restart()
+    def restore(self, known: Collection[int]) -> int:
+        """Continue from 1. this trial's own state, 2. its parent's, 3. the beginning; returns the epoch reached.
 
-    def restart(self) -> int:
-        """Continue from the parent's state or the beginning."""
-        if self.job.parent is None:
-            return 0
+        known: the epochs that the trial's history has. A state without them all is of no use, since nobody would know
+        its scores: this trial's epochs are then trained again.
+        """
+        own = Path(self.job.folder) / STATE
+        first = self.job.initial_epoch
         try:
-            epoch = load_state(Path(self.job.parent) / STATE, self.state)
-        except BadCheckpointError as error:
-            raise TrialFailure(f"the state of its earlier rung cannot be read: {error}") from error
-        if epoch != self.job.initial_epoch:
-            raise TrialFailure(f"its earlier rung ended at epoch {epoch}, not {self.job.initial_epoch}")
+            reached = read_epoch(own)
+            if reached > first and set(range(first + 1, reached + 1)) <= set(known):
+                return self._load(own)
+        except BadCheckpointError:
+            remove(own)
+        if self.job.parent is not None:
+            parent = Path(self.job.parent) / STATE
+            with suppress(BadCheckpointError):
+                if read_epoch(parent) == first:
+                    return self._load(parent)
+        return self._begin()
+
+    def _load(self, path: Path) -> int:
+        """Take over a state, which counts whole batches, and return its epoch."""
+        epoch = load_state(path, self.state)
+        updates = self.state["optimizer"][0]
+        updates.assign(updates * self.job.parts)
         return epoch
+
+    def _begin(self) -> int:
+        """The first weights: those drawn as the network was built, or those of ImageNet in their place."""
+        if self.recipe.init == "imagenet":
+            try:
+                load_imagenet(self.network, self.architecture)
+            except (OSError, ValueError) as error:
+                raise TrialFailure(f"the weights of ImageNet cannot be read: {error}") from error
+        return 0
 
     def run(self, epoch: int, *, last: bool) -> Epoch:
         """Train epoch `epoch` (from 0) and validate."""
@@ -141,7 +176,13 @@ class Trainer:
 
     def save(self, epoch: int) -> None:
         """Write the state as of the end of `epoch` (absolute)."""
-        save_state(Path(self.job.folder) / STATE, epoch, self.state)
+        updates, *others = self.state["optimizer"]
+        steps = keras.ops.convert_to_numpy(updates) // self.job.parts
+        save_state(Path(self.job.folder) / STATE, epoch, {**self.state, "optimizer": [steps, *others]})
+
+    def keep_weights(self) -> None:
+        """Write the weights that the score is of, from the state after the last epoch."""
+        self._validate(self.job.epochs - 1, keep=True)
 
     def _train(self, epoch: int) -> tuple[float, float]:
         plan = plan_epoch(
@@ -151,26 +192,37 @@ class Trainer:
         shown = {"index": plan.index[:count], "shift": plan.shift[:count], "flip": plan.flip[:count]}
         labels = self.arrays.y_train[shown["index"]]
         fitted = self.model.fit(
-            [shown[name] for name in _PLAN_INPUTS], labels, batch_size=self.batch, shuffle=False, verbose=0
-        )
+            [shown[name] for name in _PLAN_INPUTS], labels, batch_size=self.part, shuffle=False, verbose=0,
+            callbacks=self.callbacks,
+        )  # fmt: skip
         return float(fitted.history["loss"][0]), float(fitted.history["accuracy"][0])
+
+    @property
+    def _validation_batch(self) -> int:
+        """As many images of 32 x 32, or as much of larger ones; as many as a step has do fit in any case."""
+        height, width, _ = self.arrays.image_shape
+        fitting = _VALIDATION_BATCH * 32 * 32 // (height * width)
+        return max(1, self.part, min(_VALIDATION_BATCH, fitting) // self.job.parts)
 
     def _validate(self, epoch: int, *, keep: bool) -> tuple[float, float]:
         """Loss and accuracy of the averaged weights, with batch-norm statistics of their own; then all is put back."""
         kept = [(variable, keras.ops.convert_to_numpy(variable)) for variable in self.network.variables]
         if hasattr(self.optimizer, "load_average"):
             self.optimizer.load_average(self.network.trainable_variables)
-        if self.recipe.bn_batches:
+        if self.recipe.bn_batches and self.normalisations:
             self._estimate_statistics(epoch)
         scores = self.network.evaluate(
             self.arrays.x_validation,
             self.arrays.y_validation,
-            batch_size=_VALIDATION_BATCH,
+            batch_size=self._validation_batch,
             verbose=0,
+            callbacks=self.callbacks,
             return_dict=True,
         )
         if keep:
-            with replacing(Path(self.job.folder) / WEIGHTS) as partial:
+            path = Path(self.job.folder) / WEIGHTS
+            check_room(path, sum(_BYTES_PER_VARIABLE + 4 * math.prod(v.shape) for v in self.network.variables))
+            with replacing(path) as partial:
                 self.network.save_weights(partial)
         for variable, value in kept:
             variable.assign(value)
@@ -191,38 +243,20 @@ class Trainer:
         ]
         for variable in statistics:
             variable.assign(np.zeros(variable.shape, "float32"))
-        self.in_training_mode.predict(self.arrays.x_train[chosen], batch_size=self.batch, verbose=0)
+        self.in_training_mode.predict(
+            self.arrays.x_train[chosen], batch_size=self.part, verbose=0, callbacks=self.callbacks
+        )
         for layer in self.normalisations:
-            weight = 1 - layer.momentum ** (images // self.batch)
+            weight = 1 - layer.momentum ** (images // self.part)
             for variable in (layer.moving_mean, layer.moving_variance):
                 variable.assign(variable / weight)
 
 
-class _InTrainingMode(keras.Model):
-    """Runs a network as in training, so that its batch normalisations see and record the statistics of each batch."""
-
-    def __init__(self, network: Any) -> None:
-        super().__init__(name="in_training_mode")
-        self.network = network
-
-    def call(self, images: Any) -> Any:
-        return self.network(images, training=True)
-
-
 # Inputs of the training model: one plan entry an image.
 _PLAN_INPUTS: dict[str, tuple[int, ...]] = {"index": (), "shift": (2,), "flip": ()}
+# What Keras's file needs beside the values, at most (measured: 1.9 kB).
+_BYTES_PER_VARIABLE = 4096
 # Of metrics: what single precision has, without its tail.
 _DIGITS = 6
 # Large, since validation keeps no activations for gradients.
 _VALIDATION_BATCH = 500
-
-
-def _cross_entropy(smoothing: float, classes: int) -> Any:
-    """Cross-entropy of logits with integer labels, `smoothing` spread evenly over all classes."""
-
-    def loss(labels: Any, logits: Any) -> Any:
-        targets = keras.ops.one_hot(keras.ops.reshape(keras.ops.cast(labels, "int32"), (-1,)), classes)
-        targets = targets * (1 - smoothing) + smoothing / classes
-        return keras.losses.categorical_crossentropy(targets, logits, from_logits=True)
-
-    return loss

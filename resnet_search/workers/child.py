@@ -32,7 +32,7 @@ def main() -> None:
 
 def _work(job: Job, answers: TextIO) -> dict[str, Any]:
     from resnet_search.training.arrays import read_arrays
-    from resnet_search.training.train import train
+    from resnet_search.training.memory import train_in_parts
 
     begin, seconds = time.perf_counter(), 0.0
 
@@ -41,14 +41,17 @@ def _work(job: Job, answers: TextIO) -> dict[str, Any]:
         seconds += epoch.train_seconds + epoch.validation_seconds
         _say(answers, {"kind": "epoch", "trial": job.trial, "epoch": epoch.to_dict()})
 
+    def divided(parts: int) -> None:
+        _say(answers, {"kind": "divided", "trial": job.trial, "parts": parts})
+
     try:
-        history = train(job, read_arrays(Path(job.data)), report)
+        history = train_in_parts(job, read_arrays(Path(job.data)), report, _Beat(answers), divided)
     except TrialFailure as failure:
         return {"kind": "failed", "trial": job.trial, "reason": str(failure), "detail": str(failure)}
     except OSError as error:
-        if error.errno not in _NOT_THE_CANDIDATE:
+        if error.errno in _THE_CANDIDATE:
             return _failed(job, error)
-        return {"kind": "stopped", "trial": job.trial, "reason": f"{job.folder}: {error.strerror}"}
+        return {"kind": "stopped", "trial": job.trial, "reason": f"{error.filename or job.folder}: {error.strerror}"}
     except Exception as error:  # noqa: BLE001 - whatever one candidate runs into must not end the search
         return _failed(job, error)
     return {
@@ -59,13 +62,30 @@ def _work(job: Job, answers: TextIO) -> dict[str, Any]:
     }
 
 
+class _Beat:
+    """Says that a step is finished, but not so often that it costs anything; a worker without steps is replaced."""
+
+    def __init__(self, answers: TextIO) -> None:
+        self._answers, self._last = answers, -_BEAT_SECONDS
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._last >= _BEAT_SECONDS:
+            self._last = now
+            _say(self._answers, {"kind": "step"})
+
+
+_BEAT_SECONDS = 1.0
+
+
 def _failed(job: Job, error: Exception) -> dict[str, Any]:
     reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
     return {"kind": "failed", "trial": job.trial, "reason": reason[:300], "detail": traceback.format_exc()}
 
 
-# No space, over quota, read-only, not permitted: the same for every candidate.
-_NOT_THE_CANDIDATE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES})
+# Too large for the memory, or nothing that the operating system said. Whatever else it says of a file, no space,
+# read-only, not permitted, gone, it would say to every candidate.
+_THE_CANDIDATE = frozenset({None, errno.ENOMEM})
 
 
 def _configure(threads: int, precision: str, jit: bool) -> list[str]:
@@ -99,8 +119,12 @@ def _private_stdout() -> TextIO:
 
 
 def _say(answers: TextIO, message: dict[str, Any]) -> None:
-    answers.write(json.dumps(message) + "\n")
-    answers.flush()
+    with _one_line_at_a_time:  # Keras calls back from a thread.
+        answers.write(json.dumps(message) + "\n")
+        answers.flush()
+
+
+_one_line_at_a_time = threading.Lock()
 
 
 if __name__ == "__main__":

@@ -29,6 +29,15 @@ class EpochDone:
 
 
 @dataclass(frozen=True, slots=True)
+class Divided:
+    """Memory does not suffice for the batches of a trial: it starts again, each in `parts` parts."""
+
+    slot: int
+    trial: str
+    parts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """A trial has reached its last epoch. `setup_seconds`: from the job's arrival to its first step."""
 
@@ -59,14 +68,18 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The worker process is gone, and what it trained since its last epoch with it. `trial` is None if it had none."""
+    """The worker process is gone, and what it trained since its last epoch with it. `trial` is None if it had none.
+
+    `reason` goes on from "its worker": "crashed (SIGSEGV)".
+    """
 
     slot: int
     trial: str | None
     exit_code: int
+    reason: str
 
 
-Message = Ready | EpochDone | Done | Failed | Stopped | Lost
+Message = Ready | EpochDone | Divided | Done | Failed | Stopped | Lost
 
 
 class Workers(Protocol):

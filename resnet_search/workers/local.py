@@ -1,6 +1,7 @@
 """Workers as processes of this machine, talking JSON lines over pipes.
 
-A process is replaced after some trials, since TensorFlow grows with every model it trains.
+A process is replaced after some trials, since TensorFlow grows with every model it trains, and at once if it ends or
+makes no progress.
 """
 
 from __future__ import annotations
@@ -8,28 +9,41 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from resnet_search.training.job import Epoch, Job
-from resnet_search.workers.contract import Done, EpochDone, Failed, Lost, Message, Ready, Stopped
+from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Message, Ready, Stopped
 
 # About 14 MB stay with the process per trained model on a CPU (measured with Keras 3.15, TensorFlow 2.21).
 TRIALS_PER_PROCESS = 25
+CHILD = [sys.executable, "-m", "resnet_search.workers.child"]
+# A step of the largest network that trains on a processor at all takes seconds; of validation, a minute.
+HANG_TIMEOUT = 600.0
+# The images are read and the network is compiled before the first step of a trial: so many times longer is waited.
+FIRST_STEP = 3
+# A driver that was suspended counts no more than this as waiting, in seconds: its workers' words are on their way.
+_MOST_WAITED = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """How each process computes: intra-op threads, `float32` or `mixed_bfloat16`, XLA, and on which device."""
+    """How each process computes: intra-op threads, `float32` or `mixed_bfloat16`, XLA, and on which device.
+
+    `hang_timeout`: a process that finishes no step for so long, in seconds, is replaced.
+    """
 
     threads: int
     precision: str = "float32"
     jit: bool = False
     device: str = "cpu"
+    hang_timeout: float = HANG_TIMEOUT
 
 
 class LocalWorkers:
@@ -40,6 +54,7 @@ class LocalWorkers:
         self._settings, self._log = settings, log
         self._messages: queue.Queue[tuple[_Process, Message]] = queue.Queue()
         self._processes: dict[int, _Process] = {}
+        self._watched = time.monotonic()
         for slot in range(slots):
             self._start(slot)
 
@@ -52,6 +67,12 @@ class LocalWorkers:
         process.submit(job)
 
     def wait(self, seconds: float) -> Message | None:
+        hanging = self._hanging()
+        if hanging is not None:
+            hanging.kill()
+            del self._processes[hanging.slot]
+            reason = f"made no progress for {hanging.silent:.0f} s and was killed"
+            return Lost(hanging.slot, hanging.trial, -signal.SIGKILL, reason)
         try:
             process, message = self._messages.get(timeout=seconds)
         except queue.Empty:
@@ -69,6 +90,19 @@ class LocalWorkers:
             process.end()
         self._processes.clear()
 
+    def _hanging(self) -> _Process | None:
+        """A process that has a trial and finishes no step of it."""
+        now = time.monotonic()
+        passed = min(now - self._watched, _MOST_WAITED)
+        self._watched = now
+        for process in self._processes.values():
+            if process.trial is not None:
+                process.silent += passed
+                patience = self._settings.hang_timeout * (1 if process.stepped else FIRST_STEP)
+                if process.silent > patience:
+                    return process
+        return None
+
     def _start(self, slot: int) -> _Process:
         process = _Process(slot, self._settings, self._log, self._messages)
         self._processes[slot] = process
@@ -83,10 +117,11 @@ class _Process:
     ) -> None:
         self.slot, self.jobs = slot, 0
         self.trial: str | None = None
+        self.silent, self.stepped = 0.0, False  # Seconds since it was last heard of; whether its trial has begun.
         self._messages = messages
         with log.open("ab") as stderr:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "resnet_search.workers.child", json.dumps(_settings_dict(settings))],
+                [*CHILD, json.dumps(_settings_dict(settings))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -102,6 +137,7 @@ class _Process:
 
     def submit(self, job: Job) -> None:
         self.trial = job.trial
+        self.silent, self.stepped = 0.0, False
         self.jobs += 1
         stdin = self._child.stdin
         if stdin is None:
@@ -111,6 +147,10 @@ class _Process:
             stdin.flush()
         except OSError:
             return  # It is gone; the listener says so.
+
+    def kill(self) -> None:
+        """Without waiting: a process that hangs in a driver may take long to end."""
+        self._child.kill()
 
     def end(self) -> None:
         self._child.kill()
@@ -128,10 +168,30 @@ class _Process:
             return
         try:
             for line in stdout:
-                self._messages.put((self, _message(self.slot, json.loads(line))))
+                said = json.loads(line)
+                self.silent = 0.0
+                if said["kind"] == "step":
+                    self.stepped = True
+                else:
+                    if said["kind"] == "divided":
+                        self.stepped = False  # It is compiled again.
+                    self._messages.put((self, _message(self.slot, said)))
         except ValueError:
             pass  # A line torn by the end of the process, or the pipe closed by `end`.
-        self._messages.put((self, Lost(self.slot, self.trial, self._child.wait())))
+        status = self._child.wait()
+        self._messages.put((self, Lost(self.slot, self.trial, status, _how_it_ended(status))))
+
+
+def _how_it_ended(status: int) -> str:
+    if status >= 0:
+        return f"ended with exit status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    if name == "SIGKILL":
+        return "was killed (SIGKILL), as the system does when memory runs out"
+    return f"crashed ({name})"
 
 
 def _message(slot: int, said: dict[str, Any]) -> Message:
@@ -140,6 +200,8 @@ def _message(slot: int, said: dict[str, Any]) -> Message:
         return Ready(slot, tuple(said["devices"]))
     if kind == "epoch":
         return EpochDone(slot, said["trial"], Epoch(**said["epoch"]))
+    if kind == "divided":
+        return Divided(slot, said["trial"], said["parts"])
     if kind == "done":
         return Done(slot, said["trial"], tuple(Epoch(**line) for line in said["history"]), said["setup_seconds"])
     if kind == "stopped":

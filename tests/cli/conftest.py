@@ -18,6 +18,7 @@ import pytest
 from resnet_search.cli.main import execute
 from resnet_search.cli.session import Session, Signals
 from resnet_search.files import append_line
+from resnet_search.networks.presets import PRESETS
 from resnet_search.runs.folder import RunFolder, create_run
 from resnet_search.search.candidates import Candidates
 from resnet_search.search.schedule import Draw, Promote, Schedule
@@ -71,16 +72,22 @@ def spawn(*words: Any, cwd: Path, **options: Any) -> subprocess.Popen[str]:
 
 
 def make_run(
-    runs_dir: Path, name: str = "trial-run", *, space: str = "quickstart", stop_after: int = 10**9, **changes: Any
+    runs_dir: Path,
+    name: str = "trial-run",
+    *,
+    space: str | SearchSpace = "quickstart",
+    stop_after: int = 10**9,
+    **changes: Any,
 ) -> RunFolder:
-    """A run of a shipped space up to its trial `stop_after`, which is then still running; every 7th trial fails."""
-    searched = load_space(space, Path("no-such-folder"))
+    """A run of a space, up to its trial `stop_after`, which is then still running; every 7th trial fails."""
+    searched = load_space(space, Path("no-such-folder")) if isinstance(space, str) else space
     return _Writer(runs_dir, name, searched, stop_after, changes).write()
 
 
 class _Writer:
     def __init__(self, runs_dir: Path, name: str, space: SearchSpace, stop_after: int, changes: dict[str, Any]) -> None:
         self.space, self.plan = space, make_plan(space)
+        self.names = {PRESETS[model].architecture: model for model in space.axes.models}
         self.folder = create_run(runs_dir, name, {**_content(space, self.plan), **changes})
         self.stop_after, self.time = stop_after, STARTED
         self.architectures: list[Any] = []
@@ -92,7 +99,7 @@ class _Writer:
 
     def write(self) -> RunFolder:
         schedule = Schedule(self.plan.brackets)
-        draws = Candidates(self.space, self.plan.feasible.architectures, self.plan.brackets, 0)
+        draws = Candidates(self.space, self.plan.feasible, self.plan.brackets, 0)
         of_trial: dict[str, tuple[Any, Any]] = {}
         self.note("started", process=1, host=socket.gethostname())
         while isinstance(step := schedule.next(), Draw | Promote):
@@ -142,7 +149,7 @@ class _Writer:
             initial_epoch=step.rung.initial_epoch,
             epochs=step.rung.epochs,
             reused=False,
-            name=architecture.name,
+            name=self.names.get(architecture, architecture.name),
             depth=architecture.depth,
             architecture=architecture.to_dict(),
             recipe=dict(candidate.recipe),
@@ -167,7 +174,7 @@ def _content(space: SearchSpace, plan: Plan) -> dict[str, Any]:
         "recipe": {"name": "search"},
         "horizon": space.hyperband.max_epochs,
         "plan": plan.to_list(),
-        "feasible": {"architectures": len(plan.feasible.architectures), "excluded": plan.feasible.excluded},
+        "feasible": plan.feasible.to_dict(),
         "data": {
             "source": space.data.source, "location": "", "data_dir": None, "fingerprint": "0" * 64, "arrays": "none",
             "train": 3200, "train_examples": None, "validation": 800, "test": 1000, "image_shape": [32, 32, 3],

@@ -6,10 +6,10 @@ import io
 
 from rich.console import Console
 
-from resnet_search.cli.grid import Column, Grid
+from resnet_search.cli.grid import Column, Grid, Hanging
 
 
-def render(grid: Grid, width: int) -> list[str]:
+def render(grid: Grid | Hanging, width: int) -> list[str]:
     out = Console(file=io.StringIO(), width=width, markup=False)
     out.print(grid, soft_wrap=True)
     text: io.StringIO = out.file  # type: ignore[assignment]
@@ -54,3 +54,13 @@ def test_text_from_files_is_neither_markup_nor_obeyed() -> None:
 
 def test_a_least_width_holds() -> None:
     assert render(Grid([Column("a", ["1"], least=6), Column("b", ["2"])]), 80)[1] == "1       2"
+
+
+def test_hanging_text_stays_beside_its_word() -> None:
+    text = 'Excluded   24 by rule "a rule", such as: a long-winded example of it.'
+    assert render(Hanging(text), 80) == [text]
+    assert render(Hanging(text), 44) == [
+        'Excluded   24 by rule "a rule", such as: a',
+        "           long-winded example of it.",
+    ]
+    assert render(Hanging("Feasible   \x1b[2J [red]x"), 80) == ["Feasible   \\x1b[2J [red]x"]

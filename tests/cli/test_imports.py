@@ -37,8 +37,11 @@ print(json.dumps([status, sorted({name.split(".")[0] for name in sys.modules})])
     [
         ["--help"],
         ["--version"],
-        *([name, "--help"] for name in ("run", "resume", "export", "doctor")),
+        *([name, "--help"] for name in ("run", "train", "resume", "export", "doctor")),
         ["spaces"],
+        ["models"],
+        ["models", "resnet-50"],
+        ["models", "--block", "basic", "--depth", "20", "--width", "16", "--json"],
         ["plan", "--space", "cifar_small"],
         ["list"],
         ["trials", "latest"],

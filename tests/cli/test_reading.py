@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +73,87 @@ def test_plan_shows_brackets_and_cost(command: Callable[..., Outcome]) -> None:
     plan = json.loads(command("plan", "--space", "cifar_small", "--json").out)
     assert (plan["trials"], plan["epochs"], plan["full_epochs"], plan["images"]) == (70, 375, 1323, 45_000)
     assert sum(plan["excluded"].values()) + plan["feasible"] == plan["total"]
+
+
+LARGE = """
+[axes]
+n = [1, 2, 3, 4, 5, 6, 7, 8]
+width = [4, 6, 8, 12, 16, 20, 24, 32]
+block = ["resnext", "preact_resnext"]
+cardinality = [2, 3, 4, 8]
+attention = ["none", "se"]
+attention_ratio = [2, 4, 8, 16]
+shortcut = ["identity", "projection", "avgpool"]
+stem = ["cifar", "imagenet", "deep"]
+activation = ["relu", "elu", "silu"]
+stochastic_depth = [0, 0.1, 0.2, 0.3]
+[limits]
+max_params = 100_000
+"""
+
+
+def test_plan_estimates_a_large_space_and_counts_it_when_asked(tmp_path: Path, command: Callable[..., Outcome]) -> None:
+    (tmp_path / "large.toml").write_text(LARGE)
+    estimate = json.loads(command("plan", "--space", "large.toml", "--json").out)
+    outcome = command("plan", "--space", "large.toml", "--json", "--count")
+    counted = json.loads(outcome.out)
+    assert outcome.err == "Counting 276,480 combinations takes under a minute; Ctrl-C ends it.\n"
+    low, high = estimate["interval"]
+    assert low < estimate["feasible"] < high
+    assert low <= counted["feasible"] <= high
+    assert (estimate["exact"], counted["exact"]) == (False, True)
+    assert counted["interval"] == [counted["feasible"]] * 2
+    assert estimate["total"] == counted["total"] == sum(counted["excluded"].values()) + counted["feasible"]
+    for reason, number in counted["excluded"].items():
+        assert estimate["excluded"][reason] == pytest.approx(number, rel=0.1)
+    text = command("plan", "--space", "large.toml").out
+    words = r"Feasible   about \d{2,3},\d00 of 276,480 architectures \(95 % interval [\d,]+ to [\d,]+; --count "
+    assert re.search(words, text)
+    assert f"{counted['feasible']:,} of 276,480" in command("plan", "--space", "large.toml", "--count").out
+    (tmp_path / "search_spaces").mkdir()
+    (tmp_path / "large.toml").rename(tmp_path / "search_spaces" / "large.toml")
+    assert re.search(r"\nlarge +~[\d.]+ k of 276 k ", command("spaces").out)
+
+
+def test_plan_of_a_listed_space_is_exact_whether_it_counts_or_not(command: Callable[..., Outcome]) -> None:
+    outcome = command("plan", "--space", "quickstart", "--count")
+    assert (outcome.out, outcome.err) == (command("plan", "--space", "quickstart").out, "")
+
+
+def test_plan_explains_the_rules_that_exclude(command: Callable[..., Outcome]) -> None:
+    text = command("plan", "--space", "cifar_small").out
+    assert "\nExcluded   309: more than 300,000 parameters\n" in text
+    example = "cardinality is 8, which does not divide the 20 inner channels of stage 1 (width 10)."
+    assert f'\nExcluded   24 by rule "cardinality does not divide", such as: {example}\n' in text
+    plan = json.loads(command("plan", "--space", "cifar_small", "--json").out)
+    assert plan["explained"].keys() == {"cardinality does not divide"}
+
+
+def test_plan_of_a_grid_lists_its_networks(tmp_path: Path, command: Callable[..., Outcome]) -> None:
+    text = command("plan", "--space", "degradation").out
+    assert rows(text.split("\n\n", 1)[1], 8)[0] == ["basic20-w16-identity", "resnet-20", "20", "270", "k", "40.6", "M"]
+    assert "bracket" not in text
+    assert "In full" not in text
+    assert "Search     a grid: 8 networks, each once, 1,312 epochs" in text
+    plan = json.loads(command("plan", "--space", "degradation", "--json").out)
+    assert (plan["method"], plan["trials"], plan["epochs"], plan["full_epochs"]) == ("grid", 8, 1312, 1312)
+    (tmp_path / "many.toml").write_text(
+        f'method = "grid"\n[axes]\nn = [1]\nwidth = {[*range(1, 101)]}\nblock = "basic"'
+    )
+    assert "\nand 60 more\n" in command("plan", "--space", "many.toml").out
+
+
+def test_a_grid_that_is_too_large_says_so(tmp_path: Path, command: Callable[..., Outcome]) -> None:
+    (tmp_path / "large.toml").write_text('method = "grid"\n' + LARGE)
+    outcome = command("plan", "--space", "large.toml")
+    assert outcome.status == 1
+    assert "got 276,480 combinations; allowed: at most 200,000 with method grid" in outcome.err
+
+
+@pytest.mark.parametrize("name", shipped_spaces())
+def test_plan_fits_a_terminal(name: str, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(map(len, command("plan", "--space", name).out.splitlines()[1:])) <= 80
 
 
 def test_plan_takes_the_options_of_run(command: Callable[..., Outcome]) -> None:

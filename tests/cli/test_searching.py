@@ -21,11 +21,17 @@ from resnet_search.search import start
 
 from .conftest import Outcome, make_run
 
+# What the searches of a test were given besides.
+budgets: list[Any] = []
+resumed: list[Any] = []
+
 
 @pytest.fixture(autouse=True)
 def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Searches end at once; the settings that they were called with, and exports."""
     calls: list[Any] = []
+    budgets.clear()
+    resumed.clear()
 
     def tell(folder: RunFolder, observers: Any) -> RunView:
         view = RunView(folder, folder.read())
@@ -35,12 +41,15 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
                 observer(event, view)
         return read_run(folder)
 
-    def search(space: Any, settings: Any, observers: Any = ()) -> RunView:
+    def search(space: Any, settings: Any, observers: Any = (), *, budget: Any = None) -> RunView:
         calls.append((space, settings))
+        budgets.append(budget)
         return tell(make_run(settings.runs_dir, settings.name), observers)
 
-    def resume(folder: RunFolder, observers: Any = ()) -> RunView:
+    def resume(folder: RunFolder, observers: Any = (), *, settings: Any = None, budget: Any = None) -> RunView:
         calls.append(folder)
+        budgets.append(budget)
+        resumed.append(settings)
         folder.events.unlink()
         whole = make_run(tmp_path / "spare", folder.name)
         folder.events.write_bytes(whole.events.read_bytes())
@@ -49,8 +58,8 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def export_run(view: RunView, trial: Any, out: Path | None) -> Any:
         calls.append((view.folder.name, trial and trial.trial, out))
         folder = out or view.folder.path / "export"
-        folder.mkdir(parents=True)
-        (folder / MANIFEST).touch()
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MANIFEST).write_text(json.dumps({"trial": "0000", "completed": view.completed}))
         return SimpleNamespace(folder=folder, difference=1.5e-7, accuracy=0.75, notes=("a \x1b[31mnote",))
 
     monkeypatch.setattr(start, "run_search", search)
@@ -123,8 +132,8 @@ def test_export(command: Callable[..., Outcome], made_up: list[Any]) -> None:
 
 
 def test_a_search_that_fails_names_the_way_on(command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
-    def search(space: Any, settings: Any, observers: Any = ()) -> RunView:
-        del space
+    def search(space: Any, settings: Any, observers: Any = (), *, budget: Any = None) -> RunView:
+        del space, budget
         view = read_run(make_run(settings.runs_dir, settings.name, stop_after=3))
         for observer in observers:
             observer({"event": "started", "time": 1.0}, view)

@@ -79,8 +79,8 @@ SPACE_FILES = {
 
 # Words after `plan --space good.toml` or another command, the exit status, and words that the message must have.
 COMMAND_LINES = [
-    (["frobnicate"], 2, "allowed: spaces, plan"),
-    (["traisl"], 2, "nearest: trials"),
+    (["frobnicate"], 2, "allowed: spaces, models, plan"),
+    (["trails"], 2, "nearest: trials"),
     (["--versoin"], 2, "--version"),
     (["plan"], 2, "--space: missing"),
     (["plan", "--space"], 2, "--space"),

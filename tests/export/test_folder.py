@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from resnet_search.errors import ExportError
-from resnet_search.export.folder import MANIFEST, folder_bytes, replacing_folder
+from resnet_search.export.folder import MANIFEST, folder_bytes, replacing_export
 
 
 def fill(folder: Path, trial: str = "0000") -> None:
@@ -17,7 +17,7 @@ def fill(folder: Path, trial: str = "0000") -> None:
 
 
 def export(out: Path, trial: str = "0000") -> None:
-    with replacing_folder(out) as partial:
+    with replacing_export(out) as partial:
         fill(partial, trial)
 
 
@@ -76,7 +76,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_earlier_export(tmp_path: Pat
     export(out)
     with (
         pytest.raises(ExportError, match=f"got '{out}', which cannot be written: No space left") as raised,
-        replacing_folder(out),
+        replacing_export(out),
     ):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert "nothing was changed" in raised.value.cure
@@ -86,7 +86,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_earlier_export(tmp_path: Pat
 
 def test_an_interrupted_export_leaves_nothing(tmp_path: Path) -> None:
     def stop() -> None:
-        with replacing_folder(tmp_path / "out") as partial:
+        with replacing_export(tmp_path / "out") as partial:
             fill(partial)
             raise KeyboardInterrupt
 

@@ -17,6 +17,7 @@ from resnet_search.export import saved_model
 from resnet_search.export.build import Request, load_network
 from resnet_search.export.children import build_saved_model, run_saved_model
 from resnet_search.export.saved_model import WEIGHTS, export_run, weights_of
+from resnet_search.networks import imagenet
 from resnet_search.networks.architecture import Architecture
 from resnet_search.report.content import Exported
 from resnet_search.runs.trials import RunView
@@ -151,6 +152,25 @@ def test_weights_that_cannot_be_used_are_named(make_view: MakeView) -> None:
     assert not (view.folder.path / "export").exists()
 
 
+def test_a_network_from_weights_of_imagenet_keeps_their_normalisation(
+    make_view: MakeView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own images' mean and deviation are not what it was trained with."""
+    monkeypatch.setitem(imagenet._BY_ARCHITECTURE, architecture(), imagenet.SOURCES["keras-resnet-50"])
+    view = make_view()
+    view.content["recipe"] |= {"init": "imagenet", "frozen_stages": 1}
+    asked: list[Request] = []
+
+    def build(request: Request) -> None:
+        asked.append(request)
+        raise ExportError("enough")
+
+    monkeypatch.setattr(saved_model, "build_saved_model", build)
+    with pytest.raises(ExportError, match="enough"):
+        export_run(view)
+    assert (asked[0].mean, asked[0].std) == imagenet.CAFFE
+
+
 def test_a_run_that_is_not_finished_exports_its_best_with_notes(
     make_view: MakeView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,12 +223,14 @@ def test_a_reused_trial_has_the_weights_of_the_one_it_reuses(make_view: MakeView
         weights_of(view, view.trials["0002"])
 
 
-def test_damaged_images_are_named(make_view: MakeView) -> None:
+def test_damaged_images_are_made_anew_and_no_others_are_taken(make_view: MakeView) -> None:
     view = make_view()
     path = view.folder.path.parent / ".data" / "arrays" / "x_validation.npy"
     path.write_bytes(b"x")
-    with pytest.raises(ExportError, match="its images cannot be read"):
+    # The source that this made-up run names has others than it was trained on.
+    with pytest.raises(RunError, match="are not those it started with"):
         export_run(view)
+    assert not (view.folder.path / "export").exists()
 
 
 def save_module(folder: Path, function: Callable[[Any], Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from math import prod
@@ -73,3 +74,23 @@ def measured() -> Callable[[Any], Complexity]:
         return Complexity(trainable, nontrainable, macs, activations)
 
     return measure
+
+
+@pytest.fixture(scope="session")
+def pictures() -> tuple[Any, Any]:
+    """512 images of CIFAR-10 with their labels, where the machine has them; elsewhere of the embedded `shapes`."""
+    import numpy as np
+
+    packed = GOLDEN.parents[2] / "shared" / "data" / "cifar10_jpeg.npz"
+    if not packed.is_file():
+        from resnet_search.training.datasets.shapes import draw
+
+        return draw(512, 0)
+    from PIL import Image
+
+    with np.load(packed) as pack:
+        header, body = pack["header"].tobytes(), pack["body"].tobytes()
+        ends, labels = np.cumsum(pack["lengths"][:512].astype(np.int64)), pack["labels"][:512]
+    starts = np.concatenate([[0], ends[:-1]])
+    files = [header + body[start:end] for start, end in zip(starts, ends, strict=True)]
+    return np.stack([np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files]), labels

@@ -69,6 +69,50 @@ def test_stochastic_depth_drops_whole_images_and_keeps_the_mean():
     assert not (np.abs(np.asarray(model(x)) - carried).max(axis=(1, 2, 3)) < 1e-6).any()
 
 
+def test_stochastic_depth_scales_what_it_keeps():
+    """The expectation in training is what inference computes, without a scale there."""
+    a = Architecture(block="preact_basic", blocks=(1, 1), width=4, shortcut="identity")
+    model, bare = block_model(a, 4, drop=0.25, seed=1), block_model(a, 4, seed=1)
+    x = np.random.default_rng(0).normal(size=(64, 8, 8, 4)).astype("float32")
+    carried = np.pad(x[:, ::2, ::2], [(0, 0)] * 3 + [(0, 4)])
+    np.testing.assert_array_equal(np.asarray(model(x)), np.asarray(bare(x)))
+    whole, dropped = (np.asarray(each(x, training=True)) - carried for each in (bare, model))
+    kept = np.abs(dropped).max(axis=(1, 2, 3)) > 1e-6
+    assert 32 < kept.sum() < 64
+    np.testing.assert_allclose(dropped[kept], whole[kept] / 0.75, rtol=1e-4, atol=1e-5)
+
+
+def test_dropout_stands_between_the_convolutions_of_a_wide_block():
+    model = block_model(Architecture(block="wide", blocks=(1, 1), width=16, dropout=0.3), 16)
+    path = [layer.name for layer in model.layers if layer.name.startswith(("b_conv", "b_dropout"))]
+    assert path.index("b_conv1") < path.index("b_conv2_dropout") < path.index("b_conv2")
+    assert model.get_layer("b_conv2_dropout").rate == 0.3
+
+
+def test_start_and_norm_are_the_papers():
+    """He et al. 2015, section 3.4: their own start, no Glorot; batch norm as in torch, not as in Keras."""
+    model = block_model(Architecture(block="bottleneck", blocks=(1, 1), width=64, attention="se"), 256, seed=1)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            assert (layer.momentum, layer.epsilon) == (0.9, 1e-5)
+        elif layer.weights:
+            kernel = np.asarray(layer.kernel)
+            fan_in = np.prod(kernel.shape[:-1])
+            np.testing.assert_allclose(kernel.std(), np.sqrt(2 / fan_in), rtol=0.05)
+            assert not layer.use_bias
+
+
+def test_squeeze_and_excitation_scales_the_branch_before_the_addition():
+    """Hu et al. 2018, fig. 3: with gates of one half, the branch is halved and the shortcut is not."""
+    axes = {"block": "preact_basic", "blocks": (1, 1), "width": 16, "shortcut": "identity"}
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 16)).astype("float32")
+    carried = np.pad(x[:, ::2, ::2], [(0, 0)] * 3 + [(0, 16)])
+    gated = block_model(Architecture(**axes, attention="se"), 16, seed=1)
+    gated.get_layer("b_excite").set_weights([np.zeros((2, 32), "float32")])
+    bare = block_model(Architecture(**axes), 16, seed=1)
+    np.testing.assert_allclose(np.asarray(gated(x)) - carried, (np.asarray(bare(x)) - carried) / 2, atol=1e-5)
+
+
 def test_highway_gate_starts_by_carrying():
     a = Architecture(block="highway", blocks=(1, 1), width=4, shortcut="identity", gate_bias=-30.0)
     x = np.random.default_rng(0).normal(size=(2, 8, 8, 4)).astype("float32")

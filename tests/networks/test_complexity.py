@@ -3,12 +3,15 @@ from __future__ import annotations
 import itertools
 import json
 import random
+from dataclasses import fields
 
 import pytest
 
 from resnet_search.errors import ArchitectureError
 from resnet_search.networks.architecture import BLOCKS, SHORTCUTS, Architecture, applies
+from resnet_search.networks.axes import CHOICES
 from resnet_search.networks.complexity import complexity
+from resnet_search.networks.dialect import ACTIVATIONS
 
 
 def counts(a, **kwargs):
@@ -156,13 +159,14 @@ def drawn(count, seed):
             "stem_width": rng.choice([None, 5]),
             "multiples": rng.choice([None, None, tuple(rng.choice([1, 1.5, 3]) for _ in range(stages))]),
             "inner_multiples": rng.choice([None, None, tuple(range(1, stages + 1))]),
-            "activation": rng.choice(["relu", "silu"]),
+            "activation": rng.choice(ACTIVATIONS),
             "dropout": rng.choice([0.0, 0.3]),
             "stochastic_depth": rng.choice([0.0, 0.2]),
             "zero_gamma": rng.random() < 0.3,
             "bias": rng.choice(["none", "all", "unnormalised"]),
             "shortcut_norm": rng.random() < 0.8,
             "downsample": rng.choice(["conv3", "conv3", "conv1", "last"]),
+            "gate_bias": rng.choice([-2.0, -1.0]),
         }
         kept = {axis: value for axis, value in axes.items() if applies(axis, block=axes["block"], attention=attention)}
         try:
@@ -182,6 +186,14 @@ def test_equal_to_the_built_model_on_random_architectures(count, seed, measured)
         assert complexity(a, (20, 24, 3)) == measured(build_model(a, input_shape=(20, 24, 3))), a.name
         if number % 50 == 49:
             keras.backend.clear_session()
+
+
+def test_random_architectures_have_every_value_of_every_axis():
+    found = drawn(500, 2)
+    for axis in fields(Architecture):
+        values = {getattr(a, axis.name) for a in found}
+        assert len(values) > 1, axis.name
+        assert values >= set(CHOICES.get(axis.name, ()))
 
 
 def test_random_architectures_have_unique_names_and_round_trip():

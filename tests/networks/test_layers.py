@@ -13,6 +13,7 @@ from resnet_search.networks.layers import (  # noqa: E402
     HighwayMerge,
     PaddedIdentity,
     Standardize,
+    gelu,
     native_trains,
 )
 from resnet_search.networks.presets import PRESETS  # noqa: E402
@@ -113,6 +114,11 @@ def test_highway_merge():
     h, x = (RNG.normal(size=(1, 2, 2, 3)).astype("float32") for _ in range(2))
     t = np.float32(0.25) * np.ones_like(h)
     np.testing.assert_allclose(np.asarray(HighwayMerge()([h, t, x])), 0.25 * h + 0.75 * x, rtol=1e-6)
+
+
+def test_gelu_is_keras_own():
+    x = np.linspace(-6, 6, 241).astype("float32")
+    np.testing.assert_allclose(np.asarray(gelu(x)), np.asarray(keras.activations.gelu(x, approximate=False)), atol=2e-6)
 
 
 def test_layers_survive_serialization():

@@ -103,14 +103,13 @@ def test_an_unknown_preset_names_the_nearest():
 
 
 @pytest.mark.slow
-def test_equal_to_the_built_model(measured):
+def test_equal_to_the_built_model(measured, monkeypatch):
     import keras
 
     from resnet_search.networks.model import build_model
 
+    monkeypatch.setattr(keras.initializers, "HeNormal", lambda seed: keras.initializers.Zeros())  # 2 billion weights
     for name, each in PRESETS.items():
-        if each.architecture.depth > 200 or each.complexity.trainable > 40_000_000:
-            continue
         model = build_model(each.architecture, input_shape=each.input_shape, classes=each.classes)
         assert measured(model) == each.complexity, name
         keras.backend.clear_session()

@@ -29,6 +29,7 @@ BROKEN = [
     ({"stochastic_depth": -0.1}, "stochastic_depth is a rate"),
     ({"stochastic_depth": "0.1"}, "stochastic_depth is a rate"),
     ({"block": "highway", "gate_bias": None}, "gate_bias is a number"),
+    ({"block": "highway", "gate_bias": float("nan")}, "gate_bias is a number"),
     ({"multiples": (1, 2)}, "one multiple for each stage"),
     ({"multiples": (1, 1.03, 2)}, "multiples give whole channels"),
     ({"multiples": (1, -2, 4)}, "multiples give whole channels"),

@@ -45,7 +45,7 @@ def make_content() -> dict[str, Any]:
         "recipe": recipe_from(space.fixed_recipe).to_dict(),
         "horizon": 3,
         "plan": plan.to_list(),
-        "feasible": {"architectures": len(plan.feasible.architectures), "excluded": plan.feasible.excluded},
+        "feasible": plan.feasible.to_dict(),
         "data": {
             "source": "shapes",
             "location": "drawn by resnet-search",

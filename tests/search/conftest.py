@@ -12,13 +12,15 @@ from resnet_search.files import append_line, write_text
 from resnet_search.runs.events import append_event
 from resnet_search.runs.folder import RunFolder, create_run
 from resnet_search.runs.trials import RunView, read_run
+from resnet_search.search.budget import Budget
 from resnet_search.search.loop import SearchLoop
 from resnet_search.search.oracle import HyperbandOracle
+from resnet_search.search.resume import ResumeSettings, extension
 from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.plan import brackets_from, make_plan
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.job import Epoch, Job
-from resnet_search.workers.contract import Done, EpochDone, Failed, Lost, Message, Stopped
+from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Message, Stopped
 
 SPACE = """
 [axes]
@@ -46,7 +48,7 @@ def accuracy(job: Job, epoch: int) -> float:
 class KnownWorkers:
     """`workers.contract.Workers` whose jobs end in the order `choose` says, with known scores.
 
-    `outcome` says of a job and how often it was submitted: "done", "failed" or "lost".
+    `outcome` says of a job and how often it was submitted: "done", "failed", "lost", "stopped" or "divided".
     """
 
     def __init__(
@@ -86,11 +88,16 @@ class KnownWorkers:
         times = sum(other.trial == job.trial for other in self.submitted)
         outcome = self._outcome(job, times)
         if outcome == "lost":
-            return [Lost(slot, job.trial, -9)]
+            return [Lost(slot, job.trial, -9, "was killed (SIGKILL)")]
         if outcome == "stopped":
             return [Stopped(slot, job.trial, "No space left on device")]
         if outcome == "failed":
             return [Failed(slot, job.trial, "the loss was nan", "the loss was nan in epoch 1")]
+        if outcome == "divided":
+            return [Divided(slot, job.trial, 2 * job.parts), *self._train(slot, job)]
+        return self._train(slot, job)
+
+    def _train(self, slot: int, job: Job) -> list[Message]:
         folder = Path(job.folder)
         folder.mkdir(exist_ok=True)
         write_text(folder / "history.jsonl", "")
@@ -114,32 +121,42 @@ class Search:
         self.folder, self.space = folder, space
         self.heard: list[dict] = []
 
-    def drive(self, workers: KnownWorkers) -> RunView:
+    def drive(
+        self, workers: KnownWorkers, budget: Budget | None = None, settings: ResumeSettings | None = None
+    ) -> RunView:
         view = read_run(self.folder, locked=False)
-        content = view.content
-        oracle = HyperbandOracle(self.space, view, brackets_from(content["plan"]), content["seed"])
+        longer = extension(view, settings) if settings else None
         view.apply(append_event(self.folder.events, "started", process=os.getpid(), host="test"))
+        if longer:
+            view.apply(append_event(self.folder.events, "extended", **longer))
+        content = view.content
+        space = SearchSpace.from_dict(content["space"])
+        oracle = HyperbandOracle(space, view, brackets_from(content["plan"]), content["seed"])
         observers = [lambda event, _: self.heard.append(event)]
-        SearchLoop(view, oracle, workers, data="", observers=observers).run()
+        SearchLoop(view, oracle, workers, data="", observers=observers, budget=budget).run()
         return read_run(self.folder, locked=False)
+
+
+def new_search(runs_dir: Path, space: SearchSpace, seed: int = 0, number: int = 0) -> Search:
+    """A run of a space that has not begun; `number` tells several apart."""
+    content = {
+        "created": "2026-01-01T00:00:00+00:00",
+        "space": space.to_dict(),
+        "recipe": {"name": "search"},
+        "horizon": space.hyperband.max_epochs,
+        "plan": make_plan(space).to_list(),
+        "data": {"image_shape": [32, 32, 3], "classes": [str(i) for i in range(10)], "train": 100, "notes": []},
+        "workers": {"slots": 1},
+        "seed": seed,
+    }
+    return Search(create_run(runs_dir, f"run{number}", content), space)
 
 
 @pytest.fixture
 def make_search(tmp_path):
-    """Make a run of a space; `number` tells several apart."""
+    """`new_search`, in a folder of the test."""
 
     def make(space: SearchSpace | None = None, seed: int = 0, number: int = 0) -> Search:
-        space = space or make_space()
-        content = {
-            "created": "2026-01-01T00:00:00+00:00",
-            "space": space.to_dict(),
-            "recipe": {"name": "search"},
-            "horizon": space.hyperband.max_epochs,
-            "plan": make_plan(space).to_list(),
-            "data": {"image_shape": [32, 32, 3], "classes": [str(i) for i in range(10)], "train": 100, "notes": []},
-            "workers": {"slots": 1},
-            "seed": seed,
-        }
-        return Search(create_run(tmp_path, f"run{number}", content), space)
+        return new_search(tmp_path, space or make_space(), seed, number)
 
     return make

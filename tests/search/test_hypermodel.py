@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.presets import PRESETS
 from resnet_search.runs.trials import open_run
+from resnet_search.search import hypermodel as module
 from resnet_search.search.hypermodel import ResNetHyperModel, architecture_values
-from resnet_search.spaces.load import load_space, parse_space
+from resnet_search.spaces.load import load_space, parse_space, shipped_spaces
 
 from .conftest import KnownWorkers, make_space
 
@@ -59,11 +61,100 @@ def test_unmodified_tuners_search_it(tuner, settings, hypermodel, images, tmp_pa
     assert search.get_best_hyperparameters()[0].values["block"] in {"basic", "resnext"}
 
 
-def test_the_defaults_are_feasible_in_every_space_that_ships():
-    for name in ("quickstart", "cifar_small", "cifar_full"):
-        space = load_space(name)
-        architecture = ResNetHyperModel(space).architecture(keras_tuner.HyperParameters())
-        assert architecture in space.feasible().architectures
+@pytest.mark.parametrize("name", shipped_spaces())
+def test_the_defaults_are_feasible_in_every_space_that_ships(name):
+    space = load_space(name)
+    architecture = ResNetHyperModel(space).architecture(keras_tuner.HyperParameters())
+    assert architecture in space.feasible().architectures
+
+
+EVERY_AXIS = """
+[axes]
+blocks = [[1, 1], [2, 1]]
+width = [4, 8]
+block = ["plain", "basic", "resnext", "wide"]
+cardinality = [1, 2]
+base_width = 4
+shortcut = ["identity", "avgpool"]
+attention = ["none", "se"]
+attention_ratio = [2, 4]
+stem = ["cifar", "deep"]
+multiples = [[1, 1.5], [1, 2]]
+activation = ["relu", "silu"]
+dropout = [0, 0.5]
+stochastic_depth = [0, 0.25]
+zero_gamma = [false, true]
+[recipe]
+nesterov = [true, false]
+batch_size = [32, 64]
+"""
+
+
+def test_every_axis_is_a_hyperparameter_where_it_means_something():
+    hypermodel = ResNetHyperModel(parse_space(EVERY_AXIS, "every"))
+    hp = keras_tuner.HyperParameters()
+    hypermodel.declare_hyperparameters(hp)
+    always = {"blocks", "width", "stem", "multiples", "activation", "nesterov", "batch_size"}
+    branch = {"shortcut", "attention"}
+    active = {
+        ("plain", "none"): set(),
+        ("basic", "none"): branch | {"stochastic_depth", "zero_gamma"},
+        ("basic", "se"): branch | {"stochastic_depth", "zero_gamma", "attention_ratio"},
+        ("resnext", "none"): branch | {"stochastic_depth", "zero_gamma", "cardinality", "base_width"},
+        ("wide", "se"): branch | {"stochastic_depth", "dropout", "attention_ratio"},
+    }
+    for (block, attention), conditional in active.items():
+        hp.values |= {"block": block, "attention": attention}
+        assert set(hypermodel.declare(hp)) == {"block", *always, *conditional}
+        assert {known.name for known in hp.space if hp.is_active(known)} == {"block", *always, *conditional}
+    kinds = {known.name: type(known).__name__ for known in hp.space}
+    assert kinds["blocks"] == kinds["multiples"] == kinds["dropout"] == "Choice"
+    assert kinds["zero_gamma"] == kinds["nesterov"] == "Boolean"
+    assert kinds["base_width"] == "Choice"
+    values = next(known.values for known in hp.space if known.name == "multiples")
+    assert values == ["1x1.5", "1x2"]
+
+
+def test_recipe_values_reach_the_optimizer():
+    hypermodel = ResNetHyperModel(parse_space(EVERY_AXIS, "every"), input_shape=(8, 8, 3), classes=3)
+    for nesterov in (True, False):
+        hp = keras_tuner.HyperParameters()
+        hp.values = {"nesterov": nesterov, "block": "basic"}
+        assert hypermodel.build(hp).optimizer.nesterov is nesterov
+
+
+def test_a_tuner_searches_every_axis(images, tmp_path):
+    limited = EVERY_AXIS.replace("width = [4, 8]", "width = 4") + "[limits]\nmax_params = 3_000"
+    space = parse_space(limited, "every")
+    search = keras_tuner.RandomSearch(
+        ResNetHyperModel(space, input_shape=(8, 8, 3), classes=3), objective="val_accuracy", directory=tmp_path,
+        project_name="p", seed=3, max_trials=2, max_consecutive_failed_trials=50,
+    )  # fmt: skip
+    search.search(*images, validation_data=images, epochs=1, verbose=0)
+    found = set(space.feasible((8, 8, 3), 3).architectures)
+    completed = [trial for trial in search.oracle.trials.values() if trial.status == "COMPLETED"]
+    assert completed
+    for trial in completed:
+        assert search.hypermodel.architecture(trial.hyperparameters) in found
+
+
+def test_models_are_one_hyperparameter():
+    space = parse_space('[axes]\nmodels = ["resnet-20", "plain-20"]\n', "named")
+    hypermodel = ResNetHyperModel(space)
+    hp = keras_tuner.HyperParameters()
+    assert hypermodel.declare(hp) == {"models": "resnet-20"}
+    hp.values = {"models": "plain-20"}
+    assert hypermodel.architecture(hp) == PRESETS["plain-20"].architecture
+
+
+def test_a_space_too_large_to_list_is_a_hypermodel():
+    axes = {"width": range(8, 1025), "n": range(1, 101), "attention_ratio": range(1, 65)}
+    text = "\n".join(f"{name} = {list(values)}" for name, values in axes.items())
+    space = parse_space(
+        f'[axes]\n{text}\nblock = "basic"\nattention = "se"\n[limits]\nmax_params = 10_000_000', "large"
+    )
+    hypermodel = ResNetHyperModel(space)
+    assert hypermodel.architecture(keras_tuner.HyperParameters()) == space.feasible().architectures[0]
 
 
 def test_an_infeasible_draw_fails_with_its_reason(hypermodel):
@@ -74,8 +165,9 @@ def test_an_infeasible_draw_fails_with_its_reason(hypermodel):
         hypermodel.build(hp)
 
 
-def test_values_and_architectures_are_one_to_one():
-    space = load_space("quickstart")
+@pytest.mark.parametrize("name", ["quickstart", "degradation", "baselines", "folder"])
+def test_values_and_architectures_are_one_to_one(name):
+    space = load_space(name)
     hypermodel = ResNetHyperModel(space)
     for architecture in space.feasible().architectures:
         hp = keras_tuner.HyperParameters()
@@ -130,3 +222,22 @@ def test_keras_tuner_opens_a_run_that_failed_trials_and_was_cut_off(make_search)
     )  # fmt: skip
     statuses = {trial.status for trial in tuner.oracle.trials.values()}
     assert {"COMPLETED", "FAILED"} <= statuses
+
+
+def test_a_network_starts_from_the_weights_that_its_recipe_says(monkeypatch):
+    from resnet_search.networks import pretrained
+    from resnet_search.networks.imagenet import SYMMETRIC
+
+    text = '[axes]\nmodels = "resnet-50-v2"\n[recipe]\ninit = "imagenet"\nfrozen_stages = 1'
+    called = []
+    monkeypatch.setattr(module, "provide", lambda sources: called.append([source.model for source in sources]))
+    monkeypatch.setattr(pretrained, "load_imagenet", lambda model, _: called.append(model))
+    built = ResNetHyperModel(parse_space(text, "tuned"), classes=3)
+    hp = keras_tuner.HyperParameters()
+    built.declare_hyperparameters(hp)
+    model = built.build(hp)
+    assert called == [["resnet-50-v2"], model]
+    layer = model.get_layer("standardize")
+    assert (tuple(layer.mean), tuple(layer.std)) == SYMMETRIC
+    assert not model.get_layer("stage1_block1_conv1").trainable
+    assert model.get_layer("stage2_block1_conv1").trainable

@@ -9,6 +9,7 @@ import pytest
 
 from resnet_search.errors import TrainingError
 from resnet_search.search.loop import FAILURES_IN_A_ROW, LOSSES_OF_A_TRIAL
+from resnet_search.workers.contract import Lost
 
 from .conftest import KnownWorkers, make_space
 
@@ -134,8 +135,35 @@ def test_a_trial_that_kills_its_worker_again_and_again_is_failed_and_replaced(ma
     view = make_search().drive(KnownWorkers(1, outcome))
     failed = [t for t in view.trials.values() if t.status == "failed"]
     assert [t.losses for t in failed] == [LOSSES_OF_A_TRIAL]
-    assert "its worker process died 3 times" in failed[0].reason
+    assert failed[0].reason == "lost 3 times, the last time because its worker was killed (SIGKILL)"
     assert rungs(view) == planned(view)
+
+
+def test_what_trains_in_parts_says_so_and_is_promoted_in_parts(make_search):
+    workers = KnownWorkers(1, lambda job, _: "divided" if job.trial == "0000" else "done")
+    search = make_search()
+    view = search.drive(workers)
+    divided = {t.trial for t in view.trials.values() if t.parts == 2}
+    assert divided == {t.trial for t in view.trials.values() if t.candidate == view.trials["0000"].candidate}
+    assert {job.trial for job in workers.submitted if job.parts == 2} == divided - {"0000"}
+
+
+def test_a_lost_trial_starts_again_in_the_parts_that_fitted(make_search):
+    parts = []
+
+    def outcome(job, times):
+        if job.trial == "0000":
+            parts.append(job.parts)
+        return "done" if job.trial != "0000" or times > 2 else ("divided", "lost")[times - 1]
+
+    class Losing(KnownWorkers):
+        def _train(self, slot, job):
+            if job.trial == "0000" and len(parts) == 1:
+                return [Lost(slot, job.trial, -9, "was killed")]
+            return super()._train(slot, job)
+
+    make_search().drive(Losing(1, outcome))
+    assert parts == [1, 2, 2]
 
 
 def test_when_every_trial_fails_the_search_says_so_and_can_go_on(make_search):

@@ -108,47 +108,6 @@ def test_without_failures_every_rung_has_its_planned_size():
     assert created == 70
 
 
-def test_a_failed_first_rung_trial_is_replaced_where_keras_tuner_loses_the_last_rung():
-    """27/9/3/1 with one failure: Keras Tuner runs 27/8/2 and never trains to the full budget."""
-    import keras_tuner
-    from keras_tuner.oracles import HyperbandOracle
-
-    oracle = HyperbandOracle(
-        keras_tuner.Objective("score", "max"), max_epochs=27, factor=3, seed=1, max_consecutive_failed_trials=None
-    )
-    oracle.verbose = 0
-    oracle.hyperparameters.Float("x", 0.0, 1.0)
-    oracle._set_project_dir = lambda *_: None
-    oracle._save_trial = oracle.save = lambda *_: None
-    sizes: dict[tuple[int, int], int] = defaultdict(int)
-    for number in range(200):
-        trial = oracle.create_trial("worker")
-        if trial.status != "RUNNING":
-            break
-        values = trial.hyperparameters.values
-        sizes[values["tuner/initial_epoch"], values["tuner/epochs"]] += 1
-        if number == 0:
-            trial.status = "FAILED"
-        else:
-            oracle.update_trial(trial.trial_id, {"score": values["x"]})
-            trial.status = "COMPLETED"
-        oracle.end_trial(trial)
-    brackets = hyperband(27, 3, 1)
-    ours, _ = simulate(brackets, OneFailure(), 1, random.Random(0))
-    assert len(ours[0, 3, 3]) == 1
-    assert sizes[9, 27] < sum(r.size for b in brackets for r in b.rungs if (r.initial_epoch, r.epochs) == (9, 27))
-
-
-class OneFailure(World):
-    """The very first draw fails."""
-
-    def __init__(self) -> None:
-        super().__init__(0, 0.0)
-
-    def score(self, place, order):
-        return None if place == (0, 3, 0) and order == (0, 0) else super().score(place, order)
-
-
 def test_a_trial_is_promoted_as_soon_as_it_is_certain():
     schedule = Schedule(hyperband(3, 3, 1))  # 3 trials to epoch 1, 1 to epoch 3; then 2 to epoch 3.
     for slot in range(3):

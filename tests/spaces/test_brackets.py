@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_search.spaces.brackets import hyperband
+from resnet_search.spaces.brackets import grid, hyperband
 
 
 def test_the_plan_of_27_epochs():
@@ -51,3 +51,9 @@ def test_a_small_space_shrinks_first_rungs_and_halving_goes_on(max_epochs, facto
             assert above.size == -(-below.size // factor)
             assert (above.initial_epoch, above.epochs > below.epochs) == (below.epochs, True)
     assert plan[0].offset == 0
+
+
+def test_a_grid_is_one_rung_of_all():
+    (bracket,) = grid(164, 8)
+    assert [(rung.size, rung.initial_epoch, rung.epochs) for rung in bracket.rungs] == [(8, 0, 164)]
+    assert (bracket.draws, bracket.trials, bracket.epochs) == (8, 8, 8 * 164)

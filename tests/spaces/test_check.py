@@ -57,8 +57,8 @@ WRONG = [
     ({"axes.width": '"\\u001b[31mred\\u0000"'}, "[axes] width", '"\\x1b[31mred\\x00"', WIDTHS),
     ({"axes.width": None}, "[axes] width", "missing", WIDTHS),
     ({"axes.width": None, "axes.widht": "[8]"}, "[axes] widht", "[8]", 'nearest: "width"'),
-    ({"axes.n": None}, "[axes] n", "missing", "or depth in its place"),
-    ({"axes.depth": "[8]"}, "[axes] depth", "[8]", "either n or depth, not both"),
+    ({"axes.n": None}, "[axes] n", "missing", "or depth or blocks in its place"),
+    ({"axes.depth": "[8]"}, "[axes] depth", "[8]", "one of n, depth and blocks, not several"),
     ({"axes.n": None, "axes.depth": "[15]"}, "[axes] depth", "15", "the nearest are 14 and 20"),
     ({"axes.n": None, "axes.depth": "[8, 9]"}, "[axes] depth", "9", "the nearest are 8 and 11"),
     ({"axes.n": None, "axes.depth": "[7]"}, "[axes] depth", "7", "integers from 8 to 1,000"),
@@ -75,6 +75,33 @@ WRONG = [
         "only beside a block that has it: basic",
     ),
     ({"axes.cardinality": None}, "[axes] cardinality", "missing", "block resnext needs it"),
+    ({"axes.blocks": "[[2, 2, 2]]"}, "[axes] blocks", "[[2, 2, 2]]", "one of n, depth and blocks, not several"),
+    ({"axes.n": None, "axes.blocks": "[]"}, "[axes] blocks", "[]", "not an empty list"),
+    ({"axes.n": None, "axes.blocks": "[[]]"}, "[axes] blocks", "[]", "lists of integers from 1 to 100"),
+    ({"axes.n": None, "axes.blocks": "3"}, "[axes] blocks", "3", "lists of integers from 1 to 100"),
+    ({"axes.n": None, "axes.blocks": "[3, 0, 3]"}, "[axes] blocks", "[3, 0, 3]", "lists of integers from 1 to 100"),
+    ({"axes.n": None, "axes.blocks": "[[2, 2], 3]"}, "[axes] blocks", "3", "lists of integers from 1 to 100"),
+    ({"axes.n": None, "axes.blocks": "[[2, 2], [2, true]]"}, "[axes] blocks", "[2, true]", "lists of integers"),
+    ({"axes.n": None, "axes.blocks": "[[2, 2], [2, 2]]"}, "[axes] blocks", "[2, 2]", "each value once"),
+    ({"axes.n": None, "axes.blocks": str([1] * 9)}, "[axes] blocks", "[1, 1, 1", "at most 8 stages"),
+    ({"axes.multiples": "[1, 2]"}, "[axes] multiples", "[1, 2]", "one for each stage: 3 numbers"),
+    ({"axes.multiples": "[[1, 2, 4], [1, 2.0, 4]]"}, "[axes] multiples", "[1, 2, 4]", "each value once"),
+    ({"axes.multiples": "[1, 2, 100]"}, "[axes] multiples", "[1, 2, 100]", "numbers from 0.0625 to 64"),
+    ({"axes.n": None, "axes.blocks": "[[2, 2], [2, 2, 2, 2]]", "axes.multiples": "[1, 2, 4]"},
+     "[axes] multiples", "[1, 2, 4]", "2 or 4 numbers"),
+    ({"axes.attention": '"see"'}, "[axes] attention", '"see"', 'nearest: "se"'),
+    ({"axes.attention_ratio": "8"}, "[axes] attention_ratio", "8", 'only beside attention "se"'),
+    ({"axes.attention": '"none"', "axes.attention_ratio": "8"}, "[axes] attention_ratio", "8", 'beside attention "se"'),
+    ({"axes.stem": '["cifar", "deap"]'}, "[axes] stem", '"deap"', 'nearest: "deep"'),
+    ({"axes.activation": '"swish"'}, "[axes] activation", '"swish"', '"relu", "leaky_relu"'),
+    ({"axes.block": '["basic", "wide"]', "axes.cardinality": None, "axes.dropout": "1"},
+     "[axes] dropout", "1", "numbers from 0 to 0.9"),
+    ({"axes.dropout": "0.3"}, "[axes] dropout", "0.3", "only beside a block that has it: wide"),
+    ({"axes.stochastic_depth": "nan"}, "[axes] stochastic_depth", "nan", "numbers from 0 to 0.9"),
+    ({"axes.zero_gamma": "1"}, "[axes] zero_gamma", "1", "true or false"),
+    ({"axes.zero_gamma": "[true, true]"}, "[axes] zero_gamma", "true", "each value once"),
+    ({"axes.block": '"wide"', "axes.cardinality": None, "axes.zero_gamma": "true"},
+     "[axes] zero_gamma", "true", "only beside a block that has it: basic, bottleneck, resnext"),
     ({"axes.shortcut": '"projektion"'}, "[axes] shortcut", '"projektion"', 'nearest: "projection"'),
     ({"limits.max_params": "-1"}, "[limits] max_params", "-1", "integers from 1 to 10,000,000,000"),
     ({"limits.max_params": "[1, 2]"}, "[limits] max_params", "[1, 2]", "integers from 1"),
@@ -106,6 +133,9 @@ WRONG = [
     ({"recipe.schedule": '"cosin"'}, "[recipe] schedule", '"cosin"', 'nearest: "cosine"'),
     ({"recipe.schedule": '"step"'}, "[recipe] milestones", "()", "milestones with the step schedule"),
     ({"recipe.schedule": '["linear", "step"]'}, "[recipe] milestones", "()", "milestones with the step schedule"),
+    ({"recipe.init": '["imagenet", "he_normal"]', "recipe.frozen_stages": "[0, 2]"},
+     "[recipe] frozen_stages", "2", "init 'imagenet'"),
+    ({"recipe.frozen_stages": "{ min = 0, max = 2 }"}, "[recipe] frozen_stages", "2", "init 'imagenet'"),
     ({"recipe.milestones": "[[0.5]]"}, "[recipe] milestones", "[[0.5]]", "pairs [fraction of the horizon"),
     ({"data.source": '"shape"'}, "[data] source", '"shape"', 'nearest: "shapes"'),
     ({"data.source": '"tfds:"'}, "[data] source", '"tfds:"', "tfds:NAME"),
@@ -115,7 +145,9 @@ WRONG = [
     ({"data.validation": "nan"}, "[data] validation", "nan", "a fraction above 0 and below 1"),
     ({"data.image_size": "4"}, "[data] image_size", "4", "integers from 8 to 512"),
     ({"axis.width": "[8]"}, "axis", "{ width = [8] }", 'nearest: "axes"'),
-]
+    ({"hyperband.method": '"grid"'}, "[hyperband] method", '"grid"', "at the top of the file, above the first table"),
+    ({"data.description": '"a"'}, "[data] description", '"a"', "at the top of the file"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("changes", "key", "value", "said"), WRONG)
@@ -139,6 +171,8 @@ def test_a_mistake_names_its_key_its_value_and_what_is_allowed(changes, key, val
         ("description = 3\n" + written({}), ["description: got 3; allowed: one line of text"]),
         ('description = "a\\u0007"\n' + written({}), ['description: got "a\\x07"']),
         ('descripton = "a"\n' + written({}), ['descripton: got "a"', 'nearest: "description"']),
+        ('method = "grit"\n' + written({}), ['method: got "grit"; allowed: "hyperband", "grid"; nearest: "grid"']),
+        ("method = 3\n" + written({}), ['method: got 3; allowed: "hyperband", "grid"']),
         ('"\\u001b[2J" = 1\n' + written({}), ["\\x1b[2J: got 1"]),
         ('"" = 1\n' + written({}), [": got 1"]),
         (f"{'a.' * 3_000}b = 1\n" + written({}), ["a: got { a = { a = { … } } }"]),
@@ -148,6 +182,51 @@ def test_what_is_wrong_at_the_top_of_a_file(text, said):
     found = mistakes(text)
     assert len(found) <= 3
     assert all(any(part in mistake for mistake in found) for part in said)
+
+
+GRID = 'method = "grid"\n'
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "value", "said"),
+    [
+        ({"hyperband.factor": "4"}, "[hyperband] factor", "4", "trains everything once"),
+        ({"hyperband.iterations": "2"}, "[hyperband] iterations", "2", "trains everything once"),
+        ({"recipe.batch_size": "[64, 128]"}, "[recipe] batch_size", "[64, 128]", "one value"),
+        ({"recipe.momentum": "{ min = 0.8, max = 0.9 }"}, "[recipe] momentum", "{ min = 0.8, max = 0.9 }", "one value"),
+    ],
+)
+def test_what_would_do_nothing_in_a_grid_is_a_mistake(changes, place, value, said):
+    (mistake,) = mistakes(GRID + written(changes))
+    assert mistake.startswith(f"{place}: got {value}; allowed: ")
+    assert said in mistake
+    parse_space(written(changes), "my.toml")
+
+
+def test_a_grid_takes_the_defaults_that_a_run_writes_down():
+    space = parse_space(GRID + written({"hyperband.factor": "3", "hyperband.iterations": "1"}), "my.toml")
+    assert type(space).from_dict(space.to_dict()) == space
+
+
+def models(text):
+    return f"[axes]\nmodels = {text}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said"),
+    [
+        (models('["resnet-20", "resnext29-8x64d"]'), "[axes] models", 'nearest: "resnext-29-8x64d"'),
+        (models('"ResNet20"'), "[axes] models", 'nearest: "resnet-20"'),
+        (models("[]"), "[axes] models", "names that `resnet-search models` lists"),
+        (models('["plain-20", "plain-20"]'), "[axes] models", "each value once"),
+        (models('"plain-20"') + "width = 16\n", "[axes] width", "nothing beside models"),
+        (models('"plain-20"') + "n = 3\n", "[axes] n", "nothing beside models"),
+    ],
+)
+def test_models_are_names_in_place_of_all_axes(text, place, said):
+    (mistake,) = mistakes(text)
+    assert mistake.startswith(f"{place}: got ")
+    assert said in mistake
 
 
 def test_all_mistakes_are_reported_at_once():
@@ -187,3 +266,37 @@ def test_many_unknown_keys_are_counted():
     found = mistakes("\n".join(f"k{number} = 1" for number in range(2_000)) + "\n" + written({}))
     assert len(found) == 11
     assert found[-1].startswith("1,990 more unknown names; allowed: ")
+
+
+PRETRAINED = """
+method = "{method}"
+[axes]
+models = {models}
+[recipe]
+name = "finetune"
+init = {init}
+"""
+
+
+@pytest.mark.parametrize(
+    ("models", "init", "wrong"),
+    [
+        ('["resnet-50-v2", "keras-resnet-101"]', '"imagenet"', ""),
+        ('"resnet-20"', '"he_normal"', ""),
+        ('["resnet-50-v2", "resnet-50", "resnet-20"]', '"imagenet"', "; not resnet-50"),
+        ('"resnet-20"', '["he_normal", "imagenet"]', "; not resnet-20"),
+    ],
+)
+def test_weights_of_imagenet_are_for_models_that_have_them(models, init, wrong):
+    text = PRETRAINED.format(models=models, init=init, method="hyperband")
+    if not wrong:
+        assert parse_space(text, "mine")
+        return
+    (mistake,) = mistakes(text)
+    assert mistake.startswith('[recipe] init: got "imagenet"; allowed: with [axes] models alone')
+    assert mistake.endswith(f"resnet-152-v2{wrong}")
+
+
+def test_weights_of_imagenet_are_for_no_other_axes():
+    (mistake,) = mistakes(written({"recipe.init": '"imagenet"'}))
+    assert mistake.endswith("resnet-152-v2")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from resnet_search.errors import SpaceError
 from resnet_search.networks.complexity import complexity
-from resnet_search.spaces import Range, load_space, parse_space
-from resnet_search.spaces.feasible import CAP
+from resnet_search.networks.presets import PRESETS
+from resnet_search.spaces import Range, feasible, load_space, parse_space
+from resnet_search.spaces.feasible import SAMPLE, wilson
 
 
 def space(axes, rest=""):
@@ -15,17 +18,44 @@ def space(axes, rest=""):
 
 
 @pytest.mark.parametrize(
-    ("name", "found", "total", "least"),
-    [("quickstart", 30, 80, 17 + 1), ("cifar_small", 207, 540, 150), ("cifar_full", 265, 630, 143 + 1)],
+    ("name", "found", "total", "draws"),
+    [
+        ("quickstart", 30, 80, 17),
+        ("cifar_small", 207, 540, 49),
+        ("cifar_full", 265, 630, 143),
+        ("cifar_resnext", 870, 960, 49),
+        ("cifar_wide", 240, 320, 49),
+        ("cifar_preact", 660, 900, 49),
+        ("folder", 148, 180, 49),
+    ],
 )
-def test_the_shipped_spaces_hold_more_than_their_searches_draw(name, found, total, least):
-    feasible = load_space(name).feasible()
-    assert (len(feasible.architectures), feasible.total) == (found, total)
-    assert found >= least
-    assert {a.block for a in feasible.architectures} == {"basic", "bottleneck", "resnext"}
-    assert {a.cardinality for a in feasible.architectures if a.block == "resnext"} == set(
-        load_space(name).axes.cardinality
+def test_the_shipped_spaces_hold_more_than_their_searches_draw(name, found, total, draws):
+    space = load_space(name)
+    here = space.feasible()
+    assert (here.count, len(here.architectures), here.total) == (found, found, total)
+    assert (here.exact, here.interval) == (True, (found, found))
+    assert found > draws
+    # No value of an axis is there in vain.
+    assert {a.block for a in here.architectures} == set(space.axes.block)
+    for axis in ("cardinality", "base_width", "attention", "stem", "dropout", "stochastic_depth"):
+        assert set(getattr(space.axes, axis)) <= {getattr(a, axis) for a in here.architectures}
+
+
+def test_the_degradation_experiment_is_that_of_its_paper():
+    depths = (20, 32, 44, 56)
+    papers = [PRESETS[f"{name}-{depth}"].architecture for name in ("resnet", "plain") for depth in depths]
+    assert list(load_space("degradation").feasible().architectures) == papers
+
+
+def test_models_are_the_presets_own_in_the_order_of_the_file():
+    here = space('models = ["resnet-50", "plain-20", "keras-resnet-v2-29"]').feasible()
+    assert [PRESETS[name].architecture for name in ("resnet-50", "plain-20", "keras-resnet-v2-29")] == list(
+        here.architectures
     )
+    assert here.costs == tuple(complexity(a) for a in here.architectures)
+    assert here.excluded == {}
+    limited = space('models = ["resnet-50", "plain-20"]', "[limits]\nmax_params = 300_000").feasible()
+    assert [a.block for a in limited.architectures] == ["plain"]
 
 
 def test_cifar_small_is_what_it_promises():
@@ -74,13 +104,43 @@ def test_a_depth_is_left_out_for_the_blocks_it_does_not_fit():
         ("bottleneck", 20),
         ("bottleneck", 29),
     ]
-    assert feasible.excluded == {"depth 29 fits no basic (6n+2)": 2, "depth 14 fits no bottleneck (9n+2)": 2}
+    assert feasible.excluded == {"depth fits no n": 4}
+    assert feasible.explained == {"depth fits no n": "depth is 29, but block 'basic' has depths 6n+2."}
     assert feasible.total == 12
 
 
 def test_the_formula_of_wide_networks_counts_as_their_paper_does():
-    feasible = space('depth = [14, 16]\nwidth = 16\nblock = ["basic", "wide"]').feasible()
-    assert feasible.excluded == {"depth 16 fits no basic (6n+2)": 1, "depth 14 fits no wide (6n+4)": 1}
+    here = space('depth = [14, 16]\nwidth = 16\nblock = ["basic", "wide"]').feasible()
+    assert [(a.block, a.depth) for a in here.architectures] == [("basic", 14), ("wide", 16)]
+    assert here.excluded == {"depth fits no n": 2}
+
+
+def test_every_rule_that_a_combination_breaks_is_counted_by_name_and_explained():
+    here = space(
+        'blocks = [[1, 1], [1, 1, 1]]\nwidth = [3, 8]\nblock = ["basic", "resnext"]\ncardinality = [1, 4]\n'
+        'shortcut = "identity"\nmultiples = [[1, 1.5], [1, 2, 4], [2, 1, 1]]'
+    ).feasible()
+    assert here.excluded == {
+        "one multiple for each stage": 18,
+        "multiples give whole channels": 3,
+        "identity shortcut cannot narrow": 6,
+        "cardinality does not divide": 1,
+    }
+    assert here.explained.keys() == here.excluded.keys()
+    assert here.explained["one multiple for each stage"].startswith("multiples is (1, 1.5); allowed: 3 numbers")
+    assert sum(here.excluded.values()) + here.count == here.total == 36
+
+
+def test_axes_without_a_meaning_are_not_multiplied():
+    here = space(
+        'n = 1\nwidth = 8\nblock = ["plain", "basic", "preact_basic", "wide", "highway"]\nattention = ["none", "se"]\n'
+        "attention_ratio = [4, 8, 16]\ndropout = [0, 0.3]\nstochastic_depth = [0, 0.1]\nzero_gamma = [false, true]"
+    ).feasible()
+    blocks = [a.block for a in here.architectures]
+    # One without attention and three ratios with; then what each block has of the other three.
+    expected = {"plain": 1, "basic": 4 * 2 * 2, "preact_basic": 4 * 2, "wide": 4 * 2 * 2, "highway": 4}
+    assert {block: blocks.count(block) for block in blocks} == expected
+    assert here.total == len(set(here.architectures)) == sum(expected.values())
 
 
 def test_a_limit_itself_is_inside():
@@ -121,9 +181,127 @@ def test_nothing_feasible_without_a_cost_to_name():
         space('n = 1\nwidth = 9\nblock = "resnext"\ncardinality = 4').feasible()
 
 
-def test_a_space_past_the_cap_says_the_cap_and_the_cure():
-    large = f'n = {list(range(1, 101))}\nwidth = {list(range(1, 1_001))}\nblock = ["basic", "bottleneck", "highway"]'
+LARGE = """
+n = [1, 2, 3, 4, 5, 6]
+width = [8, 10, 12, 14, 16, 20]
+block = ["basic", "resnext", "wide"]
+cardinality = [2, 4, 8]
+shortcut = ["identity", "projection"]
+dropout = [0, 0.1, 0.2]
+zero_gamma = [false, true]
+"""
+LIMITS = "[limits]\nmax_params = 100_000"
+
+
+@pytest.fixture
+def low_cap(monkeypatch):
+    """A space of more than 100 points is large, and a sample has 200."""
+    monkeypatch.setattr(feasible, "CAP", 100)
+    monkeypatch.setattr(feasible, "SAMPLE", 200)
+    feasible.find_feasible.cache_clear()
+    yield
+    feasible.find_feasible.cache_clear()
+
+
+def test_a_large_space_is_estimated_and_can_be_counted(low_cap, monkeypatch):
+    large = space(LARGE, LIMITS)
+    sampled = large.feasible()
+    counted = sampled.counted()
+    with monkeypatch.context() as patch:
+        patch.setattr(feasible, "CAP", 10_000)
+        feasible.find_feasible.cache_clear()
+        listed = large.feasible()
+    assert not sampled.exact
+    assert counted.exact
+    assert (counted.count, counted.interval, counted.excluded, counted.total) == (
+        listed.count, listed.interval, listed.excluded, listed.total,
+    )  # fmt: skip
+    assert listed.counted() is listed
+    assert sampled.interval[0] <= listed.count <= sampled.interval[1]
+    assert sampled.interval[0] < sampled.count < sampled.interval[1]
+    assert sampled.total == listed.total
+    assert sum(sampled.excluded.values()) + sampled.count == pytest.approx(sampled.total, abs=3)
+    # What is known of it is a part of it, in the same order.
+    place = {architecture: number for number, architecture in enumerate(listed.architectures)}
+    places = [place[architecture] for architecture in sampled.architectures]
+    assert places == sorted(set(places))
+    assert len(places) == pytest.approx(200 * listed.count / listed.total, rel=0.3)
+    assert all(complexity(a) == cost for a, cost in zip(sampled.architectures, sampled.costs, strict=True))
+
+
+def test_the_interval_covers_the_count_as_often_as_it_says(low_cap, monkeypatch):
+    """In 95 of 100 samples; over 400 samples 93 to 97 are within two standard errors."""
+    monkeypatch.setattr(feasible, "CAP", 10_000)
+    listed = space(LARGE, LIMITS).feasible()
+    inside, points = set(listed.architectures), feasible.Points(space(LARGE).axes)
+    hits = 0
+    for seed in range(400):
+        order = feasible.Permutation(points.total, str(seed))
+        found = sum(_is_inside(points, order[place], inside) for place in range(60))
+        low, high = wilson(found, 60)
+        hits += low * points.total <= listed.count <= high * points.total
+    assert 0.93 <= hits / 400 <= 0.99
+
+
+def _is_inside(points, point, inside):
+    try:
+        return points.architecture(point) in inside
+    except feasible.ArchitectureError:
+        return False
+
+
+@pytest.mark.parametrize(("hits", "low", "high"), [(0, 0.0, 0.0370), (50, 0.4038, 0.5962), (100, 0.9630, 1.0)])
+def test_the_score_interval_at_known_points(hits, low, high):
+    assert wilson(hits, 100) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_an_order_of_a_large_space_is_of_feasible_architectures_each_once(low_cap):
+    large = space(LARGE, LIMITS).feasible()
+    order = large.order("a key", 50)
+    assert len(order) == len(set(order)) == 50
+    assert all(complexity(a).trainable <= 100_000 for a in order)
+    assert order == space(LARGE, LIMITS).feasible().order("a key", 50)
+    assert order[:20] == large.order("a key", 20)
+    assert order != large.order("another", 50)
+    assert set(order) - set(large.architectures), "the sample that counts is not what is drawn from"
+    everything = large.order("a key", 10**9)
+    assert len(everything) == len(set(everything)) == large.counted().count
+
+
+def test_an_order_falls_back_on_the_sample_where_nothing_is_found_any_more(low_cap, monkeypatch):
+    monkeypatch.setattr(feasible, "TRIES", 3)
+    large = space(LARGE, LIMITS).feasible()
+    order = large.order("a key", 10**9)
+    assert len(order) == len(set(order)) < large.counted().count
+    assert set(large.architectures) < set(order)
+    monkeypatch.setattr(feasible, "TRIES", 0)
+    assert set(large.order("a key", 5)) <= {*large.architectures, order[0]}
+
+
+def test_an_order_of_a_listed_space_is_the_one_that_earlier_versions_drew():
+    here = load_space("quickstart").feasible()
+    order = list(here.architectures)
+    random.Random("architectures;7;0").shuffle(order)
+    assert here.order("architectures;7;0", least=3) == order
+
+
+def test_a_large_space_without_a_feasible_architecture_says_what_was_looked_at(low_cap):
     with pytest.raises(SpaceError) as caught:
-        space(large).feasible()
-    assert f"got 300,000 combinations; allowed: at most {CAP:,}" in str(caught.value)
-    assert "fewer values" in caught.value.cure
+        space(LARGE, "[limits]\nmax_params = 1_000").feasible()
+    (mistake,) = caught.value.mistakes
+    assert mistake.startswith("none of 200 architectures drawn at random from 792 is feasible: ")
+    assert "excluded: more than 1,000 parameters" in mistake
+    assert "the smallest has " in mistake
+
+
+def test_a_space_that_no_computer_could_list_is_planned():
+    axes = {
+        "width": range(1, 1025), "n": range(1, 101), "cardinality": range(1, 1025), "base_width": range(1, 1025),
+        "attention_ratio": range(1, 257), "stochastic_depth": [x / 1000 for x in range(900)],
+    }  # fmt: skip
+    text = "\n".join(f"{name} = {list(values)}" for name, values in axes.items())
+    here = space(text + '\nblock = "resnext"\nattention = "se"', "[limits]\nmax_macs = 100_000_000_000").feasible()
+    assert here.total == 1024 * 100 * 1024 * 1024 * 256 * 900
+    assert here.interval[0] < here.count < here.interval[1]
+    assert len(set(here.order("x", 5))) == 5
+    assert SAMPLE == 20_000

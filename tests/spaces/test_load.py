@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 
 import pytest
 
 from resnet_search.errors import SpaceError
+from resnet_search.runs.speed import training_images
 from resnet_search.spaces import known_spaces, load, load_space, parse_space, shipped_spaces
+from resnet_search.spaces.plan import PASSES, make_plan
 
 TEXT = '[axes]\nn = [1, 2]\nwidth = 8\nblock = "basic"\n'
 
@@ -29,14 +32,23 @@ def refused(ref, **rest):
 
 
 def test_the_spaces_that_ship():
-    assert shipped_spaces() == ["cifar_full", "cifar_small", "quickstart"]
+    assert shipped_spaces() == [
+        "baselines", "cifar_full", "cifar_preact", "cifar_resnext", "cifar_small", "cifar_wide", "degradation",
+        "folder", "quickstart",
+    ]  # fmt: skip
 
 
-def test_each_shipped_file_opens_with_its_command_and_its_cost(shipped):
+def test_each_shipped_file_opens_with_its_command_and_its_cost_as_planned(shipped):
     for space in shipped:
         first, second = space.text.splitlines()[:2]
         assert first == f"# resnet-search run --space {space.name}"
-        assert second.startswith("# Cost: ")
+        plan = make_plan(space)
+        what = "networks" if space.method == "grid" else "candidates"
+        assert second.startswith(f"# Cost: {plan.candidates} {what}, {plan.trials} trials, {plan.epochs:,} epochs")
+        images = int(re.search(r"(?:of|with) ([\d,]+) images", second)[1].replace(",", ""))
+        assert images == training_images(space.data, None) or space.name == "folder"
+        work = f"{PASSES * plan.epochs * images * plan.mean_macs:.2g}".replace("e+", "e")
+        assert f"about {work} multiply-adds" in second or space.name == "quickstart"
         assert space.description
 
 
@@ -75,7 +87,7 @@ def test_a_file_of_the_current_folder_needs_no_slash(here):
 
 def test_an_unknown_name_lists_those_that_exist_and_the_nearest(here):
     text = refused("quikstart")
-    assert "cifar_full, cifar_small, quickstart" in text
+    assert ", ".join(shipped_spaces()) in text
     assert 'nearest: "quickstart"' in text
 
 

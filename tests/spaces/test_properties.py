@@ -8,75 +8,18 @@ from contextlib import suppress
 from itertools import product
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from resnet_search.errors import ArchitectureError, SpaceError
-from resnet_search.networks.architecture import Architecture, nearest_depths
+from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.complexity import complexity
-from resnet_search.spaces import SearchSpace
-from resnet_search.spaces.schema import BLOCKS_WITH, KEYS
-from resnet_search.training.recipe import RECIPES, recipe_fields
+from resnet_search.spaces import SearchSpace, feasible
+from resnet_search.spaces.points import Points
+from resnet_search.spaces.schema import KEYS, has_axis
+from resnet_search.training.recipe import recipe_fields
 
-
-def lists(values, size=3):
-    return st.lists(values, min_size=1, max_size=size, unique=True)
-
-
-@st.composite
-def recipes(draw):
-    recipe = {"name": draw(st.sampled_from(sorted(RECIPES)))}
-    for name, field in recipe_fields().items():
-        if field.kind in ("int", "float") and draw(st.integers(0, 3)) == 0:
-            top = min(field.maximum, 1000)
-            numbers = (
-                st.integers(int(field.minimum), int(top)) if field.kind == "int" else st.floats(field.minimum, top)
-            )
-            low, high = sorted([draw(numbers), draw(numbers)])
-            if low < high and draw(st.booleans()):
-                recipe[name] = {"min": low, "max": high, "log": low > 0 and draw(st.booleans())}
-            else:
-                recipe[name] = draw(st.one_of(numbers, lists(numbers)))
-    return recipe
-
-
-@st.composite
-def documents(draw):
-    """A valid space file, as tomllib would give it."""
-    blocks = draw(lists(st.sampled_from(KEYS["axes"]["block"].choices)))
-    axes = {"block": blocks, "width": draw(lists(st.integers(1, 40)))}
-    if draw(st.booleans()):
-        axes["n"] = draw(lists(st.integers(1, 8)))
-    else:
-        depths = st.integers(8, 60).filter(lambda depth: depth in nearest_depths(blocks, depth))
-        axes["depth"] = draw(lists(depths))
-    grouped = set(blocks) & set(BLOCKS_WITH["cardinality"])
-    if grouped:
-        axes["cardinality"] = draw(lists(st.integers(1, 16)))
-        if draw(st.booleans()):
-            axes["base_width"] = draw(lists(st.integers(1, 16)))
-    if set(blocks) & set(BLOCKS_WITH["shortcut"]) and draw(st.booleans()):
-        axes["shortcut"] = draw(lists(st.sampled_from(KEYS["axes"]["shortcut"].choices)))
-    return {
-        "description": draw(st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=20)),
-        "axes": axes,
-        "limits": draw(
-            st.fixed_dictionaries(
-                {},
-                optional={"max_params": st.integers(1, 2_000_000), "max_macs": st.integers(1, 10**9)},
-            )
-        ),
-        "hyperband": {"max_epochs": draw(st.integers(1, 200)), "factor": draw(st.integers(2, 5))},
-        "data": {
-            "source": draw(st.sampled_from(["cifar10", "shapes", "tfds:mnist", "./photos", "x.npz"])),
-            "validation": draw(st.one_of(st.integers(1, 50_000), st.floats(0.01, 0.99))),
-        },
-        "recipe": draw(recipes()),
-    }
-
-
-def built(document):
-    return SearchSpace.from_document(document, name="x", text="", where="x.toml")
+from .strategies import built, documents
 
 
 @settings(deadline=None)
@@ -95,9 +38,8 @@ def brute_force(axes, limits):
     found = {}
     for values in product(*(getattr(axes, name) for name in names)):
         given_axes = dict(zip(names, values, strict=True))
-        for name, blocks in BLOCKS_WITH.items():
-            if given_axes["block"] not in blocks:
-                given_axes.pop(name, None)
+        block, attention = given_axes["block"], given_axes.get("attention", "none")
+        given_axes = {name: value for name, value in given_axes.items() if has_axis(name, block, attention)}
         try:
             architecture = Architecture.from_axes(**given_axes)
         except ArchitectureError:
@@ -117,10 +59,45 @@ def test_feasible_is_the_brute_force_filter(document):
         with pytest.raises(SpaceError, match="no architecture is feasible"):
             space.feasible()
         return
-    feasible = space.feasible()
-    assert dict(zip(feasible.architectures, feasible.costs, strict=True)) == expected
-    assert len(feasible.architectures) == len(expected)
-    assert built(document).feasible() == feasible
+    found = space.feasible()
+    assert dict(zip(found.architectures, found.costs, strict=True)) == expected
+    assert len(found.architectures) == len(expected)
+    assert built(document).feasible() == found
+
+
+@pytest.fixture
+def tiny_cap(monkeypatch):
+    """More than 30 points are too many to list, and 30 are a sample."""
+    monkeypatch.setattr(feasible, "CAP", 30)
+    monkeypatch.setattr(feasible, "SAMPLE", 30)
+    feasible.find_feasible.cache_clear()
+    yield
+    feasible.find_feasible.cache_clear()
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much])
+@given(documents())
+def test_an_estimate_holds_against_the_count(tiny_cap, document):
+    space = built(document)
+    expected = brute_force(space.axes, space.limits)
+    try:
+        sampled = space.feasible()
+    except SpaceError:
+        # None among 30 at random.
+        assert len(expected) < Points(space.axes).total / 2
+        return
+    assume(sampled.total > 30)
+    assert not sampled.exact
+    assert set(sampled.architectures) <= set(expected)
+    low, high = sampled.interval
+    # The interval misses one in twenty; four times as wide it misses none.
+    assert low - 1.5 * (high - low) <= len(expected) <= high + 1.5 * (high - low)
+    counted = sampled.counted()
+    assert (counted.count, counted.exact) == (len(expected), True)
+    assert sum(counted.excluded.values()) + counted.count == counted.total == sampled.total
+    order = sampled.order("any", 40)
+    assert len(order) == len(set(order)) == min(40, len(expected))
+    assert set(order) <= set(expected)
 
 
 BAD = [[], [[]], -1, 0.5, float("nan"), "zzzz", {"x": 1}, 10**400, "\x00", None]

@@ -23,6 +23,10 @@ def test_he_divides_by_ten_at_half_and_at_three_quarters():
     assert rates("he", [0, 81.9, 82, 122.9, 123, 164], 164) == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
 
 
+def test_finetune_falls_along_a_cosine_to_nothing():
+    assert rates("finetune", [15.15, 30], 30) == pytest.approx([0.0015, 0], abs=1e-9)
+
+
 def test_milestones_scale_with_the_horizon():
     assert rates("wrn", [5, 6, 12, 16], 20) == pytest.approx([0.1, 0.02, 0.004, 0.0008])
     assert RECIPES["resnext"].learning_rate_at(150, 300) == pytest.approx(0.01)
@@ -50,7 +54,7 @@ def test_dictionaries_are_recipes():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"name": "adamw"}, ["recipe name", "'adamw'", "search, he, wrn, resnext, adam"]),
+        ({"name": "adamw"}, ["recipe name", "'adamw'", "search, he, wrn, resnext, adam, finetune"]),
         ({"learning_rate": -1}, ["learning_rate", "-1", "from 1e-06 to 10"]),
         ({"learning_rate": True}, ["learning_rate", "True"]),
         ({"learning_rate": float("nan")}, ["learning_rate", "nan"]),
@@ -60,6 +64,9 @@ def test_dictionaries_are_recipes():
         ({"milestones": [[0.5, 0.1]]}, ["milestones", "step schedule"]),
         ({"schedule": "step"}, ["milestones", "step schedule"]),
         ({"schedule": "step", "milestones": [[0.5, 0.1], [0.4, 0.1]]}, ["milestones", "rising"]),
+        ({"init": "imagenet21k"}, ["init", "'imagenet21k'", "he_normal, imagenet"]),
+        ({"init": "imagenet", "frozen_stages": 5}, ["frozen_stages", "5", "from 0 to 4"]),
+        ({"frozen_stages": 1}, ["frozen_stages", "1 with init 'he_normal'", "allowed: 0, or init 'imagenet'"]),
         ({"lr": 0.1}, ["'lr'", "learning_rate"]),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import keras
@@ -89,6 +90,21 @@ def test_a_history_ahead_of_the_state_is_cut_back(make_job, arrays):
     assert lines[0].to_dict() == history[0]
 
 
+@pytest.mark.parametrize("of_parent", [False, True])
+def test_a_history_behind_the_state_trains_the_rung_again(make_job, arrays, of_parent):
+    """Nobody would know the scores of epochs without a line; the weights that the state holds are not begun from."""
+    parent = make_job(trial="1", epochs=1)
+    train(parent, arrays, ignore)
+    rest = {"parent": parent.folder, "initial_epoch": 1} if of_parent else {}
+    job = make_job(trial="2", epochs=3, **rest)
+    train(job, arrays, ignore)
+    kept = state(job.folder)
+    Path(job.folder, HISTORY).write_text("")
+    lines = train(job, arrays, ignore)
+    assert [line.epoch for line in lines] == list(range(1 + of_parent, 4))
+    assert equal(state(job.folder), kept)
+
+
 @pytest.mark.parametrize("damage", [b"", b"nonsense"])
 def test_a_damaged_state_of_its_own_costs_the_rung_and_no_more(make_job, arrays, damage):
     train(make_job(trial="1", epochs=1), arrays, ignore)
@@ -100,12 +116,53 @@ def test_a_damaged_state_of_its_own_costs_the_rung_and_no_more(make_job, arrays,
     assert equal(state(job.folder), kept)
 
 
-def test_a_damaged_parent_fails_the_trial_with_its_reason(make_job, arrays):
+@pytest.mark.parametrize("damage", ["damaged", "gone", "of another epoch"])
+def test_without_its_parents_state_a_trial_trains_from_the_beginning_to_the_same(make_job, arrays, damage):
     parent = make_job(trial="1", epochs=1)
     train(parent, arrays, ignore)
-    Path(parent.folder, STATE).write_bytes(b"nonsense")
-    with pytest.raises(TrialFailure, match="earlier rung cannot be read"):
-        train(make_job(trial="2", parent=parent.folder, initial_epoch=1), arrays, ignore)
+    job = make_job(trial="2", parent=parent.folder, initial_epoch=1)
+    whole = train(job, arrays, ignore)
+    if damage == "of another epoch":
+        train(make_job(trial="1", epochs=2), arrays, ignore)
+    elif damage == "gone":
+        Path(parent.folder, STATE).unlink()
+    else:
+        Path(parent.folder, STATE).write_bytes(b"nonsense")
+    again = make_job(trial="3", parent=parent.folder, initial_epoch=1)
+    heard = []
+    history = train(again, arrays, lambda line: heard.append(line.epoch))
+    assert heard == [line.epoch for line in history] == [1, 2]
+    assert history[-1].val_accuracy == whole[-1].val_accuracy
+    assert equal(state(again.folder), state(job.folder))
+
+
+def test_a_damaged_history_costs_the_rung_and_no_more(make_job, arrays):
+    job = make_job(epochs=2)
+    train(job, arrays, ignore)
+    kept = state(job.folder)
+    Path(job.folder, HISTORY).write_text("{\n[1]\n")
+    assert [line.epoch for line in train(job, arrays, ignore)] == [1, 2]
+    assert equal(state(job.folder), kept)
+
+
+def test_weights_that_are_gone_come_back_from_the_state(make_job, arrays):
+    job = make_job(epochs=2)
+    train(job, arrays, ignore)
+    path = Path(job.folder, WEIGHTS)
+    with h5py.File(path) as file:
+        kept = [value[()] for value in _datasets(file)]
+    path.unlink()
+    heard = []
+    train(job, arrays, heard.append)
+    assert heard == []
+    with h5py.File(path) as file:
+        assert equal(kept, [value[()] for value in _datasets(file)])
+
+
+def _datasets(file: h5py.File) -> list[h5py.Dataset]:
+    found: list[h5py.Dataset] = []
+    file.visititems(lambda _, item: found.append(item) if isinstance(item, h5py.Dataset) else None)
+    return found
 
 
 def test_a_loss_that_is_not_finite_fails_with_epoch_and_rate(make_job, arrays):
@@ -194,3 +251,14 @@ def test_the_rate_of_every_step_is_the_recipes():
     for step in (0, 19, 20, 30, 39):
         assert float(schedule(step)) == pytest.approx(RECIPES["he"].learning_rate_at((step + 0.5) / 4, 10))
     assert float(schedule(1000)) == pytest.approx(0.001), "beyond the horizon the last rate stays"
+
+
+@pytest.mark.parametrize(
+    ("side", "part", "parts", "expected"),
+    [(32, 128, 1, 500), (12, 16, 1, 500), (32, 16, 8, 62), (224, 4, 1, 10), (224, 32, 1, 32), (1000, 1, 8, 1)],
+)
+def test_validation_takes_fewer_of_larger_images(side, part, parts, expected):
+    trainer = SimpleNamespace(
+        arrays=SimpleNamespace(image_shape=(side, side, 3)), part=part, job=SimpleNamespace(parts=parts)
+    )
+    assert Trainer._validation_batch.fget(trainer) == expected

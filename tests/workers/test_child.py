@@ -6,12 +6,16 @@ import errno
 import io
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from resnet_search.training import arrays, train
+from resnet_search.networks.architecture import Architecture
+from resnet_search.training import arrays, memory
 from resnet_search.training.job import Job
 from resnet_search.workers.child import _work
+
+SMALL = Architecture.from_axes(block="basic", n=1, width=2)
 
 
 @pytest.mark.parametrize(
@@ -28,11 +32,13 @@ def test_a_full_disk_is_not_the_candidates_fault(monkeypatch, tmp_path: Path, er
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(train, "train", fail)
-    monkeypatch.setattr(arrays, "read_arrays", lambda _: None)
+    monkeypatch.setattr(memory, "train", fail)
+    few = SimpleNamespace(x_train=range(8), image_shape=(8, 8, 3), classes=range(3))
+    monkeypatch.setattr(arrays, "read_arrays", lambda _: few)
     job = Job(
-        trial="0000", folder=str(tmp_path), parent=None, architecture={}, recipe={}, seed=0, initial_epoch=0, epochs=1,
-        horizon=1, data="",
+        trial="0000", folder=str(tmp_path), parent=None, architecture=SMALL.to_dict(), recipe={}, seed=0,
+        initial_epoch=0,
+        epochs=1, horizon=1, data="",
     )  # fmt: skip
     said = _work(job, io.StringIO())
     assert said["kind"] == kind

@@ -17,7 +17,7 @@ from resnet_search.networks.architecture import Architecture
 from resnet_search.training.arrays import Arrays, channel_statistics, write_arrays
 from resnet_search.training.job import Job
 from resnet_search.workers import local
-from resnet_search.workers.contract import Done, EpochDone, Failed, Lost, Message, Ready
+from resnet_search.workers.contract import Done, EpochDone, Failed, Lost, Message, Ready, Stopped
 from resnet_search.workers.local import LocalWorkers, WorkerSettings
 
 PATIENCE = 300  # seconds; a busy machine is slow to import TensorFlow
@@ -51,6 +51,7 @@ def hear(workers: LocalWorkers, kind: type[Message]) -> Message:
         message = workers.wait(1.0)
         if isinstance(message, kind):
             return message
+        assert not isinstance(message, Done | Failed | Lost | Stopped), message
     raise AssertionError(f"no {kind.__name__} in {PATIENCE} s")
 
 
@@ -73,14 +74,13 @@ def test_a_life_of_a_worker(workers, tmp_path, data):
     assert [line.epoch for line in done.history] == [1, 2]
     assert done.setup_seconds > 0
 
-    workers.submit(0, job(tmp_path, data, "0001", parent=str(tmp_path / "absent"), initial_epoch=1))
+    workers.submit(0, job(tmp_path, data, "0001", recipe={"momentum": 2}))
     failed = hear(workers, Failed)
-    assert "earlier rung cannot be read" in failed.reason
+    assert "recipe momentum: got 2" in failed.reason
 
     workers.submit(0, job(tmp_path, data, "0002", data=str(tmp_path / "absent")))
-    failed = hear(workers, Failed)
-    assert "FileNotFoundError" in failed.reason
-    assert "Traceback" in failed.detail
+    stopped = hear(workers, Stopped)
+    assert "No such file" in stopped.reason
 
     workers.submit(0, job(tmp_path, data, "0003", epochs=1000, horizon=1000))
     hear(workers, EpochDone)
@@ -88,6 +88,7 @@ def test_a_life_of_a_worker(workers, tmp_path, data):
     child.send_signal(signal.SIGKILL)
     lost = hear(workers, Lost)
     assert (lost.trial, lost.exit_code) == ("0003", -signal.SIGKILL)
+    assert lost.reason == "was killed (SIGKILL), as the system does when memory runs out"
 
     workers.submit(0, job(tmp_path, data, "0004"))
     assert hear(workers, Done).trial == "0004"
@@ -97,7 +98,7 @@ def test_a_process_is_replaced_after_some_trials(workers, tmp_path, data, monkey
     monkeypatch.setattr(local, "TRIALS_PER_PROCESS", 1)
     seen = set()
     for trial in ("0000", "0001"):
-        workers.submit(0, job(tmp_path, data, trial, data=str(tmp_path / "absent")))
+        workers.submit(0, job(tmp_path, data, trial, recipe={"momentum": 2}))
         assert hear(workers, Failed).trial == trial
         seen |= {child.pid for child in psutil.Process().children() if "resnet_search.workers.child" in child.cmdline()}
     assert len(seen) == 2
@@ -121,3 +122,58 @@ def test_a_worker_ends_with_its_driver(tmp_path):
         os.kill(driver.pid, signal.SIGKILL)
     child.wait(PATIENCE)
     assert not child.is_running()
+
+
+def lethal(child: str, tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch) -> LocalWorkers:
+    """A worker that runs `child` in the middle of training, as long as a file named `marker` is there."""
+    module = tmp_path / "lethal.py"
+    module.write_text(
+        "import ctypes, os, signal, time\n"
+        "from resnet_search.training import train\n"
+        "from resnet_search.workers import child\n"
+        "beat = child._Beat.__call__\n"
+        "def die(self):\n"
+        "    beat(self)\n"
+        f"    if os.path.exists({str(tmp_path / 'marker')!r}):\n"
+        f"        os.remove({str(tmp_path / 'marker')!r})\n"
+        f"        {child}\n"
+        "child._Beat.__call__ = die\n"
+        "child.main()\n"
+    )
+    monkeypatch.setattr(local, "CHILD", [sys.executable, str(module)])
+    monkeypatch.setattr(local, "FIRST_STEP", 60)
+    pool = LocalWorkers(1, WorkerSettings(threads=1, hang_timeout=5.0), tmp_path / "worker.log")
+    pool.submit(0, job(tmp_path, images, "0000", epochs=300, horizon=300))
+    return pool
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("child", "status", "reason"),
+    [
+        ("ctypes.string_at(0)", -signal.SIGSEGV, "crashed (SIGSEGV)"),
+        ("os._exit(3)", 3, "ended with exit status 3"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL, "as the system does when memory runs out"),
+        ("time.sleep(10**6)", -signal.SIGKILL, "made no progress for"),
+        ("os.kill(os.getpid(), signal.SIGSTOP)", -signal.SIGKILL, "made no progress for"),
+    ],
+    ids=["segfault", "exit", "out of memory", "hang", "stopped"],
+)
+def test_a_worker_that_dies_in_the_middle(child, status, reason, tmp_path, data, monkeypatch):
+    """Its trial goes on from the last epoch that is on disk."""
+    workers = lethal(child, tmp_path, data, monkeypatch)
+    try:
+        hear(workers, EpochDone)
+        (tmp_path / "marker").touch()
+        last = 0
+        end = time.monotonic() + PATIENCE
+        while not isinstance(message := workers.wait(1.0), Lost):
+            assert time.monotonic() < end
+            last = message.epoch.epoch if isinstance(message, EpochDone) else last
+        assert (message.trial, message.exit_code) == ("0000", status)
+        assert reason in message.reason
+        workers.submit(0, job(tmp_path, data, "0000", epochs=300, horizon=300))
+        again = hear(workers, EpochDone)
+        assert last + 1 <= again.epoch.epoch <= last + 2, "at most the epoch in hand is lost, and none trained twice"
+    finally:
+        workers.close()

@@ -1,0 +1,101 @@
+"""An option for every axis of an architecture, made from the fields of `Architecture` themselves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import MISSING, Field, fields
+from typing import Any, Final
+
+import click
+
+from resnet_search.cli.options import OneOf, ParamType, Whole
+from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.axes import CHOICES, MEANINGS
+
+MOST: Final = 10**6  # of any count: above all that is built, and what is printed keeps within bounds
+STAGES: Final = 16  # at most, for the same reason
+
+
+class Number(ParamType):
+    """A number from -MOST to MOST; a whole one stays whole."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
+        text = str(value)
+        try:
+            number = float(text) if text.isascii() and "_" not in text else math.nan
+        except ValueError:
+            number = math.nan
+        if not abs(number) <= MOST:
+            self.fail(f"got {text!r}; allowed: numbers from {-MOST:,} to {MOST:,}", param, ctx)
+        return int(number) if number.is_integer() else number
+
+
+class Several(ParamType):
+    """Values of one type with commas between, one for each stage."""
+
+    name = "list"
+
+    def __init__(self, each: ParamType) -> None:
+        self.each = each
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        words = str(value).split(",")
+        if len(words) > STAGES:
+            self.fail(f"got {len(words)} values; allowed: 1 to {STAGES}, with commas between", param, ctx)
+        return tuple(self.each.convert(word, param, ctx) for word in words)
+
+
+class ImageShape(ParamType):
+    """Height, width and channels as HxWxC, or the one side of a square image with three channels."""
+
+    name = "shape"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int, int]:
+        words = str(value).split("x")
+        right = all(word.isascii() and word.isdigit() and len(word) < 6 and int(word) for word in words)  # noqa: PLR2004
+        if right and len(words) == 1:
+            words = [*words * 2, "3"]
+        if not right or len(words) != 3:  # noqa: PLR2004
+            self.fail(f"got {str(value)!r}; allowed: HxWxC or N, such as 32x32x3 or 32, up to 99,999", param, ctx)
+        height, width, channels = map(int, words)
+        return height, width, channels
+
+
+_TYPES: Final[dict[str, tuple[ParamType, str]]] = {
+    "int": (Whole(1, MOST), "N"),
+    "float": (Number(), "X"),
+    "tuple[int, ...]": (Several(Whole(1, MOST)), "N,N,..."),
+    "tuple[float, ...]": (Several(Number()), "X,X,..."),
+}
+
+
+def axis_options() -> list[click.Parameter]:
+    """--block, --blocks, --width ...: one for each field of `Architecture`; what is not given is None.
+
+    --depth and --n stand in for --blocks.
+    """
+    equal = "in three equal stages, in place of --blocks."
+    options: list[click.Parameter] = [_option(axis) for axis in fields(Architecture)]
+    sizes = (("depth", f"Layers with weights, {equal}"), ("n", f"Blocks in each stage, {equal}"))
+    options[1:1] = [
+        click.Option([f"--{name}"], type=Whole(1, MOST), metavar="N", help=meaning) for name, meaning in sizes
+    ]
+    return options
+
+
+def _option(axis: Field[Any]) -> click.Option:
+    flag = axis.name.replace("_", "-")
+    meaning = MEANINGS[axis.name]
+    sentence = f"{meaning[0].upper()}{meaning[1:]}."
+    if axis.default is not MISSING and axis.default is not None:
+        sentence += f"  [default: {str(axis.default).lower()}]"
+    kind = str(axis.type).removesuffix(" | None")
+    if kind == "bool":
+        return click.Option([f"--{flag}/--no-{flag}"], default=None, help=sentence)
+    if kind == "str":
+        names = CHOICES[axis.name]
+        return click.Option([f"--{flag}"], type=OneOf(names), metavar="|".join(names), help=sentence)
+    accepted, metavar = _TYPES[kind]
+    return click.Option([f"--{flag}"], type=accepted, metavar=metavar, help=sentence)

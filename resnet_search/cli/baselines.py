@@ -1,0 +1,73 @@
+"""--baseline: known architectures that a search is held against, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from resnet_search.cli.options import Function
+from resnet_search.cli.text import count, roughly
+from resnet_search.report.units import counted
+
+if TYPE_CHECKING:
+    from resnet_search.networks.complexity import Complexity
+    from resnet_search.networks.presets import Preset
+    from resnet_search.spaces.plan import Speed
+    from resnet_search.spaces.space import SearchSpace
+
+
+def baseline_option(function: Function) -> Function:
+    """--baseline, which can be given several times."""
+    return click.option(
+        "--baseline", "baselines", multiple=True, metavar="MODEL", callback=_check, shell_complete=_complete,
+        help="A known network, such as resnet-20 (resnet-search models), that is trained to the end first, on the "
+        "space's recipe, and held against what is found; repeat it for several.",
+    )(function)  # fmt: skip
+
+
+def baseline_costs(space: SearchSpace, names: Sequence[str]) -> list[tuple[Preset, Complexity]]:
+    """The known networks and what they cost on colour images of the space's size, in ten classes."""
+    from resnet_search.networks.complexity import complexity
+    from resnet_search.search.known import baselines_of
+
+    shape = (space.data.image_size, space.data.image_size, 3)
+    return [(named, complexity(named.architecture, shape, 10)) for named in baselines_of(names)]
+
+
+def baseline_lines(space: SearchSpace, names: Sequence[str], speed: Speed, images: int | None) -> Iterable[str]:
+    """What they add to a plan, a line each and one for all; nothing without any."""
+    epochs = space.hyperband.max_epochs
+    seconds = 0.0
+    for named, cost in baseline_costs(space, names):
+        yield f"Baseline   {named.name}: {count(cost.trainable)} parameters, {count(cost.macs)} multiply-adds"
+        seconds += speed.trial_seconds + epochs * speed.epoch_seconds(cost.macs, images or 0)
+    if names:
+        time = f", {roughly(seconds)}" if images else ""
+        yield f"           {counted(len(names), 'trial')} and {counted(len(names) * epochs, 'epoch')} more{time}"
+
+
+def _check(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    del ctx, param
+    if value:
+        from resnet_search.search.known import baselines_of
+
+        return tuple(named.name for named in baselines_of(value))
+    return value
+
+
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    del ctx, param
+    from resnet_search.networks.presets import PRESETS
+
+    return [CompletionItem(name) for name in PRESETS if name.startswith(incomplete)]
+
+
+def baseline_json(space: SearchSpace, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The same for programs."""
+    return [
+        {"name": named.name, "params": cost.trainable, "macs": cost.macs, "epochs": space.hyperband.max_epochs}
+        for named, cost in baseline_costs(space, names)
+    ]

@@ -1,0 +1,122 @@
+"""Settings given to `resume`: what makes a run what it is must be what it was; the rest can be changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from resnet_search.cli.options import DEVICES, MAX_SEED, FolderPath, Function, OneOf, SpaceKey, Whole, complete_space
+from resnet_search.errors import UsageError
+
+# Of a space: the option, and the table and key that it sets.
+_OF_SPACE = {
+    "max_epochs": ("--max-epochs", "hyperband", "max_epochs"),
+    "factor": ("--factor", "hyperband", "factor"),
+    "iterations": ("--iterations", "hyperband", "iterations"),
+    "max_params": ("--max-params", "limits", "max_params"),
+    "max_macs": ("--max-macs", "limits", "max_macs"),
+    "source": ("--data", "data", "source"),
+    "validation": ("--validation", "data", "validation"),
+}
+_CURES = {
+    "max_epochs": "To train the best ones longer: --add-epochs.",
+    "iterations": "To go through the brackets again: --add-iterations.",
+}
+
+
+def fixed_options(function: Function) -> Function:
+    """The options of `run` that say what a run is. Not shown: who gives them to `resume` repeats the first command."""
+    options = [
+        click.option("--space", "ref", shell_complete=complete_space, hidden=True),
+        click.option("--seed", type=Whole(0, MAX_SEED), hidden=True),
+        click.option("--train-examples", type=Whole(1, 10**9), hidden=True),
+        click.option("--data-dir", type=FolderPath(), hidden=True),
+        *(
+            click.option(option, name, type=SpaceKey(table, key), hidden=True)
+            for name, (option, table, key) in _OF_SPACE.items()
+        ),
+    ]
+    for option in options:
+        function = option(function)
+    return function
+
+
+def changing_options(function: Function) -> Function:
+    """The options that a resumed run takes over."""
+    for option in (
+        click.option("--device", type=OneOf(DEVICES), metavar="|".join(DEVICES),
+                     help="What trials train on from now on.  [default: as before]"),
+        click.option("--threads", type=Whole(1, 1024), metavar="N",
+                     help="Processor threads of each worker from now on.  [default: as before]"),
+        click.option("--workers", type=Whole(1, 256), metavar="N",
+                     help="Trials that train at the same time from now on.  [default: as before]"),
+        click.option("--add-epochs", type=Whole(0, 10**6), default=0, metavar="N",
+                     help="Of a finished run: train the best, one in --factor, for N epochs more, and rank those.  "
+                     "[default: 0]"),
+        click.option("--add-iterations", type=Whole(0, 1000), default=0, metavar="N",
+                     help="Go through all brackets N times more, with fresh draws.  [default: 0]"),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def refuse_changes(name: str, content: dict[str, Any], given: dict[str, Any]) -> None:
+    """`UsageError` naming every setting in `given` that is not the run's; those that are None were not given."""
+    differences = list(_differences(content, {key: value for key, value in given.items() if value is not None}))
+    if differences:
+        cures = [cure for key, cure in _CURES.items() if given.get(key) is not None]
+        raise UsageError(
+            "\n".join([f"RUN: {name} was started with other settings:", *(f"  {one}" for one in differences)]),
+            " ".join(["Leave them out, or start a new run.", *cures]),
+        )
+
+
+def _differences(content: dict[str, Any], given: dict[str, Any]) -> Iterable[str]:
+    space, data = content["space"], content["data"]
+    for key, option, was in (
+        ("seed", "--seed", content["seed"]),
+        ("train_examples", "--train-examples", data["train_examples"]),
+        ("data_dir", "--data-dir", data["data_dir"]),
+    ):
+        value = str(given[key].resolve()) if key in given and key == "data_dir" else given.get(key)
+        if key in given and value != was:
+            yield _told(option, value, was)
+    settings = {key: value for key, value in given.items() if key in _OF_SPACE}
+    for key, value in settings.items():
+        option, table, name = _OF_SPACE[key]
+        was = space[table].get(name)
+        if _absolute(key, value) != was:
+            yield _told(option, value, was)
+    if "ref" in given:
+        yield from _other_space(space, given["ref"])
+
+
+def _other_space(space: dict[str, Any], ref: str) -> Iterable[str]:
+    """Where the space that `ref` names is another; what options set is compared as such."""
+    from resnet_search.search.start import with_absolute_source
+    from resnet_search.spaces.load import load_space
+
+    other = with_absolute_source(load_space(ref)).to_dict()
+    options = {(table, key) for _, table, key in _OF_SPACE.values()}
+    for table in ("axes", "limits", "hyperband", "recipe", "data"):
+        for key in sorted(space[table].keys() | other[table].keys()):
+            was, now = space[table].get(key), other[table].get(key)
+            # An option may have set it, then and now: that is compared above.
+            if was != now and (table, key) not in options:
+                yield _told(f"--space {ref}: [{table}] {key}", now, was)
+    if other["name"] != space["name"]:
+        yield _told("--space", other["name"], space["name"])
+
+
+def _absolute(key: str, value: Any) -> Any:
+    if key != "source":
+        return value
+    from resnet_search.search.start import absolute_source
+
+    return absolute_source(value)
+
+
+def _told(what: str, now: Any, was: Any) -> str:
+    return f"{what}: got {now!r}; this run has {was!r}"

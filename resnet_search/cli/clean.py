@@ -1,0 +1,73 @@
+"""resnet-search clean"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from resnet_search.cli.options import Whole, run_argument
+from resnet_search.cli.text import safe
+from resnet_search.errors import UsageError
+
+if TYPE_CHECKING:
+    from resnet_search.runs.checkpoints import Cleaning
+
+
+@click.command("clean")
+@run_argument
+@click.option(
+    "--keep",
+    type=Whole(0, 10**9),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Keep the checkpoints of the best N.",
+)
+@click.option("--yes", "-y", is_flag=True, help="Remove without asking.")
+def command(*, run: str, runs_dir: Path, keep: int, yes: bool) -> None:  # fmt: skip
+    """Remove the checkpoints of a finished run.
+
+    It says first what it frees, and asks. Scores, learning curves, the report and what was exported stay. Trials whose
+    checkpoints go cannot be exported any more, and an extension of the run trains their candidates from the beginning.
+    """
+    from resnet_search.runs.checkpoints import clean, plan_cleaning
+    from resnet_search.runs.folder import find_run
+    from resnet_search.runs.trials import read_run
+
+    folder = find_run(run, runs_dir)
+    # A running one is told from a finished one before its lock is asked for.
+    plan_cleaning(read_run(folder), keep)
+    with folder.lock():
+        view = read_run(folder, locked=False)
+        cleaning = plan_cleaning(view, keep)
+        if not cleaning.files:
+            click.echo(f"{safe(folder.name)}: there is nothing to remove.")
+            return
+        click.echo("\n".join(_worded(cleaning)))
+        if not yes and not _agreed():
+            click.echo("Nothing was removed.")
+            return
+        clean(view, cleaning)
+    click.echo("Removed.")
+
+
+def _worded(cleaning: Cleaning) -> list[str]:
+    from resnet_search.cli.text import count
+
+    kept = ", ".join(f"{trial.trial} ({safe(trial.name)})" for trial in cleaning.kept[:5]) or "none"
+    more = f" and {len(cleaning.kept) - 5} more" if len(cleaning.kept) > 5 else ""  # noqa: PLR2004
+    return [
+        f"Frees       {count(cleaning.size)}B in {len(cleaning.files):,} files",
+        f"Of          {len(cleaning.trials):,} trials, which cannot be exported or continued afterwards",
+        f"Keeps       checkpoints of {kept}{more}; all scores and learning curves; what was exported",
+    ]
+
+
+def _agreed() -> bool:
+    import sys
+
+    if not sys.stdin.isatty():
+        raise UsageError("--yes: missing; there is no terminal to ask at", "Nothing was removed.")
+    return click.confirm("Remove them?")

@@ -1,0 +1,160 @@
+"""What `plan` and `spaces` show: rich renderables of search spaces and of what a search of them does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from resnet_search.cli.grid import Column, Grid, Hanging
+from resnet_search.cli.tables import line, shown
+from resnet_search.cli.text import count, roughly
+from resnet_search.networks.presets import PRESETS
+from resnet_search.report.units import about, between, counted
+from resnet_search.spaces.feasible import Feasible
+from resnet_search.spaces.plan import Plan, Speed
+from resnet_search.spaces.schema import DATA_NAMES
+from resnet_search.spaces.space import SearchSpace
+
+# A time is told for so many images where their number is not known before they are read.
+UNKNOWN_IMAGES = 10_000
+MOST_NETWORKS = 40  # of a grid that are shown
+MOST_VALUES = 12  # of an axis that are shown
+LARGEST_COUNT = 10**15  # that is written out
+
+
+def spaces_table(spaces: Sequence[dict[str, Any]]) -> Iterable[RenderableType]:
+    """The spaces as `cli.spaces` describes them: a table of those that can be searched, and a paragraph each."""
+    good = [space for space in spaces if "mistakes" not in space]
+    yield Grid(
+        [
+            Column("space", [space["name"] for space in good]),
+            Column("feasible", [_share(space) for space in good], right=True),
+            Column("parameters", [_span(space["params"]) for space in good], right=True),
+            Column("MACs", [_span(space["macs"]) for space in good], right=True),
+            Column("trials", [f"{space['trials']:,}" for space in good], right=True),
+            Column("epochs", [f"{space['epochs']:,}" for space in good], right=True),
+            Column("data", [space["data"] for space in good], spare=1),
+        ]
+    )
+    for space in spaces:
+        yield Text()
+        yield line(space["name"], "bold")
+        if "mistakes" in space:
+            yield line("cannot be searched: " + "; ".join(space["mistakes"]), "red")
+        else:
+            yield line(f"{space['description']}\n{_axes(space['axes'])}")
+        yield line(space["path"], "dim")
+
+
+def _share(space: dict[str, Any]) -> str:
+    if space["exact"]:
+        return f"{space['feasible']:,} of {space['total']:,}"
+    found, total = (
+        count(number) if number < LARGEST_COUNT else f"{number:.3g}" for number in (space["feasible"], space["total"])
+    )
+    return f"~{found} of {total}"
+
+
+def _span(bounds: Sequence[int]) -> str:
+    low, high = (count(bound) for bound in bounds)
+    return f"{low} to {high}"
+
+
+def _axes(axes: dict[str, Any]) -> str:
+    return "; ".join(f"{name} {_listed(values)}" for name, values in axes.items())
+
+
+def _listed(values: Sequence[Any]) -> str:
+    words = [shown(value) for value in values]
+    if len(words) > MOST_VALUES:
+        words[MOST_VALUES - 2 : -1] = ["..."]
+    return ", ".join(words)
+
+
+def plan_tables(space: SearchSpace, plan: Plan, speed: Speed, images: int | None) -> Iterable[RenderableType]:
+    """Brackets and rungs or the architectures of a grid, what is feasible and what is not, and the cost of it all."""
+    yield from _grid(plan.feasible) if plan.method == "grid" else _brackets(plan)
+    yield Text()
+    yield from map(Hanging, _feasible(space, plan.feasible))
+    yield Text()
+    yield from map(Hanging, plan_totals(plan, speed, images))
+
+
+def _brackets(plan: Plan) -> Iterable[RenderableType]:
+    rungs = [(bracket, rung) for bracket in plan.brackets for rung in bracket.rungs]
+    several = plan.brackets[-1].iteration > 0
+    iteration = [Column("iteration", [f"{bracket.iteration}" for bracket, _ in rungs], right=True)] if several else []
+    yield Grid(
+        [
+            *iteration,
+            Column("bracket", [f"{bracket.number}" for bracket, _ in rungs], right=True),
+            Column("rung", [f"{rung.index}" for _, rung in rungs], right=True),
+            Column("trials", [f"{rung.size:,}" for _, rung in rungs], right=True),
+            Column("from epoch", [f"{rung.initial_epoch}" for _, rung in rungs], right=True),
+            Column("to epoch", [f"{rung.epochs}" for _, rung in rungs], right=True),
+            Column(
+                "epochs in all",
+                [f"{rung.size * (rung.epochs - rung.initial_epoch):,}" for _, rung in rungs],
+                right=True,
+            ),
+        ]
+    )
+
+
+def _grid(feasible: Feasible) -> Iterable[RenderableType]:
+    """The networks that a grid trains, in their order, with the names that some of them have."""
+    named = {preset.architecture: preset.name for preset in PRESETS.values()}
+    rows = list(zip(feasible.architectures, feasible.costs, strict=True))[:MOST_NETWORKS]
+    yield Grid(
+        [
+            Column("architecture", [architecture.name for architecture, _ in rows]),
+            Column("model", [named.get(architecture, "") for architecture, _ in rows], spare=1),
+            Column("depth", [f"{architecture.depth}" for architecture, _ in rows], right=True),
+            Column("params", [count(cost.trainable) for _, cost in rows], right=True),
+            Column("MACs", [count(cost.macs) for _, cost in rows], right=True),
+        ]
+    )
+    if feasible.count > len(rows):
+        yield line(f"and {feasible.count - len(rows):,} more", "dim")
+
+
+def _feasible(space: SearchSpace, feasible: Feasible) -> Iterable[str]:
+    exact = feasible.exact
+    estimate = "" if exact else f" (95 % interval {between(*feasible.interval)}; --count counts them all)"
+    yield f"Feasible   {about(feasible.count, exact=exact)} of {_many(feasible.total)} architectures{estimate}"
+    for reason, number in sorted(feasible.excluded.items(), key=lambda item: -item[1]):
+        why = f": {reason}"
+        if reason in feasible.explained:
+            why = f' by rule "{reason}", such as: {feasible.explained[reason]}'
+        yield f"Excluded   {about(number, exact=exact)}{why}"
+    if space.data.source not in DATA_NAMES:
+        size = space.data.image_size
+        yield f"Assumed    images of {size}x{size} pixels in 10 classes; a run goes by those that it reads"
+
+
+def _many(number: int) -> str:
+    return f"{number:,}" if number < LARGEST_COUNT else f"{number:.3g}"
+
+
+def plan_totals(plan: Plan, speed: Speed, images: int | None) -> Iterable[str]:
+    """The plan in a few lines."""
+    todo = f"{counted(plan.candidates, 'candidate')}, {counted(plan.trials, 'trial')}, {counted(plan.epochs, 'epoch')}"
+    if plan.method == "grid":
+        todo = f"a grid: {counted(plan.candidates, 'network')}, each once, {counted(plan.epochs, 'epoch')}"
+    yield f"Search     {todo}"
+    if plan.full_epochs > plan.epochs:
+        times = plan.full_epochs / plan.epochs  # What halving saves.
+        every = f"{plan.full_epochs:,} epochs were every candidate trained to the end"
+        yield f"In full    {every}, {times:.1f} times as many"
+    yield from time_lines(plan, speed, images)
+
+
+def time_lines(plan: Plan, speed: Speed, images: int | None) -> Iterable[str]:
+    """How long a plan takes, and by what that is told."""
+    known = images or UNKNOWN_IMAGES
+    per = f"with {images:,} training images" if images else f"for every {UNKNOWN_IMAGES:,} training images"
+    yield f"Time       {roughly(plan.seconds(speed, known))} {per}"
+    yield f"Speed      {count(speed.macs_per_second)} multiply-adds a second, {speed.source}"

@@ -1,0 +1,20 @@
+"""What kind of run it is: a search by halving, a grid of networks in full, or one network alone."""
+
+from __future__ import annotations
+
+from resnet_search.runs.trials import RunView
+
+
+def is_grid(view: RunView) -> bool:
+    """Whether a run trains each of its networks to the last epoch."""
+    return bool(view.content["space"].get("method") == "grid")
+
+
+def is_single(view: RunView) -> bool:
+    """Whether that is one network alone, as `train` makes it."""
+    return is_grid(view) and network_count(view) == 1
+
+
+def network_count(view: RunView) -> int:
+    """How many networks a grid has; its trials are more where it was extended."""
+    return int(view.content["feasible"]["architectures"])

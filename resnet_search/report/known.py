@@ -1,0 +1,35 @@
+"""The section that holds what was found against the known networks that were trained beside it."""
+
+from __future__ import annotations
+
+from resnet_search.report.document import Block, Code, Paragraph, Section, Table, Text
+from resnet_search.report.units import accuracy, large
+from resnet_search.runs.trials import COMPLETED, RunView, Trial
+
+_TOLD = (
+    "Known networks, trained in this run to the last epoch, on the same images and with the recipe of the space. The "
+    "network found is the best of many in validation accuracy, which favours it; a known one had one chance."
+)
+_HEADER = ("Network", "Known as", "Parameters, trainable", "Multiply-adds of one image", "Validation accuracy",
+           "Found minus known")  # fmt: skip
+
+
+def against_known(view: RunView, trial: Trial) -> tuple[Section, ...]:
+    """A table of a trial and the known networks, by accuracy; nothing where none was asked for."""
+    names = [name for known in view.content.get("known", ()) for name in known["presets"]]
+    if not names:
+        return ()
+    images = int(view.content["data"]["validation"])
+    done = [known for known in view.baselines if known.status == COMPLETED]
+    rows: list[tuple[Text, ...]] = []
+    for one in sorted([trial, *done], key=lambda one: -(one.score or 0.0)):
+        found = one is trial
+        ahead = "" if found else f"{((trial.score or 0.0) - (one.score or 0.0)) * 100:+.2f} points"
+        cost = (f"{one.params:,}", large(one.macs), accuracy(one.score or 0.0, images))
+        rows.append((Code(one.name), "found here" if found else Code(names[one.slot]), *cost, ahead))
+    blocks: list[Block] = [Paragraph(_TOLD), Table(_HEADER, tuple(rows), right=frozenset(range(2, len(_HEADER))))]
+    for known in view.baselines:
+        if known.status != COMPLETED:
+            what = f" could not be trained: {known.reason}." if known.reason else " is not trained yet."
+            blocks.append(Paragraph((Code(names[known.slot]), what)))
+    return (Section("Found against known", tuple(blocks)),)

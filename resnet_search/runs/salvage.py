@@ -1,0 +1,81 @@
+"""What is left of a damaged events.jsonl: the lines that say something, and that follow from those before them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from resnet_search.files import set_aside_copy, write_bytes
+from resnet_search.runs.events import Event, read_each
+from resnet_search.runs.folder import RunFolder
+from resnet_search.runs.trial import DAMAGE
+from resnet_search.runs.trials import RunView
+
+_TOLD = 100  # characters of a damaged line
+_MOST_MISSING = 10_000  # trials: a file that has lost more is no file of this program
+
+
+@dataclass(frozen=True, slots=True)
+class Salvage:
+    """`kept` lines of the file, the `view` that they make, and what is `wrong` with the file, a few words each."""
+
+    kept: tuple[bytes, ...]
+    view: RunView
+    wrong: tuple[str, ...]
+    torn: bool
+
+
+def salvage(folder: RunFolder, content: dict[str, Any]) -> Salvage:
+    """Read a run's events as far as they can be read; `OSError` if the file cannot be."""
+    view = RunView(folder, content)
+    kept: list[bytes] = []
+    wrong: list[str] = []
+    for number, line, event in read_each(folder.events):
+        try:
+            for missing in _missing_before(event, view):
+                view.apply(missing)
+                kept.append(json.dumps(missing).encode())
+                wrong.append(
+                    f"before line {number} one is missing: {missing['event']} {missing.get('trial', '')}".rstrip()
+                )
+            _check_bracket(event, view)
+            view.apply(event)
+            kept.append(line)
+        except DAMAGE as error:
+            why = "is not JSON" if event is None else f"does not follow from those before it ({error!r:.{_TOLD}})"
+            wrong.append(f"line {number} {why}: {line[:_TOLD].decode(errors='replace')}")
+    return Salvage(tuple(kept), view, tuple(wrong), torn=_torn(folder))
+
+
+def _missing_before(event: Any, view: RunView) -> Iterator[Event]:
+    """Events that stand in for lines which were there before `event` and cannot be read."""
+    if not view.sessions and event["event"] not in {"started", "resumed"}:
+        yield {"event": "started", "time": event["time"], "process": 0, "host": ""}
+    if event["event"] == "created" and event["trial"] not in view.trials:
+        # Ids are given in order, and not again: there are files.
+        known, given = len(view.trials) + len(view.dropped), int(event["trial"])
+        if given > known + _MOST_MISSING:
+            raise ValueError(f"trial {given} comes after {known}")
+        for number in range(known, given):
+            yield {"event": "dropped", "time": event["time"], "trial": f"{number:04d}"}
+
+
+def _check_bracket(event: Event, view: RunView) -> None:
+    """A trial belongs to a bracket of the plan; that of an extension is in a line of its own."""
+    brackets = {(bracket["iteration"], bracket["number"]) for bracket in view.content["plan"]}
+    if event["event"] == "created" and (event["iteration"], event["bracket"]) not in brackets:
+        raise ValueError("its bracket is not planned")
+
+
+def rewrite_events(folder: RunFolder, found: Salvage) -> str:
+    """Replace a damaged events.jsonl by what is left of it; a sentence about it. The damaged file stays beside it."""
+    copy = set_aside_copy(folder.events, "damaged")
+    write_bytes(folder.events, b"".join(line + b"\n" for line in found.kept))
+    return f"events.jsonl: kept what can be read; {'; '.join(found.wrong)}; the damaged file is {copy.name}"
+
+
+def _torn(folder: RunFolder) -> bool:
+    with folder.events.open("rb") as file:
+        return file.read()[-1:] not in {b"", b"\n"}

@@ -1,0 +1,136 @@
+"""A trial, as the events of its run make it. What no event of this program can say raises an error of `DAMAGE`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from types import NoneType
+from typing import Any
+
+from resnet_search.runs.events import Event
+
+RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
+STATUSES = (RUNNING, COMPLETED, FAILED)
+
+
+@dataclass(slots=True)
+class Trial:
+    """One candidate in one rung: trained from `initial_epoch` to `epochs` (absolute).
+
+    `score` is the validation accuracy after the last epoch. `reused`: nothing was trained, since the candidate had
+    been trained this far before, in trial `parent` or beyond. `cleaned`: the user has had its checkpoints removed.
+    `parts`: that each batch is trained in for want of memory, so that batch normalisation sees less than a batch.
+    """
+
+    trial: str
+    candidate: int
+    iteration: int
+    bracket: int
+    rung: int
+    slot: int
+    replacement: int
+    promoted_from: str | None
+    parent: str | None
+    initial_epoch: int
+    epochs: int
+    name: str
+    depth: int
+    architecture: dict[str, Any]
+    recipe: dict[str, Any]
+    params: int
+    macs: int
+    reused: bool
+    created: float
+    status: str = RUNNING
+    score: float | None = None
+    reason: str = ""
+    ended: float | None = None
+    setup_seconds: float = 0.0
+    train_seconds: float = 0.0
+    losses: int = 0
+    cleaned: bool = False
+    parts: int = 1
+
+    @property
+    def trained_epochs(self) -> int:
+        """Epochs that this trial itself trains."""
+        return 0 if self.reused else self.epochs - self.initial_epoch
+
+
+# What reading values that are missing, or of another kind, raises.
+DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
+OF_A_TRIAL = frozenset({"completed", "failed", "lost", "divided", "retrained", "reopened"})
+_CREATED = tuple(item for item in fields(Trial) if item.default is MISSING and item.name != "created")
+_KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "bool": (bool,),
+    "str | None": (str, NoneType),
+    "dict[str, Any]": (dict,),
+}
+_LARGE, _YEAR_9999 = 2**63, 253_370_764_800
+
+
+def created_trial(event: Event, before: Mapping[str, Trial]) -> Trial:
+    """The trial of a `created` event that follows those `before`."""
+    for item in _CREATED:
+        value = event[item.name]
+        if not isinstance(value, _KINDS[str(item.type)]) or (isinstance(value, int) and not 0 <= value < _LARGE):
+            raise TypeError(f"{item.name} is {value!r:.100}")
+    trial = Trial(**{item.name: event[item.name] for item in _CREATED}, created=moment(event["time"]))
+    if trial_id(trial.trial) in before:
+        raise ValueError(f"trial {trial.trial} was created before")
+    for origin in (trial.promoted_from, trial.parent):
+        if origin is not None and before[origin].candidate != trial.candidate:
+            raise ValueError(f"trial {trial.trial} is of another candidate than {origin}")
+    if trial.parent is not None:
+        trial.parts = before[trial.parent].parts
+    return trial
+
+
+def apply_event(trial: Trial, event: Event) -> None:
+    """Let a trial take in an event `OF_A_TRIAL`."""
+    kind = event["event"]
+    if kind == "lost":
+        trial.losses += 1
+    elif kind == "divided":
+        trial.parts = _parts(event["parts"])
+    elif kind == "retrained":
+        trial.parent, trial.initial_epoch, trial.reused = None, 0, False
+    elif kind == "reopened":
+        trial.status, trial.score, trial.ended, trial.cleaned = RUNNING, None, None, False
+    elif kind == COMPLETED:
+        ended, score = moment(event["time"]), _finite(event["score"])
+        trial.setup_seconds, trial.train_seconds = _finite(event["setup_seconds"]), _finite(event["train_seconds"])
+        trial.status, trial.ended, trial.score = COMPLETED, ended, score
+    else:
+        trial.status, trial.ended, trial.reason = FAILED, moment(event["time"]), str(event["reason"])
+
+
+def _parts(value: Any) -> int:
+    if not isinstance(value, int) or not 1 <= value < _LARGE:
+        raise ValueError(f"{value!r:.100} is no number of parts")
+    return value
+
+
+def trial_id(text: str) -> str:
+    """An id from an event, if it can be one."""
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("a trial id has digits alone")  # It names a folder.
+    return text
+
+
+def moment(value: Any) -> float:
+    """Seconds since 1970 from an event, if they can be that."""
+    seconds = _finite(value)
+    if not 0 <= seconds < _YEAR_9999:
+        raise ValueError(f"{value!r} is no time")
+    return seconds
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is no number")
+    return number

@@ -1,0 +1,37 @@
+"""When a search stops before its plan is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What one command may spend on a run; a `resume` has a budget of its own. None: no limit.
+
+    `seconds` count from when this was made. `trials`: those that train, whether new or taken up again; what takes its
+    score from an earlier trial costs nothing.
+    """
+
+    seconds: float | None = None
+    trials: int | None = None
+    clock: Callable[[], float] = time.monotonic
+    begun: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "begun", self.clock())
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether running trials are to stop at the end of their epoch, too."""
+        return self.seconds is not None and self.clock() - self.begun >= self.seconds
+
+    def spent(self, trials: int) -> str:
+        """Why no trial may start after `trials` have; empty while one may."""
+        if self.time_is_up:
+            return "the time budget is spent"
+        if self.trials is not None and trials >= self.trials:
+            return "1 trial is done, as asked for" if trials == 1 else f"{trials:,} trials are done, as asked for"
+        return ""

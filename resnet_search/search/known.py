@@ -1,0 +1,52 @@
+"""Brackets whose candidates are given, not drawn: known architectures to compare with, and the best to train longer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from resnet_search.errors import UsageError
+from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.presets import Preset, preset
+from resnet_search.spaces.brackets import Bracket, Rung
+
+
+def baselines_of(names: Iterable[str]) -> tuple[Preset, ...]:
+    """The presets of some names; `UsageError` for one that there is not, or two that are the same network."""
+    found: dict[Architecture, Preset] = {}
+    for name in names:
+        named = preset(name)
+        if named.architecture in found:
+            other = found[named.architecture].name
+            raise UsageError(f"--baseline: got {name!r}, which is the same network as {other!r}", "Name it once.")
+        found[named.architecture] = named
+    return tuple(found.values())
+
+
+def with_baselines(
+    brackets: tuple[Bracket, ...], baselines: Sequence[Preset], max_epochs: int
+) -> tuple[tuple[Bracket, ...], list[dict[str, Any]]]:
+    """The brackets of a plan behind one that trains the baselines to the end; with it what run.json says of that.
+
+    It is numbered after the others of the first iteration, and has one rung.
+    """
+    if not baselines:
+        return brackets, []
+    following = max((bracket.number for bracket in brackets if bracket.iteration == 0), default=-1) + 1
+    bracket = Bracket(0, following, 0, (Rung(0, len(baselines), 0, max_epochs),))
+    named = [baseline.name for baseline in baselines]
+    # The recipe of the space, and where its values vary those of the recipe it starts from.
+    known = known_candidates(bracket, [(baseline.architecture.to_dict(), {}) for baseline in baselines], named)
+    return (bracket, *brackets), [known]
+
+
+def known_candidates(
+    bracket: Bracket, candidates: Iterable[tuple[dict[str, Any], dict[str, Any]]], presets: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What run.json or an event says of such a bracket: architecture and recipe by slot, and of baselines the names."""
+    return {
+        "iteration": bracket.iteration,
+        "bracket": bracket.number,
+        "candidates": [{"architecture": architecture, "recipe": recipe} for architecture, recipe in candidates],
+        "presets": list(presets),
+    }

@@ -1,0 +1,118 @@
+"""What a resumed run may do otherwise than before: other workers, and a longer plan.
+
+What makes a run what it is, its space, its data and its seed, cannot be changed; `cli.changes` refuses that.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from resnet_search.errors import RunError
+from resnet_search.runs.trials import RunView
+from resnet_search.search.known import known_candidates
+from resnet_search.spaces.brackets import Bracket, Rung
+from resnet_search.spaces.plan import brackets_from, make_plan
+from resnet_search.spaces.space import SearchSpace
+from resnet_search.workers.devices import choose_workers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeSettings:
+    """What is to be different from now on; None: as it was.
+
+    `workers`, `threads`, `device` and `hang_timeout` as in `SearchSettings`. `add_iterations`: so many more times all
+    brackets are gone through, with fresh draws. `add_epochs`: the best in `factor` of a finished search train so much
+    longer, and the ranking is of those.
+    """
+
+    workers: int | None = None
+    threads: int | None = None
+    device: str | None = None
+    hang_timeout: float | None = None
+    add_iterations: int = 0
+    add_epochs: int = 0
+
+    @property
+    def extends(self) -> bool:
+        return bool(self.add_iterations or self.add_epochs)
+
+
+def changed_workers(content: dict[str, Any], settings: ResumeSettings) -> dict[str, Any]:
+    """The workers of a run as they are from now on: what run.json says, with what is given in its place."""
+    before = dict(content["workers"])
+    if settings.hang_timeout is not None:
+        before["hang_timeout"] = settings.hang_timeout
+    if settings.workers is None and settings.threads is None and settings.device is None:
+        return before
+    slots = settings.workers or int(before["slots"])
+    if settings.device is None and settings.workers is None:
+        return {**before, "threads": settings.threads}
+    slots, chosen = choose_workers(settings.device or str(before["device"]), slots, settings.threads)
+    return {**before, "slots": slots, **{k: v for k, v in asdict(chosen).items() if k != "hang_timeout"}}
+
+
+def extension(view: RunView, settings: ResumeSettings) -> dict[str, Any]:
+    """The fields of the event that extends a run; `RunError` if it cannot be extended so.
+
+    New iterations come first, on the epochs that the run had; what trains longer is chosen when they are done, and
+    so in a command of its own.
+    """
+    if view.content["space"].get("method") == "grid" and settings.add_iterations:
+        raise RunError(
+            f"--add-iterations: got {settings.add_iterations}, but {view.folder.name} trains every network once",
+            "Nothing is left to draw. --add-epochs trains the best ones longer.",
+        )
+    if settings.add_iterations and settings.add_epochs:
+        raise RunError(
+            "--add-epochs: got it beside --add-iterations; allowed: one of them at a time",
+            "Add the iterations first; what is best after them is then trained longer.",
+        )
+    space = SearchSpace.from_dict(view.content["space"])
+    brackets = brackets_from(view.content["plan"])
+    following = max((bracket.iteration for bracket in brackets), default=-1) + 1
+    if settings.add_iterations:
+        return _more_iterations(view, space, brackets, following, settings.add_iterations)
+    return _more_epochs(view, space, brackets, following, settings.add_epochs)
+
+
+def _more_iterations(
+    view: RunView, space: SearchSpace, brackets: tuple[Bracket, ...], following: int, number: int
+) -> dict[str, Any]:
+    data = view.content["data"]
+    once = make_plan(space.with_settings(iterations=number), tuple(data["image_shape"]), len(data["classes"])).brackets
+    added = tuple(replace(bracket, iteration=bracket.iteration + following) for bracket in once)
+    return {
+        "plan": [asdict(bracket) for bracket in (*brackets, *added)],
+        "hyperband": {"iterations": space.hyperband.iterations + number},
+        "horizon": view.content["horizon"],
+        "known": None,
+    }
+
+
+def _more_epochs(
+    view: RunView, space: SearchSpace, brackets: tuple[Bracket, ...], following: int, number: int
+) -> dict[str, Any]:
+    ranking = view.ranking()
+    if view.state != "finished" or not ranking:
+        raise RunError(
+            f"--add-epochs: got {number}, but {view.folder.name} is {view.state}; allowed: once it is finished",
+            f"Finish it first: resnet-search resume {view.folder.name}",
+        )
+    before = view.max_epochs
+    longer = space.with_settings(max_epochs=before + number)  # Says so if that is more than is allowed.
+    kept = math.ceil(len(ranking) / space.hyperband.factor)
+    bracket = Bracket(
+        following,
+        1,
+        0,
+        # Nothing is trained in the first rung: its scores are known.
+        (Rung(0, len(ranking), before, before), Rung(1, kept, before, longer.hyperband.max_epochs)),
+    )
+    return {
+        "plan": [asdict(one) for one in (*brackets, bracket)],
+        "hyperband": {"max_epochs": longer.hyperband.max_epochs},
+        "horizon": longer.hyperband.max_epochs,
+        "known": known_candidates(bracket, [(trial.architecture, trial.recipe) for trial in ranking]),
+    }

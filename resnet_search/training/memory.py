@@ -1,0 +1,88 @@
+"""Training that does not fit into memory: tried again with batches in parts, and given up with what it would need."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.memory import training_memory
+from resnet_search.training.arrays import Arrays
+from resnet_search.training.job import Epoch, Job, TrialFailure
+from resnet_search.training.recipe import recipe_from
+from resnet_search.training.train import train
+
+# Batch-norm statistics of fewer images are hardly statistics.
+SMALLEST_PART = 8
+# What TensorFlow, JAX and CUDA say.
+_WORDS = ("RESOURCE_EXHAUSTED", "OOM when allocating", "CUDA_ERROR_OUT_OF_MEMORY", "CUDNN_STATUS_ALLOC_FAILED")
+
+
+def train_in_parts(
+    job: Job,
+    arrays: Arrays,
+    report: Callable[[Epoch], None],
+    alive: Callable[[], None],
+    divided: Callable[[int], None],
+) -> list[Epoch]:
+    """`train`, and where the memory does not suffice again with each batch in more parts; `divided` hears how many.
+
+    The batch, its gradient and the number of steps stay; batch normalisation sees the parts, so its statistics differ.
+    `TrialFailure` with the memory that the whole batch is estimated to need if the smallest parts do not fit.
+    """
+    while True:
+        try:
+            return train(job, arrays, report, alive)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Out of the handler, whose traceback keeps the tensors alive.
+        gc.collect()
+        batch = min(recipe_from(job.recipe).batch_size, len(arrays.x_train))
+        parts = more_parts(batch, job.parts)
+        if parts is None:
+            raise TrialFailure(_too_large(job, arrays, batch))
+        job = replace(job, parts=parts)
+        divided(parts)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error, or one that it was raised from, says that memory has run out."""
+    return any(
+        isinstance(one, MemoryError)
+        or type(one).__name__ == "ResourceExhaustedError"
+        or any(words in str(one) for words in _WORDS)
+        for one in _chain(error)
+    )
+
+
+def more_parts(batch: int, parts: int) -> int | None:
+    """The next larger number of equal parts, at least twice as many; None if they would be too small."""
+    fitting = (more for more in range(2 * parts, batch // SMALLEST_PART + 1) if batch % more == 0)
+    return next(fitting, None)
+
+
+def _too_large(job: Job, arrays: Arrays, batch: int) -> str:
+    def gigabytes(images: int) -> str:
+        size = training_memory(
+            Architecture.from_dict(job.architecture),
+            batch=images,
+            input_shape=arrays.image_shape,
+            classes=len(arrays.classes),
+        )
+        return f"{size / 1e9:.2g} GB"
+
+    part = batch // job.parts
+    return (
+        f"out of memory with {part} images at a time, for which it needs about {gigabytes(part)}; "
+        f"the whole batch of {batch} needs {gigabytes(batch)}"
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    one: Any = error
+    while one is not None:
+        yield one
+        one = one.__cause__ or one.__context__

@@ -1,0 +1,250 @@
+"""The command that lists and costs networks."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resnet_search.cli import main as cli_main
+from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.axes import CHOICES
+from resnet_search.networks.complexity import complexity
+from resnet_search.networks.presets import PRESETS
+from tests.networks.conftest import architecture_of
+from tests.networks.test_complexity import drawn
+from tests.networks.test_rules import BROKEN
+
+from .conftest import Outcome
+
+COSTS = ("trainable", "nontrainable", "macs", "activations")
+GOLDENS = Path(__file__).resolve().parents[1] / "golden"
+
+
+@pytest.fixture(autouse=True)
+def width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+def words(axes: dict[str, Any]) -> list[str]:
+    """The options that give these axes."""
+    found = []
+    for axis, value in axes.items():
+        flag = axis.replace("_", "-")
+        if isinstance(value, bool):
+            found.append(f"--{flag}" if value else f"--no-{flag}")
+        elif isinstance(value, list | tuple):
+            found += [f"--{flag}", ",".join(map(str, value))]
+        elif value is not None:
+            found += [f"--{flag}", str(value)]
+    return found
+
+
+def test_the_list_has_every_preset(command: Callable[..., Outcome]) -> None:
+    outcome = command("models")
+    listed = json.loads(command("models", "--json").out)
+    assert [model["name"] for model in listed] == list(PRESETS)
+    assert len(listed) >= 88
+    shown = [line.split()[0] for line in outcome.out.splitlines()[1 : len(PRESETS) + 1]]
+    assert shown == list(PRESETS)
+    for model in listed:
+        own = PRESETS[model["name"]]
+        assert [model[key] for key in COSTS] == [getattr(own.complexity, key) for key in COSTS]
+        assert (model["error"], model["source"]) == (own.error, own.source)
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(80, {"source"}), (200, {"source", "activations", "memory", "note"})])
+def test_the_list_fits_the_terminal(
+    columns: int, shown: set[str], command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = command("models").out.splitlines()
+    table = lines[: len(PRESETS) + 1]
+    assert max(map(len, table)) <= columns
+    assert {"name", "depth", "params", "MACs", "error"} | shown <= set(lines[0].split())
+    assert any("* top-1" in line for line in lines)
+    details = command("models", "resnext-101-32x8d").out.splitlines()
+    assert max(map(len, details)) <= 80
+
+
+def test_a_part_of_a_name_lists_those_that_have_it(command: Callable[..., Outcome]) -> None:
+    names = [model["name"] for model in json.loads(command("models", "WRN", "--json").out)]
+    assert names == [name for name in PRESETS if "wrn" in name]
+    assert [line.split()[0] for line in command("models", "wrn").out.splitlines()[1 : len(names) + 1]] == names
+
+
+def test_a_whole_name_wins_over_those_that_contain_it(command: Callable[..., Outcome]) -> None:
+    model = json.loads(command("models", "ResNet-20", "--json").out)
+    assert model["name"] == "resnet-20"
+    assert (model["trainable"], model["nontrainable"], model["macs"]) == (269_722, 1_376, 40_551_040)
+
+
+def test_one_model_in_full(command: Callable[..., Outcome]) -> None:
+    outcome = command("models", "se-resnext-50-32x4d")
+    for axis in fields(Architecture):
+        assert f"\n{axis.name} " in outcome.out
+    for text in ("27,559,896", "21.10 %", "224x224x3", "1,000 classes", "110.51 MB", "off by -", "yes", "32"):
+        assert text in outcome.out
+
+
+def test_the_page_names_every_key_that_is_no_axis(command: Callable[..., Outcome]) -> None:
+    page = (GOLDENS.parents[1] / "docs" / "models.md").read_text(encoding="utf-8")
+    keys = set(json.loads(command("models", "resnet-20", "--json").out)) - {axis.name for axis in fields(Architecture)}
+    assert all(f"`{key}`" in page for key in keys)
+
+
+def test_costs_of_any_axes(command: Callable[..., Outcome]) -> None:
+    model = json.loads(command("models", "--block", "preact_bottleneck", "--depth", 164, "--width", 16, "--json").out)
+    assert list(model)[:3] == ["name", "block", "depth"]
+    assert (model["trainable"], model["nontrainable"], model["macs"]) == (1_703_258, 24_224, 247_646_720)
+    assert model["source"].startswith("He et al. 2016")
+    assert model["error"] is None
+    same = json.loads(command("models", "--block", "preact_bottleneck", "--n", 18, "--width", 16, "--json").out)
+    assert same == model
+
+
+def test_every_axis_is_an_option(command: Callable[..., Outcome]) -> None:
+    for a in drawn(60, 5):
+        outcome = command("models", *words(a.to_dict()), "--json")
+        if a.block == "plain":  # its shortcut is none, which is no value to give
+            assert outcome.status == 2
+            outcome = command("models", *words({**a.to_dict(), "shortcut": None}), "--json")
+        model = json.loads(outcome.out)
+        assert Architecture.from_dict({axis.name: model[axis.name] for axis in fields(Architecture)}) == a
+        assert [model[key] for key in COSTS] == [getattr(complexity(a), key) for key in COSTS]
+
+
+def test_a_preset_with_other_axes(command: Callable[..., Outcome]) -> None:
+    changed = ["resnet-18", "--attention", "se", "--stem", "cifar", "--image-size", 32, "--classes", 10, "--json"]
+    assert json.loads(command("models", *changed).out)["trainable"] == 11_261_002
+    deeper = json.loads(command("models", "resnet-20", "--depth", 110, "--json").out)
+    assert deeper["trainable"] == PRESETS["resnet-110"].complexity.trainable
+    assert (deeper["error"], deeper["note"]) == (None, "resnet-20 with other axes")
+
+
+def test_other_images_and_classes(command: Callable[..., Outcome]) -> None:
+    small = json.loads(command("models", "resnet-50", "--input-shape", "64x48x1", "--classes", 7, "--json").out)
+    own = complexity(PRESETS["resnet-50"].architecture, (64, 48, 1), 7)
+    assert [small[key] for key in COSTS] == [getattr(own, key) for key in COSTS]
+    assert small["input_shape"] == [64, 48, 1]
+    several = json.loads(command("models", "wrn", "--image-size", 64, "--json").out)
+    assert {tuple(model["input_shape"]) for model in several} == {(64, 64, 3)}
+
+
+def test_memory_goes_with_the_batch(command: Callable[..., Outcome]) -> None:
+    small, large = (
+        json.loads(command("models", "resnet-20", "--batch-size", size, "--json").out) for size in (32, 256)
+    )
+    assert small["batch_size"] == 32
+    assert 7 < large["memory_bytes"] / small["memory_bytes"] < 8
+
+
+@pytest.mark.parametrize("folder", ["tests", "shared"])
+def test_the_goldens(folder: str, command: Callable[..., Outcome], request: pytest.FixtureRequest) -> None:
+    place = GOLDENS if folder == "tests" else request.getfixturevalue("shared") / "golden"
+    rows = json.loads((place / "cifar10.json").read_text())
+    for key, counts in rows.items():
+        axes = architecture_of(key).to_dict()
+        axes.pop("shortcut" if axes["block"] == "plain" else "", None)
+        model = json.loads(command("models", *words(axes), "--json").out)
+        assert {name: model[name] for name in counts} == counts, key
+    models = {model["name"]: model for model in json.loads(command("models", "--json").out)}
+    imagenet = json.loads((place / "imagenet.json").read_text())
+    for depth in (18, 34, 50, 101, 152):
+        assert models[f"resnet-{depth}"]["trainable"] == imagenet["torchvision trainable"][f"resnet{depth}"]
+    for name, (total, trainable) in imagenet["keras.applications"]["total/trainable"].items():
+        depth = name.removeprefix("ResNet").removesuffix("V2")
+        model = models[f"resnet-{depth}-v2" if name.endswith("V2") else f"keras-resnet-{depth}"]
+        assert (model["trainable"] + model["nontrainable"], model["trainable"]) == (total, trainable)
+    published = {row[1] for row in json.loads((place / "published_errors.json").read_text())["rows"]}
+    assert published - {model["error"] for model in models.values()} == {7.54}  # Highway-19, which is no preset
+
+
+BASE = {"block": "basic", "blocks": (2, 2, 2), "width": 16}
+FLAGS = {"attention_bias", "zero_gamma", "shortcut_norm"}
+
+
+def sayable(axes: dict[str, Any]) -> bool:
+    """Whether options can give these values: a flag is one and no value, and nothing else is."""
+    return all(
+        isinstance(value, bool) == (axis in FLAGS)
+        and isinstance(value, str) == (axis in CHOICES)
+        and isinstance(value, bool | str | int | float | tuple)
+        for axis, value in axes.items()
+    )
+
+
+SAYABLE = [(axes, rule) for axes, rule in BROKEN if sayable(axes)]
+
+
+@pytest.mark.parametrize(("axes", "rule"), SAYABLE, ids=[f"{rule}: {axes}" for axes, rule in SAYABLE])
+def test_a_broken_rule_is_told(axes: dict[str, Any], rule: str, command: Callable[..., Outcome]) -> None:
+    given = words({**BASE, **axes})
+    outcome = command("models", *given)
+    assert outcome.status == 2
+    assert outcome.out == ""
+    named = outcome.err.startswith(f"Error: {rule}: ")
+    # A value that is wrong in itself is told by its option.
+    assert named or any(outcome.err.startswith(f"Error: --{axis.replace('_', '-')}: ") for axis in axes), outcome.err
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["nothing"], "one of 88 presets"),
+        (["resnet-21x"], "Did you mean"),
+        (["nothing", "--width", "8"], "one of 88 presets"),
+        (["--width", "8"], "--block: missing"),
+        (["--zero-gamma"], "--block and --width: missing"),
+        (["--block", "basic", "--width", "8"], "one of depth, n, blocks"),
+        (["--block", "basic", "--width", "8", "--n", "1", "--depth", "8"], "one of depth, n, blocks"),
+        (["--block", "basic", "--width", "8", "--depth", "21"], "20 and 26"),
+        (["resnet-20", "--depth", "21"], "depth fits no n"),
+        (["resnet-20", "--cardinality", "4"], "cardinality without groups"),
+        (["--block", "basik"], "nearest: basic"),
+        (["--width", "1_0"], "--width"),
+        (["--multiples", "1,nan,3"], "--multiples"),
+        (["--multiples", "1,1_0"], "--multiples"),
+        (["--blocks", ""], "--blocks"),
+        (["--blocks", ",".join("1" * 17)], "1 to 16"),
+        (["--dropout", "few"], "--dropout"),
+        (["--image-size", "0"], "HxWxC"),
+        (["--input-shape", "32x32"], "HxWxC"),
+        (["--input-shape", "32x32x3x1"], "HxWxC"),
+        (["--input-shape", "٣"], "HxWxC"),
+        (["--classes", "0"], "--classes"),
+        (["--batch-size", "0"], "--batch-size"),
+        (["\x1b[31mred"], "\\x1b"),
+    ],
+)
+def test_wrong_command_lines(given: list[str], said: str, command: Callable[..., Outcome]) -> None:
+    outcome = command("models", *given)
+    assert outcome.status == 2
+    assert outcome.err.startswith("Error: ")
+    assert said in outcome.err
+    assert "\x1b" not in outcome.err
+    assert "should not have happened" not in outcome.err
+
+
+def test_the_largest_values_are_shown(command: Callable[..., Outcome]) -> None:
+    most = ["--block", "bottleneck", "--blocks", ",".join(["1000000"] * 16), "--width", 1_000_000]
+    outcome = command("models", *most, "--image-size", 99_999, "--classes", 1_000_000, "--batch-size", 1_000_000)
+    assert outcome.status == 0, outcome.err
+
+
+def test_random_words_never_break_it(command: Callable[..., Outcome]) -> None:
+    rng = random.Random(0)
+    flags = [option for param in cli_main.import_module("resnet_search.cli.models").command.params
+             for option in param.opts if option.startswith("--") and option != "--json"]  # fmt: skip
+    values = ["", "0", "1", "-1", "1.5", "1,2", "se", "basic", "resnext", "x", "32x32x3", "nan", "1e9", "é"]
+    for _ in range(300):
+        given = [word for flag in rng.sample(flags, 4) for word in (flag, rng.choice(values))]
+        outcome = command("models", *given)
+        assert outcome.status in {0, 2}, given
+        assert "should not have happened" not in outcome.err, given

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from resnet_search.report.content import report_of
+from resnet_search.report.markdown import to_markdown
+from resnet_search.runs.trials import RunView
+
+from .conftest import make_content, search_events
+
+MakeView = Callable[..., RunView]
+
+
+def test_an_estimated_space_is_told_as_one(make_view: MakeView) -> None:
+    content = make_content()
+    content["feasible"] = {
+        "architectures": 14_839_898, "interval": [14_447_793, 15_239_717], "exact": False, "total": 69_851_250,
+        "excluded": {"more than 100,000 parameters": 39_790_765},
+    }  # fmt: skip
+    text = to_markdown(report_of(make_view(search_events(), content)))
+    estimate = "about 14.8 million feasible architectures (95 % interval 14.45 to 15.24 million)"
+    assert f"out of {estimate}" in text
+    assert f"| Feasible | {estimate} |" in text
+    assert "| Excluded: more than 100,000 parameters | about 39.8 million |" in text
+
+
+def test_a_space_that_was_listed_is_told_exactly(make_view: MakeView) -> None:
+    content = make_content()
+    text = to_markdown(report_of(make_view(search_events(), content)))
+    assert f"| Feasible | {content['feasible']['architectures']} feasible architectures |" in text
+    # As runs of the first version noted it.
+    content["feasible"] = {"architectures": 9, "excluded": {"more than 100,000 parameters": 3}}
+    text = to_markdown(report_of(make_view(search_events(), content)))
+    assert "| Feasible | 9 feasible architectures |" in text
+    assert "| Excluded: more than 100,000 parameters | 3 |" in text

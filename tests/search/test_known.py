@@ -1,0 +1,129 @@
+"""Known architectures beside a search: trained first and to the end, and never taken for what was found."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+
+from resnet_search.errors import UsageError
+from resnet_search.files import write_json
+from resnet_search.networks.presets import preset
+from resnet_search.report.document import Document
+from resnet_search.report.known import against_known
+from resnet_search.report.markdown import to_markdown
+from resnet_search.search.hypermodel import ResNetHyperModel
+from resnet_search.search.known import baselines_of, with_baselines
+from resnet_search.spaces.brackets import hyperband
+from resnet_search.spaces.plan import make_plan
+
+from .conftest import KnownWorkers, Search, make_space
+from .test_loop import planned, rungs, table
+
+NAMES = ("resnet-20", "plain-20")
+
+
+def section_of(view) -> str:
+    return to_markdown(Document("", (), against_known(view, view.winner)))
+
+
+@pytest.fixture
+def make_compared(make_search):
+    def make(number: int = 0, extra: str = "") -> Search:
+        search = make_search(make_space(extra=extra), number=number)
+        content = search.folder.read()
+        brackets, known = with_baselines(make_plan(search.space).brackets, baselines_of(NAMES), 9)
+        content |= {"plan": [asdict(bracket) for bracket in brackets], "known": known}
+        content["data"] |= {"validation": 1000}
+        write_json(search.folder.path / "run.json", content)
+        return search
+
+    return make
+
+
+def test_they_are_trained_first_and_to_the_end(make_compared):
+    workers = KnownWorkers(2)
+    view = make_compared().drive(workers)
+    assert [(job.initial_epoch, job.epochs) for job in workers.submitted[:2]] == [(0, 9)] * 2
+    assert [t.architecture for t in view.baselines] == [preset(name).architecture.to_dict() for name in NAMES]
+    assert [t.params for t in view.baselines] == [preset(name).complexity.trainable for name in NAMES]
+    assert rungs(view) == planned(view)
+
+
+def test_the_search_beside_them_is_the_same(make_compared, make_search):
+    alone = make_search(number=1).drive(KnownWorkers(2))
+    beside = make_compared(number=2).drive(KnownWorkers(2))
+    baselines = {t.name for t in beside.baselines}
+    assert [row for row in table(beside) if row[3] not in baselines] == table(alone)
+    assert beside.winner.name == alone.winner.name
+
+
+def test_they_are_not_ranked(make_compared):
+    view = make_compared().drive(KnownWorkers(1, stop_after=None))
+    names = {t.name for t in view.baselines}
+    assert len(names) == 2
+    assert not names & {t.name for t in view.ranking()}
+    only = make_compared(number=1)
+    with pytest.raises(KeyboardInterrupt):
+        only.drive(KnownWorkers(1, stop_after=19))
+    assert view.leader.name not in names
+
+
+def test_one_that_fails_is_not_replaced(make_compared):
+    view = make_compared().drive(KnownWorkers(1, lambda job, _: "failed" if job.trial == "0000" else "done"))
+    assert [t.status for t in view.baselines] == ["failed", "completed"]
+    assert view.state == "finished"
+    assert "`resnet-20` could not be trained: the loss was nan." in section_of(view)
+
+
+def test_a_run_with_them_goes_on_to_the_same(make_compared):
+    whole = make_compared(number=1).drive(KnownWorkers(2))
+    search = make_compared(number=2)
+    for stop_after in (3, 30):
+        with pytest.raises(KeyboardInterrupt):
+            search.drive(KnownWorkers(2, stop_after=stop_after))
+    assert table(search.drive(KnownWorkers(2))) == table(whole)
+
+
+def test_where_recipes_vary_they_take_the_recipe_as_it_is(make_compared):
+    workers = KnownWorkers(1)
+    make_compared(extra="[recipe]\nlearning_rate = { min = 0.2, max = 0.4 }").drive(workers)
+    assert ["learning_rate" in job.recipe for job in workers.submitted[:3]] == [False, False, True]
+
+
+def test_the_report_holds_them_against_what_was_found(make_compared):
+    view = make_compared().drive(KnownWorkers(2))
+    section = section_of(view)
+    assert "Found against known" in section
+    for words in ("`resnet-20`", "`plain-20`", "found here", f"`{view.winner.name}`"):
+        assert words in section
+    best, *_ = view.baselines
+    assert f"{(view.winner.score - best.score) * 100:+.2f} points" in section
+
+
+def test_without_any_there_is_no_such_section(make_search):
+    assert "Found against known" not in section_of(make_search().drive(KnownWorkers(2)))
+
+
+def test_keras_tuner_gets_the_network_that_was_trained(make_compared):
+    import keras_tuner
+
+    search = make_compared()
+    view = search.drive(KnownWorkers(2))
+    hypermodel = ResNetHyperModel(search.space)
+    tuner = keras_tuner.Hyperband(
+        hypermodel, objective="val_accuracy", max_epochs=9, directory=search.folder.path.parent,
+        project_name=search.folder.name,
+    )  # fmt: skip
+    for trial in view.baselines:
+        theirs = tuner.oracle.trials[trial.trial].hyperparameters
+        assert hypermodel.architecture(theirs).to_dict() == trial.architecture
+
+
+def test_names():
+    assert [named.name for named in baselines_of(("ResNet-20", "plain-20"))] == list(NAMES)
+    assert with_baselines(hyperband(9, 3, 1), (), 9) == (hyperband(9, 3, 1), [])
+    with pytest.raises(UsageError, match="same network as 'resnet-20'"):
+        baselines_of(("resnet-20", "RESNET-20"))
+    with pytest.raises(UsageError, match="resnet-21"):
+        baselines_of(("resnet-21",))

@@ -1,0 +1,127 @@
+"""Runs that are extended, and settings that change on the way."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+
+from resnet_search.errors import RunError, SpaceError
+from resnet_search.runs.trials import read_run
+from resnet_search.search.resume import ResumeSettings, changed_workers
+from resnet_search.workers.local import WorkerSettings
+
+from .conftest import KnownWorkers, make_space
+from .test_loop import planned, rungs, table
+
+
+@pytest.mark.parametrize("stop_after", [None, 10])
+@pytest.mark.parametrize("small", [False, True])
+def test_more_iterations_give_the_run_that_had_them_from_the_start(make_search, stop_after, small):
+    limits = "[limits]\nmax_params = 6000" if small else ""
+    whole = make_search(make_space(extra=limits).with_settings(iterations=3), number=1).drive(KnownWorkers(2))
+    search = make_search(make_space(extra=limits), number=2)
+    if stop_after is None:
+        assert search.drive(KnownWorkers(2)).state == "finished"
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            search.drive(KnownWorkers(2, stop_after=stop_after))
+    search.drive(KnownWorkers(2), settings=ResumeSettings(add_iterations=1))
+    view = search.drive(KnownWorkers(1), settings=ResumeSettings(add_iterations=1))
+    assert view.state == "finished"
+    assert view.content["plan"] == whole.content["plan"]
+    assert view.content["space"]["hyperband"]["iterations"] == 3
+    assert rungs(view) == planned(view)
+    assert table(view) == table(whole)
+
+
+def test_the_run_json_stays_what_the_run_was_started_with(make_search):
+    search = make_search()
+    before = (search.folder.path / "run.json").read_bytes()
+    search.drive(KnownWorkers(2))
+    search.drive(KnownWorkers(2), settings=ResumeSettings(add_iterations=1))
+    assert (search.folder.path / "run.json").read_bytes() == before
+
+
+def test_more_epochs_train_the_best_on(make_search):
+    search = make_search()
+    before = search.drive(KnownWorkers(2)).ranking()
+    workers = KnownWorkers(2)
+    view = search.drive(workers, settings=ResumeSettings(add_epochs=6))
+    assert view.state == "finished"
+    assert view.max_epochs == 15
+    # 1 + 2 + 3 candidates were trained for 9 epochs: one in three of them goes on.
+    kept = -(-len(before) // 3)
+    assert {t.name for t in view.ranking()} == {t.name for t in before[:kept]}
+    assert [(job.initial_epoch, job.epochs, job.horizon) for job in workers.submitted] == [(9, 15, 15)] * kept
+    assert all(view.trials[t.parent].epochs == 9 for t in view.ranking())
+    assert rungs(view) == planned(view)
+
+
+def test_after_more_epochs_come_more_iterations_of_the_new_length(make_search):
+    search = make_search()
+    search.drive(KnownWorkers(2))
+    search.drive(KnownWorkers(2), settings=ResumeSettings(add_epochs=18))
+    view = search.drive(KnownWorkers(2), settings=ResumeSettings(add_iterations=1))
+    assert rungs(view) == planned(view)
+    assert {t.epochs for t in view.trials.values() if t.iteration == 2} == {1, 3, 9, 27}
+
+
+def test_a_promoted_one_that_fails_is_replaced_by_the_next_best(make_search):
+    search = make_search()
+    before = search.drive(KnownWorkers(2)).ranking()
+    seen = []
+
+    def outcome(job, _):
+        seen.append(job.trial)
+        return "failed" if len(seen) == 1 else "done"
+
+    view = search.drive(KnownWorkers(1, outcome), settings=ResumeSettings(add_epochs=6))
+    assert rungs(view) == planned(view)
+    assert [t.name for t in view.ranking()] == [t.name for t in before[1 : 1 + len(view.ranking())]]
+
+
+def test_an_extension_that_is_killed_goes_on(make_search):
+    search = make_search()
+    search.drive(KnownWorkers(2))
+    with pytest.raises(KeyboardInterrupt):
+        search.drive(KnownWorkers(1, stop_after=3), settings=ResumeSettings(add_epochs=6))
+    view = search.drive(KnownWorkers(1))
+    assert rungs(view) == planned(view)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (ResumeSettings(add_epochs=6, add_iterations=1), "one of them at a time"),
+        (ResumeSettings(add_epochs=6), "run0 is interrupted; allowed: once it is finished"),
+    ],
+)
+def test_what_cannot_be_added(make_search, settings, message):
+    search = make_search()
+    with pytest.raises(KeyboardInterrupt):
+        search.drive(KnownWorkers(1, stop_after=5))
+    with pytest.raises(RunError, match=message):
+        search.drive(KnownWorkers(1), settings=settings)
+
+
+def test_more_epochs_than_a_space_may_have(make_search):
+    search = make_search()
+    search.drive(KnownWorkers(1))
+    with pytest.raises(SpaceError, match="max_epochs"):
+        search.drive(KnownWorkers(1), settings=ResumeSettings(add_epochs=10**7))
+    assert read_run(search.folder, locked=False).state == "finished"
+
+
+def test_workers_change(monkeypatch):
+    before = {"workers": {"slots": 2, **asdict(WorkerSettings(threads=3))}}
+
+    def changed(**settings):
+        after = changed_workers(before, ResumeSettings(**settings))
+        return {key: value for key, value in after.items() if before["workers"][key] != value}
+
+    assert changed() == {}
+    assert changed(hang_timeout=60.0) == {"hang_timeout": 60.0}
+    assert changed(threads=1) == {"threads": 1}
+    assert changed(device="cpu", workers=5, threads=7) == {"slots": 5, "threads": 7}
+    assert before["workers"]["slots"] == 2
