@@ -123,7 +123,8 @@ def shown(value: Any) -> str:
 def _outcome(trial: Trial) -> str:
     ending = f" with a score of {score(trial.score)}" if trial.score is not None else ""
     losses = f"; its worker was lost {trial.losses} times" if trial.losses else ""
-    return f"{trial.status}{ending}{losses}"
+    parts = f"; for want of memory each batch in {trial.parts} parts" if trial.parts > 1 else ""
+    return f"{trial.status}{ending}{losses}{parts}"
 
 
 def _epochs(trial: Trial) -> str:

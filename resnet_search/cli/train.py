@@ -220,7 +220,7 @@ def _told(model: Preset, space: SearchSpace, options: dict[str, Any]) -> Iterabl
     images = training_images(space.data, options["train_examples"])
     yield f"Model      {model.name}: {model.architecture.depth} layers, {count(cost.trainable)} parameters"
     yield f"Source     {model.source}"
-    warm_up = f", warm-up over {recipe.warmup_epochs:g} epochs" if recipe.warmup_epochs else ""
+    warm_up = f", warm-up epochs: {recipe.warmup_epochs:g}" if recipe.warmup_epochs else ""
     yield (
         f"Recipe     {recipe.name}, {counted(space.hyperband.max_epochs, 'epoch')}: {recipe.optimizer}, learning rate "
         f"{recipe.learning_rate:g}, batches of {recipe.batch_size}{warm_up}"

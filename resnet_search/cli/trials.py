@@ -34,6 +34,7 @@ FIELDS: dict[str, str] = {
     "promoted_from": "trial of the rung below, or null",
     "replacement": "failed candidates that it replaces",
     "losses": "workers that died while they trained it",
+    "parts": "parts that each batch was trained in for want of memory, 1 as a rule; batch norm sees one part at a time",
     "setup_seconds": "time to build, compile and load",
     "train_seconds": "time of its epochs, validation included",
     "created": "seconds since 1970",

@@ -206,15 +206,23 @@ def way(view: RunView, trial: Trial) -> Section:
     header = ("Trial", "Iteration / bracket / rung", "Epochs", "Validation accuracy", "Time")
     if is_grid(view) and trial.parent is None:
         told = f"In one go, for all {counted(trial.epochs, 'epoch')}, in {duration(trial.train_seconds)} of training."
-        return Section("How it was trained", (Paragraph(told), *_curve(view, trial)))
+        return Section("How it was trained", (Paragraph(told), *_divided(trial), *_curve(view, trial)))
     return Section(
         "How it was trained",
         (
             Paragraph("Each trial continues the weights, the optimizer and the schedule of the one before:"),
             Table(header, rows, right=frozenset({3, 4})),
+            *_divided(trial),
             *_curve(view, trial),
         ),
     )
+
+
+def _divided(trial: Trial) -> tuple[Block, ...]:
+    if trial.parts == 1:
+        return ()
+    told = f"For want of memory each batch was trained in {trial.parts} parts: batch norm saw one part at a time."
+    return (Paragraph(told),)
 
 
 def _curve(view: RunView, trial: Trial) -> tuple[Block, ...]:

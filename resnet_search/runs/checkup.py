@@ -62,6 +62,9 @@ class Checkup:
         return Check("Lock", OK, "free")
 
     def _events(self, found: Salvage) -> Check:
+        if not found.kept and self.folder.trial_folders():
+            cure = "Restore the file from a copy: resume would begin anew, and set the trials aside."
+            return Check("events.jsonl", PROBLEM, "is gone, and there are folders of trials", cure)
         if found.wrong:
             more = f"; and {len(found.wrong) - _TOLD} more" if len(found.wrong) > _TOLD else ""
             text = f"{'; '.join(found.wrong[:_TOLD])}{more}"

@@ -77,5 +77,4 @@ def rewrite_events(folder: RunFolder, found: Salvage) -> str:
 
 
 def _torn(folder: RunFolder) -> bool:
-    with folder.events.open("rb") as file:
-        return file.read()[-1:] not in {b"", b"\n"}
+    return folder.events.exists() and folder.events.read_bytes()[-1:] not in {b"", b"\n"}

@@ -69,14 +69,14 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "str | None": (str, NoneType),
     "dict[str, Any]": (dict,),
 }
-_LARGE, _YEAR_9999 = 2**63, 253_370_764_800
+LARGE, _YEAR_9999 = 2**63, 253_370_764_800
 
 
 def created_trial(event: Event, before: Mapping[str, Trial]) -> Trial:
     """The trial of a `created` event that follows those `before`."""
     for item in _CREATED:
         value = event[item.name]
-        if not isinstance(value, _KINDS[str(item.type)]) or (isinstance(value, int) and not 0 <= value < _LARGE):
+        if not isinstance(value, _KINDS[str(item.type)]) or (isinstance(value, int) and not 0 <= value < LARGE):
             raise TypeError(f"{item.name} is {value!r:.100}")
     trial = Trial(**{item.name: event[item.name] for item in _CREATED}, created=moment(event["time"]))
     if trial_id(trial.trial) in before:
@@ -109,7 +109,7 @@ def apply_event(trial: Trial, event: Event) -> None:
 
 
 def _parts(value: Any) -> int:
-    if not isinstance(value, int) or not 1 <= value < _LARGE:
+    if not isinstance(value, int) or not 1 <= value < LARGE:
         raise ValueError(f"{value!r:.100} is no number of parts")
     return value
 

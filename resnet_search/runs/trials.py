@@ -15,6 +15,7 @@ from resnet_search.runs.trial import (
     COMPLETED,
     DAMAGE,
     FAILED,
+    LARGE,
     OF_A_TRIAL,
     RUNNING,
     STATUSES,
@@ -213,7 +214,10 @@ def view_of(folder: RunFolder, content: dict[str, Any], events: Iterable[Event],
             what = f"line {number}: {event!r:.200}: {error!r:.200}"
             raise _damaged(folder.events, what, repair_words(folder)) from error
     try:
-        _ = (view.max_epochs, view.planned_epochs, content["data"]["notes"], content["workers"]["slots"])
+        for number in (view.max_epochs, view.planned_trials, view.planned_epochs, content["workers"]["slots"]):
+            if not isinstance(number, int) or not 0 <= number < LARGE:
+                raise TypeError(f"got {number!r:.100} for a number of epochs, trials or workers")
+        _ = content["data"]["notes"]
     except DAMAGE as error:
         raise _damaged(folder.path / RUN_JSON, repr(error), "Restore the file from a copy.") from error
     if locked:

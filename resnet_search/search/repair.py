@@ -77,7 +77,7 @@ def repair_run(folder: RunFolder) -> list[str]:
         if any(check.status == PROBLEM for check in checks):
             restored_oracle(view).project(folder)
             done.append("oracle.json, tuner0.json and every trial.json: written again from the events")
-        if done:
+        if done and view.sessions:
             append_event(folder.events, "repaired", done=done)
     return done
 

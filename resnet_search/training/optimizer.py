@@ -32,7 +32,8 @@ class TableSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step: Any) -> Any:
         last = len(self.rates) - 1
-        return ops.take(ops.convert_to_tensor(self.rates), ops.minimum(ops.cast(step, "int32") // self.parts, last), axis=0)
+        step = ops.minimum(ops.cast(step, "int32") // self.parts, last)
+        return ops.take(ops.convert_to_tensor(self.rates), step, axis=0)
 
     def get_config(self) -> dict[str, Any]:
         return {"rates": self.rates.tolist(), "parts": self.parts}

@@ -288,6 +288,12 @@ def test_show_says_why_a_trial_failed(run: RunFolder, command: Callable[..., Out
     assert "Failed with" in command("show", run.name, failed.trial.lstrip("0")).out
 
 
+def test_batches_in_parts_are_told(run: RunFolder, command: Callable[..., Outcome]) -> None:
+    append_line(run.events, {"event": "divided", "time": read_run(run).started + 1e6, "trial": "0000", "parts": 4})
+    assert "each batch in 4 parts" in command("show", run.name, "0").out
+    assert json.loads(command("show", run.name, "0", "--json").out)["parts"] == 4
+
+
 def test_show_with_a_damaged_history(run: RunFolder, command: Callable[..., Outcome]) -> None:
     (run.trial("0000") / "history.jsonl").write_text("{\n")
     outcome = command("show", run.name, "0")

@@ -215,7 +215,7 @@ def test_every_model_makes_a_space(model: str) -> None:
 
 def test_the_page_has_every_recipe_and_its_length() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "train.md").read_text(encoding="utf-8")
-    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `")]
+    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `") and "`--" not in line]
     told = {name.split("`")[1]: int(epochs) for name, epochs in rows}
     assert told == {name: recipe.epochs or EPOCHS for name, recipe in RECIPES.items()}
 

@@ -140,7 +140,7 @@ COMMAND_LINES = [
     (["export", "absent"], 1, "absent"),
     (["export", "absent", "--out", "good.toml"], 2, "--out"),
     (["list", "--runs-dir", ""], 2, "--runs-dir"),
-    (["doctor", "now"], 2, "now"),
+    (["doctor", "now"], 1, "RUN: got 'now'"),
 ]  # fmt: skip
 
 # A path, what makes it, and words that the message must have.

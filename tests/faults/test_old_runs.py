@@ -30,16 +30,11 @@ def old(golden: Path, make_search: Any) -> Search:
 
 def test_a_run_of_format_1_opens(golden: Path) -> None:
     view = read_run(RunFolder(golden / "run_format_1"))
-    assert [trial.status for trial in view.trials.values()] == [
-        "completed",
-        "failed",
-        "completed",
-        "completed",
-        "running",
-    ]
+    statuses = [trial.status for trial in view.trials.values()]
+    assert statuses == ["completed", "failed", "completed", "completed", "running"]
     assert view.trials["0003"].losses == 1
     assert [line["epoch"] for line in view.history(view.trials["0004"])] == [1, 2, 3]
-    assert (view.state, view.planned_trials, view.max_epochs) == ("interrupted", 5, 3)
+    assert (view.state, view.planned_trials, view.max_epochs) == ("interrupted", 6, 3)
 
 
 @fault(

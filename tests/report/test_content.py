@@ -118,6 +118,15 @@ def test_the_way_of_the_winner(finished: RunView) -> None:
     assert "| 3 | 80.00 % | 0.5000 | 80.00 % | 0.6667 | 0.1 |" in text
 
 
+def test_batches_in_parts_are_told(make_view: MakeView) -> None:
+    run = Events()
+    run.create(0, 0, (0, 0, 0), (0, 3))
+    run("divided", trial="0000", parts=4)
+    run.complete(0, 0.5)
+    text = section(report_of(make_view(run)), "How it was trained")
+    assert "each batch was trained in 4 parts" in text
+
+
 def test_brackets_as_planned_and_as_run(finished: RunView) -> None:
     text = section(report_of(finished), "Brackets")
     assert "| 0 / 1 / 0 | 0 to 1 | 3 | 3 | 0 | 1 | 0 | 50.00 % |" in text

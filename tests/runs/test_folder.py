@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from resnet_search.errors import RunError, UsageError
-from resnet_search.runs.folder import FORMAT, RunFolder, create_run, default_name, find_run, list_runs
+from resnet_search.runs.folder import FORMAT, Driver, RunFolder, create_run, default_name, find_run, list_runs
 
 
 def test_a_run_is_found_by_name_path_and_latest(tmp_path):
@@ -54,7 +58,7 @@ def test_runs_dir_that_is_a_file(tmp_path):
         create_run(tmp_path / "file", "one", {})
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"format": 99}', "{", '{"name": "x"}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"format": 99}', "{", '{"name": "x"}', "[" * 100_000])
 def test_a_run_json_of_another_kind_is_refused(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(RunError, match=r"run\.json"):
@@ -75,13 +79,56 @@ def test_one_driver_at_a_time_and_a_dead_ones_lock_is_free(tmp_path):
         assert other.stdout is not None
         other.stdout.readline()
         assert run.is_locked()
-        with pytest.raises(RunError, match=f"process {other.pid}"), run.lock():
+        with pytest.raises(RunError, match=f"process {other.pid}") as raised, run.lock():
             pass
+        assert "resnet-search stop one" in raised.value.cure
         other.kill()
     assert not run.is_locked()
+    assert run.last_driver() == Driver(other.pid, socket.gethostname()), "it did not give the run back"
     with run.lock():
         assert run.is_locked()
+        assert run.last_driver() == Driver(os.getpid(), socket.gethostname())
     assert not run.is_locked()
+    assert run.last_driver() is None
+
+
+def test_a_driver_that_fails_gives_the_run_back(tmp_path):
+    run = create_run(tmp_path, "one", {})
+    with pytest.raises(KeyboardInterrupt), run.lock():
+        raise KeyboardInterrupt
+    assert run.last_driver() is None
+
+
+def test_whoever_looks_does_not_keep_a_driver_out(tmp_path):
+    run = create_run(tmp_path, "one", {})
+    with run.lock():
+        pass
+    with (run.path / "lock").open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_EX)
+        threading.Timer(0.2, fcntl.flock, (looking, fcntl.LOCK_UN)).start()
+        with run.lock():
+            assert run.is_locked()
+
+
+def test_a_driver_on_another_machine_is_named_with_it():
+    assert str(Driver(7, "elsewhere")) == "process 7 on elsewhere"
+    assert str(Driver(7, socket.gethostname())) == "process 7"
+
+
+def test_trial_folders_are_those_of_ids(tmp_path):
+    run = create_run(tmp_path, "one", {})
+    for name in ("trial_0000", "trial_12", "trial_x", "trial_", "trial_0000.unknown-1"):
+        (run.path / name).mkdir()
+    (run.path / "trial_7").touch()
+    assert set(run.trial_folders()) == {"0000", "12"}
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc", "a/b", "", ".", "..", 7, None, "x" * 201, "a\nb"])
+def test_images_are_nowhere_but_beside_the_runs(tmp_path, name):
+    run = create_run(tmp_path, "one", {})
+    assert run.arrays({"data": {"arrays": "abc-4-1-0"}}) == tmp_path / ".data" / "abc-4-1-0"
+    with pytest.raises(RunError, match=r"run\.json: is damaged: its images"):
+        run.arrays({"data": {"arrays": name}})
 
 
 def test_the_default_name_can_be_one(tmp_path):

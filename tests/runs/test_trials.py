@@ -106,6 +106,18 @@ def test_states(run):
         {"event": "created", "time": 1, "trial": "0000"},
         {"event": "created", "time": 1, **created("../../x", 0)},
         {"event": "created", "time": "soon", **created("0000", 0)},
+        {"event": "created", "time": float("1e300"), **created("0000", 0)},
+        {"event": "created", "time": -1, **created("0000", 0)},
+        {"event": "created", "time": 1, **created("0000", 0, name=7)},
+        {"event": "created", "time": 1, **created("0000", 0, depth="8")},
+        {"event": "created", "time": 1, **created("0000", 0, params=10**30)},
+        {"event": "created", "time": 1, **created("0000", 0, epochs=-1)},
+        {"event": "created", "time": 1, **created("0000", 0, architecture=[])},
+        {"event": "created", "time": 1, **created("0000", 0, parent="0000")},
+        {"event": "created", "time": 1, **created("0000", 0, promoted_from="0007")},
+        {"event": "cleaned", "time": 1, "trials": ["0000"], "bytes": 1},
+        {"event": "dropped", "time": 1, "trial": "../x"},
+        {"event": ["created"], "time": 1},
         {"time": 1},
         ["no", "event"],
         7,
@@ -115,6 +127,65 @@ def test_events_that_nobody_wrote_are_damage_and_no_traceback(run, line):
     append_line(run.events, line)
     with pytest.raises(RunError, match=r"events\.jsonl"):
         read_run(run)
+
+
+def test_an_id_is_given_once_and_a_candidate_stays_itself(run):
+    append_event(run.events, "created", **created("0000", 0))
+    before = run.events.read_bytes()
+    for line in (created("0000", 0), created("0001", 1, parent="0000"), created("0001", 1, promoted_from="0000")):
+        run.events.write_bytes(before)
+        append_event(run.events, "created", **line)
+        with pytest.raises(RunError, match="line 3"):
+            read_run(run)
+
+
+def test_a_score_is_a_number(run):
+    append_event(run.events, "created", **created("0000", 0))
+    run.events.write_text(
+        run.events.read_text() + '{"event": "completed", "time": 1, "trial": "0000", "score": NaN, "setup_seconds": 1, '
+        '"train_seconds": 1}\n'
+    )
+    with pytest.raises(RunError, match="line 3"):
+        read_run(run)
+
+
+def test_a_trial_that_is_trained_from_the_beginning_continues_nobody(run):
+    append_event(run.events, "created", **created("0000", 0))
+    complete(run, "0000", 0.3)
+    reused = created("0001", 0, bracket=0, parent="0000", initial_epoch=1, epochs=1, reused=True)
+    append_event(run.events, "created", **reused)
+    append_event(run.events, "retrained", trial="0001")
+    view = read_run(run)
+    trial = view.trials["0001"]
+    assert (trial.parent, trial.initial_epoch, trial.reused) == (None, 0, False)
+    assert trial.trained_epochs == 1
+    assert view.chain(trial) == [trial]
+    assert view.holder(trial) is trial
+
+
+def test_a_run_is_opened_again_for_a_trial(run):
+    append_event(run.events, "created", **created("0000", 0, epochs=3))
+    complete(run, "0000", 0.3)
+    append_event(run.events, "finished")
+    append_event(run.events, "cleaned", trials=["0000"], bytes=1)
+    assert read_run(run).trials["0000"].cleaned
+    append_event(run.events, "reopened", trial="0000", reason="gone")
+    view = read_run(run)
+    assert view.state == "interrupted"
+    assert view.trials["0000"].status == "running"
+    assert view.winner is None
+    complete(run, "0000", 0.3)
+    assert read_run(run).winner == read_run(run).trials["0000"]
+
+
+def test_commands_that_put_a_run_in_order_take_no_time_of_it(run):
+    append_event(run.events, "finished")
+    seconds = read_run(run).seconds
+    lines = [{"event": "repaired", "time": 2e9, "done": []}, {"event": "dropped", "time": 2e9, "trial": "0000"}]
+    for line in lines:
+        append_line(run.events, line)
+    view = read_run(run)
+    assert (view.seconds, view.state, view.dropped) == (seconds, "finished", ["0000"])
 
 
 def test_a_torn_line_in_the_middle_is_damage(run):
