@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from resnet_search.files import leftovers
+from resnet_search.runs.folder import DATA_FOLDER
+
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
 PACKAGES = ("resnet-search", "keras", "keras-tuner", "tensorflow", "tensorflow-datasets")
@@ -42,6 +45,7 @@ def examine(runs_dir: Path, data_dir: Path | None = None) -> list[Check]:
         check_data(data_dir),
         check_writing(runs_dir),
         check_disk(runs_dir),
+        *check_leftovers(runs_dir),
     ]
 
 
@@ -132,6 +136,16 @@ def check_disk(runs_dir: Path) -> Check:
     if free < LOW_DISK:
         return Check("Disk", WARNING, text, "Enough for a small search; long ones need more.")
     return Check("Disk", OK, text)
+
+
+def check_leftovers(runs_dir: Path) -> Iterable[Check]:
+    """What starts of searches that were killed have left beside the runs, if anything."""
+    folders = [folder for folder in (runs_dir, runs_dir / DATA_FOLDER) if folder.is_dir()]
+    left = [path for folder in folders for path in leftovers(folder)]
+    if left:
+        size = sum(file.lstat().st_size for path in left for file in (path, *path.rglob("*")) if not file.is_dir())
+        text = f"{_gigabytes(size)} in {', '.join(str(path) for path in left)}"
+        yield Check("Leftovers", WARNING, text, "Delete them, unless a search is being started.")
 
 
 def not_writable(runs_dir: Path) -> str:

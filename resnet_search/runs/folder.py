@@ -122,7 +122,8 @@ class RunFolder:
         """Whether a driver holds the folder now."""
         try:
             with (self.path / LOCK).open("rb") as handle:
-                return not _try_lock(handle)
+                # Shared, so that two who look do not take each other for a driver.
+                return not _try_lock(handle, shared=True)
         except OSError:
             return False
 
@@ -234,7 +235,7 @@ def _started(path: Path) -> tuple[str, str]:
         return "", path.name
 
 
-def _try_lock(handle: Any) -> bool:
+def _try_lock(handle: Any, *, shared: bool = False) -> bool:
     """Take the operating system's lock on an open file, which it gives back when the process ends."""
     try:
         if os.name == "nt":
@@ -244,7 +245,7 @@ def _try_lock(handle: Any) -> bool:
         else:
             import fcntl
 
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

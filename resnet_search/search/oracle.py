@@ -44,6 +44,7 @@ class HyperbandOracle(KerasTunerHyperband):
         self.created: dict[str, Any] = {}
         self._space, self._view = space, view
         self._names = {PRESETS[name].architecture: name for name in space.axes.models}
+        self.build_config = {"input_shape": [None, *shape]}
         self._cost = partial(complexity, input_shape=shape, classes=classes)
         self._known = {
             (known["iteration"], known["bracket"]): [
@@ -142,11 +143,13 @@ class HyperbandOracle(KerasTunerHyperband):
                 self.fail(event["trial"], event["reason"])
 
     def project(self, folder: RunFolder) -> None:
-        """Write oracle.json, tuner0.json and each trial.json that is out of date, so that Keras Tuner opens the run."""
+        """Write oracle.json, tuner0.json and what is out of date of each trial, so that Keras Tuner opens the run."""
         for trial in sorted(self._unsaved):
             path = folder.trial(trial)
             make_folder(path)
             write_json(path / "trial.json", self.trials[trial].get_state(), durable=False)
+            # Its Hyperband builds a promoted trial's parent from this.
+            write_json(path / "build_config.json", self.build_config, durable=False)
         self._unsaved.clear()
         write_json(folder.path / "oracle.json", self.get_state(), durable=False)
         write_json(folder.path / "tuner0.json", {}, durable=False)

@@ -43,6 +43,7 @@ def check_keras_tuner(view: RunView) -> Iterator[Check]:
     for trial in view.trials.values():
         state = oracle.trials[trial.trial].get_state()
         implied[f"trial_{trial.trial}/trial.json"] = {name: state[name] for name in _OF_TRIAL}
+        implied[f"trial_{trial.trial}/build_config.json"] = oracle.build_config
     bad = []
     for name, said in implied.items():
         path = folder.path / name

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import keras
 import keras_tuner
 import numpy as np
 import pytest
@@ -39,9 +40,13 @@ def theirs(folder: Path) -> Theirs:
     hyperparameters = keras_tuner.HyperParameters()
     hyperparameters.Float("x", 0.0, 1.0)
     return Theirs(
-        lambda hp: None, objective=keras_tuner.Objective("score", "max"), hyperparameters=hyperparameters, max_epochs=3,
+        build, objective=keras_tuner.Objective("score", "max"), hyperparameters=hyperparameters, max_epochs=3,
         directory=folder, project_name="p", seed=1, tune_new_entries=False,
     )  # fmt: skip
+
+
+def build(hp: Any) -> Any:
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
 
 
 def cut(path: Path) -> None:
@@ -187,8 +192,6 @@ def test_a_trial_that_is_damaged_in_an_interrupted_run(
 
 def test_a_checkpoint_of_keras_tuner_that_is_cut_off(tmp_path: Path) -> None:
     """What the row above says of it."""
-    import keras
-
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     path = tmp_path / "checkpoint.weights.h5"
     model.save_weights(path)
@@ -215,13 +218,26 @@ def test_a_promotion_whose_parent_is_gone_is_in_the_events(make_search: Any, who
 @fault(
     "files",
     "The weights of the best trial are damaged or gone after the run",
-    keras_tuner="`get_best_models` raises",
+    keras_tuner="`get_best_models` raises `OSError`",
     here="`doctor RUN` says so; `--repair` and `resume` make them again, to the same score, from the checkpoint or "
     "from the first epoch on",
 )
 @pytest.mark.parametrize("also", ["", "state.h5"])
 @pytest.mark.parametrize("harm", [delete, garble])
-def test_the_winner_is_trained_again(harm: Callable[[Path], None], also: str, make_search: Any, whole: Any) -> None:
+def test_the_winner_is_trained_again(
+    harm: Callable[[Path], None], also: str, make_search: Any, whole: Any, tmp_path: Path
+) -> None:
+    tuner = theirs(tmp_path)
+    tuner.search()
+    for trial in tuner.oracle.trials:
+        path = tmp_path / "p" / f"trial_{trial}"
+        build(None).save_weights(path / "checkpoint.weights.h5")
+        (path / "build_config.json").write_text("{}")
+    assert tuner.get_best_models()
+    harm(tmp_path / "p" / f"trial_{tuner.oracle.get_best_trials()[0].trial_id}" / "checkpoint.weights.h5")
+    with pytest.raises(OSError, match=r"[Uu]nable to"):
+        tuner.get_best_models()
+
     search = make_search("run")
     winner = search.finish().winner
     assert winner is not None

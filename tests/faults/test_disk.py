@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from resnet_search.errors import RunError
 from resnet_search.files import check_room
@@ -22,6 +24,7 @@ from resnet_search.training import checkpoint
 
 from .conftest import Search, check_result
 from .table import fault
+from .test_damage import theirs
 from .test_kills import kills, one_of_each
 
 
@@ -48,8 +51,7 @@ def fail_and_resume(search: Search, whole: Search, step: str, **failure: Any) ->
 
 @fault(
     "disk",
-    "No space is left at any write (`ENOSPC`)",
-    keras_tuner="files are written in place: what was being written is cut off and cannot be read again",
+    "No space is left at one write, whichever it is (`ENOSPC`)",
     here="the search ends and names the file; what was there before is whole; `resume` goes on to the same trials, and "
     "no candidate is blamed",
 )
@@ -99,7 +101,26 @@ def fill(place: Path, *, leave: int) -> None:
     (place / "filling").write_bytes(bytes(max(0, free - leave)))
 
 
+@fault(
+    "disk",
+    "The disk becomes full",
+    keras_tuner="files are written in place: `JSONDecodeError` for what was cut off, and the project cannot be opened",
+    here="the search ends with a sentence; once there is room again, `resume` goes on, and no candidate is blamed",
+)
 def test_a_run_on_a_disk_that_is_full(small_disk: Path, drivers: Any, whole: Any) -> None:
+    tuner = theirs(small_disk)
+    tuner.stop = "0002"
+    with pytest.raises(KeyboardInterrupt):
+        tuner.search()
+    fill(small_disk, leave=0)
+    tuner.stop = ""
+    with pytest.raises(tf.errors.ResourceExhaustedError, match="No space left on device"):
+        tuner.search()
+    (small_disk / "filling").unlink()
+    with pytest.raises(json.JSONDecodeError):
+        theirs(small_disk)
+    shutil.rmtree(small_disk / "p")
+
     search = Search(drivers, small_disk / "runs")
     for leave in range(4096, 120_000, 8192):
         (small_disk / "filling").unlink(missing_ok=True)

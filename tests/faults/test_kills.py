@@ -47,8 +47,7 @@ def kill_and_resume(search: Search, whole: Search, at: int, moment: str) -> None
 @fault(
     "crash",
     "`kill -9` of the driver before, in the middle of or after any write",
-    keras_tuner="a file that was being written cannot be read again (`JSONDecodeError`); a trial between two files is "
-    "lost or stays RUNNING; the running trial starts again",
+    keras_tuner="what was being written cannot be read again, and what was between two files is lost: the rows below",
     here="`resume` goes on to the same trials; at most one epoch of each running trial is trained again",
 )
 def test_a_kill_at_each_kind_of_write(make_search: Any, whole: Any) -> None:
@@ -117,7 +116,7 @@ def killed_at_random(make_search: Any, whole: Any, count: int, seed: int) -> Non
 @fault(
     "crash",
     "`kill -9` of the driver, of a worker, or of both, at any moment",
-    keras_tuner="the running trial is lost or starts again; with its own chief and workers the chief waits for ever",
+    keras_tuner="the running trial starts again, the first one with another search: the rows below",
     here="a worker is replaced and its trial goes on; after the driver's end `resume` goes on; at most one epoch of "
     "each running trial is trained again",
 )

@@ -114,6 +114,21 @@ def test_disk(free: float, status: str, tmp_path: Path, monkeypatch: pytest.Monk
     assert asked == [tmp_path]
 
 
+def test_what_killed_starts_have_left(tmp_path: Path) -> None:
+    assert list(doctor.check_leftovers(tmp_path / "runs")) == []
+    left = tmp_path / ".data" / ".partial-77-abc"
+    left.mkdir(parents=True)
+    with (left / "x_train.npy").open("wb") as file:
+        file.truncate(300_000_000)
+    (tmp_path / ".partial-78-run").mkdir()
+    (tmp_path / "run").mkdir()
+    (check,) = doctor.check_leftovers(tmp_path)
+    assert check.status == WARNING
+    assert check.text.startswith("0.3 GB in ")
+    assert ".partial-77-abc" in check.text
+    assert ".partial-78-run" in check.text
+
+
 def test_folders_that_no_run_can_be_made_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor.not_writable(tmp_path / "not" / "there") == ""
     (tmp_path / "file").touch()

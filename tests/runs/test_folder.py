@@ -110,6 +110,15 @@ def test_whoever_looks_does_not_keep_a_driver_out(tmp_path):
             assert run.is_locked()
 
 
+def test_two_who_look_do_not_take_each_other_for_a_driver(tmp_path):
+    run = create_run(tmp_path, "one", {})
+    with run.lock():
+        pass
+    with (run.path / "lock").open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        assert not run.is_locked()
+
+
 def test_a_driver_on_another_machine_is_named_with_it():
     assert str(Driver(7, "elsewhere")) == "process 7 on elsewhere"
     assert str(Driver(7, socket.gethostname())) == "process 7"

@@ -241,3 +241,23 @@ def test_a_network_starts_from_the_weights_that_its_recipe_says(monkeypatch):
     assert (tuple(layer.mean), tuple(layer.std)) == SYMMETRIC
     assert not model.get_layer("stage1_block1_conv1").trainable
     assert model.get_layer("stage2_block1_conv1").trainable
+
+
+def test_keras_tuner_builds_the_best_model_of_a_run(make_search):
+    """That of a promoted trial, for which its Hyperband loads the parent's weights first."""
+    space = make_space(max_epochs=3)
+    search = make_search(space)
+    search.drive(KnownWorkers(1))
+    hypermodel = ResNetHyperModel(space)
+    tuner = keras_tuner.Hyperband(
+        hypermodel, objective="val_accuracy", max_epochs=3,
+        directory=search.folder.path.parent, project_name=search.folder.name,
+    )  # fmt: skip
+    promoted = next(trial for trial in tuner.oracle.trials.values() if "tuner/trial_id" in trial.hyperparameters.values)
+    for trial in (promoted.trial_id, promoted.hyperparameters.values["tuner/trial_id"]):
+        hypermodel.build(promoted.hyperparameters).save_weights(search.folder.trial(trial) / "checkpoint.weights.h5")
+    saved = hypermodel.build(promoted.hyperparameters)
+    saved.load_weights(search.folder.trial(promoted.trial_id) / "checkpoint.weights.h5")
+    built = tuner.load_model(promoted)
+    for one, two in zip(built.get_weights(), saved.get_weights(), strict=True):
+        assert np.array_equal(one, two)

@@ -1,0 +1,119 @@
+"""The commands that look after a run's folder: doctor, clean, stop."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import pytest
+
+from resnet_search.runs.events import read_events
+from resnet_search.runs.folder import RunFolder
+from resnet_search.runs.trials import read_run
+
+from .conftest import Outcome, make_run, spawn
+from .test_signals import SMALL, read_until
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """A finished run with checkpoints that hold nothing, in ./runs."""
+    monkeypatch.chdir(tmp_path)
+    folder = make_run(Path("runs"))
+    for trial in read_run(folder).trials.values():
+        if trial.status == "completed":
+            for name in ("state.h5", "checkpoint.weights.h5"):
+                with h5py.File(folder.trial(trial.trial) / name, "w") as file:
+                    file.attrs["epoch"] = trial.epochs
+    return folder
+
+
+def test_doctor_of_a_run(run: RunFolder, command: Callable[..., Outcome]) -> None:
+    outcome = command("doctor", run.name, "--repair")
+    assert "Repaired: oracle.json, tuner0.json and every trial.json: written again from the events" in outcome.out
+    assert "superseded by a later rung" in outcome.out
+    outcome = command("doctor", run.name)
+    assert outcome.status == 0, outcome
+    assert "ok       State: finished, 23 of 23 trials completed" in outcome.out
+    assert "ok       Keras Tuner: 50 files agree with the events" in outcome.out
+    winner = read_run(run).winner
+    assert winner is not None
+    (run.trial(winner.trial) / "checkpoint.weights.h5").write_text("x")
+    outcome = command("doctor", run.name)
+    assert outcome.status == 1
+    assert f"problem  Trial {winner.trial}: checkpoint.weights.h5 is damaged" in outcome.out
+    assert f"resnet-search doctor {run.name} --repair" in outcome.out
+    checks = {check["name"]: check for check in json.loads(command("doctor", run.name, "--json").out)}
+    assert checks[f"Trial {winner.trial}"]["status"] == "problem"
+    assert checks["State"]["cure"] == ""
+
+
+def test_doctor_of_a_run_changes_nothing(run: RunFolder, command: Callable[..., Outcome]) -> None:
+    (run.trial("0000") / "trial.json").write_text("{")
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    assert command("doctor", run.name).status == 1
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
+
+
+def test_doctor_repairs_no_run_that_is_driven(run: RunFolder, command: Callable[..., Outcome]) -> None:
+    with run.lock():
+        outcome = command("doctor", run.name, "--repair")
+    assert outcome.status == 1
+    assert "is in use by process" in outcome.err
+    assert command("doctor", "--repair").err.startswith("Error: --repair: got no RUN")
+    assert command("doctor", "absent").status == 1
+
+
+def test_clean(run: RunFolder, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+    files = set(run.path.glob("trial_*/*.h5"))
+    asked = command("clean", run.name)
+    assert asked.status == 2
+    assert "--yes: missing" in asked.err
+    assert "Frees" in asked.out
+    assert set(run.path.glob("trial_*/*.h5")) == files
+    outcome = command("clean", run.name, "--keep", 2, "--yes")
+    assert outcome.status == 0
+    best = [trial.trial for trial in read_run(run).ranking()[:2]]
+    assert all(trial in outcome.out for trial in best)
+    kept = set(run.path.glob("trial_*/*.h5"))
+    assert {path.parent.name for path in kept} == {f"trial_{trial}" for trial in best}
+    assert len(kept) == 4
+    assert read_events(run.events)[-1]["event"] == "cleaned"
+    assert "nothing to remove" in command("clean", run.name, "--keep", 2, "--yes").out
+    gone = next(trial.trial for trial in read_run(run).trials.values() if trial.cleaned)
+    assert "Checkpoint" in command("show", run.name, gone).out
+    assert "was removed by resnet-search clean" in command("show", run.name, gone).out
+    refused = command("export", run.name, "--trial", gone)
+    assert refused.status == 1
+    assert "was removed by resnet-search clean" in refused.err
+    assert f"--trial {best[0]}" in refused.err
+
+
+def test_clean_only_what_is_finished(tmp_path: Path, command: Callable[..., Outcome]) -> None:
+    make_run(tmp_path, "stopped", stop_after=3)
+    outcome = command("clean", "stopped", "--runs-dir", tmp_path, "--yes")
+    assert outcome.status == 1
+    assert "resnet-search resume stopped" in outcome.err
+
+
+def test_stop_of_a_run_that_nobody_drives(run: RunFolder, command: Callable[..., Outcome]) -> None:
+    outcome = command("stop", run.name)
+    assert outcome.status == 1
+    assert "which no process works on" in outcome.err
+
+
+@pytest.mark.slow
+def test_stop(tmp_path: Path) -> None:
+    process = spawn(*SMALL, "--name", "run", cwd=tmp_path)
+    read_until(process, "1 of ")
+    stopper = spawn("stop", "run", cwd=tmp_path)
+    out, err = stopper.communicate(timeout=120)
+    assert (stopper.returncode, err) == (0, "")
+    assert f"process {process.pid} has ended" in out
+    assert out.endswith("  resnet-search resume run\n")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert err.endswith("Continue with:\n  resnet-search resume run\n")
