@@ -17,9 +17,12 @@ STAGES: Final = 16  # at most, for the same reason
 
 
 class Number(ParamType):
-    """A number from -MOST to MOST; a whole one stays whole."""
+    """A number from -MOST to MOST; a whole one stays whole. `allowed`: what an axis takes, which its rule checks."""
 
     name = "number"
+
+    def __init__(self, allowed: str) -> None:
+        self.allowed = allowed
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
         text = str(value)
@@ -28,7 +31,7 @@ class Number(ParamType):
         except ValueError:
             number = math.nan
         if not abs(number) <= MOST:
-            self.fail(f"got {text!r}; allowed: numbers from {-MOST:,} to {MOST:,}", param, ctx)
+            self.fail(f"got {text!r}; allowed: {self.allowed}", param, ctx)
         return int(number) if number.is_integer() else number
 
 
@@ -42,8 +45,9 @@ class Several(ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
         words = str(value).split(",")
-        if len(words) > STAGES:
-            self.fail(f"got {len(words)} values; allowed: 1 to {STAGES}, with commas between", param, ctx)
+        if len(words) > STAGES or "" in words:
+            got = f"{len(words)} values" if all(words) else repr(str(value))
+            self.fail(f"got {got}; allowed: 1 to {STAGES} values, with commas between", param, ctx)
         return tuple(self.each.convert(word, param, ctx) for word in words)
 
 
@@ -63,11 +67,12 @@ class ImageShape(ParamType):
         return height, width, channels
 
 
-_TYPES: Final[dict[str, tuple[ParamType, str]]] = {
-    "int": (Whole(1, MOST), "N"),
-    "float": (Number(), "X"),
-    "tuple[int, ...]": (Several(Whole(1, MOST)), "N,N,..."),
-    "tuple[float, ...]": (Several(Number()), "X,X,..."),
+_NUMBERS: Final = {
+    "dropout": "numbers from 0 to below 1",
+    "stochastic_depth": "numbers from 0 to below 1",
+    "gate_bias": f"numbers from {-MOST:,} to {MOST:,}",
+    "multiples": f"numbers above 0, up to {MOST:,}",
+    "inner_multiples": f"numbers above 0, up to {MOST:,}",
 }
 
 
@@ -97,5 +102,7 @@ def _option(axis: Field[Any]) -> click.Option:
     if kind == "str":
         names = CHOICES[axis.name]
         return click.Option([f"--{flag}"], type=OneOf(names), metavar="|".join(names), help=sentence)
-    accepted, metavar = _TYPES[kind]
-    return click.Option([f"--{flag}"], type=accepted, metavar=metavar, help=sentence)
+    each, metavar = (Number(_NUMBERS[axis.name]), "X") if "float" in kind else (Whole(1, MOST), "N")
+    if kind.startswith("tuple"):
+        return click.Option([f"--{flag}"], type=Several(each), metavar=f"{metavar},{metavar},...", help=sentence)
+    return click.Option([f"--{flag}"], type=each, metavar=metavar, help=sentence)

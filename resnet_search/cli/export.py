@@ -47,7 +47,8 @@ def export_and_tell(view: RunView, trial: Trial | None, out: Path | None, *, qui
     if quiet:
         return
     click.echo(f"Accuracy    {result.accuracy:.4f} on the validation images, the SavedModel's own")
-    click.echo(f"Verified    at most {result.difference:.1e} from the trained model in any probability")
+    difference = f"at most {result.difference:.1e}" if result.difference else "no difference"
+    click.echo(f"Verified    {difference} from the trained model in any probability")
     for note in result.notes:
         click.echo(f"Note        {safe(note)}")
 

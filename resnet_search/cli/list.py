@@ -61,7 +61,7 @@ def describe(folder: RunFolder) -> dict[str, Any]:
         "planned_trials": view.planned_trials,
         "failed": sum(trial.status == FAILED for trial in trials),
         "epochs": sum(trial.trained_epochs for trial in done) + sum(epochs_on_disk(view, each) for each in running),
-        "planned_epochs": view.planned_epochs,
+        "planned_epochs": view.planned_epochs - view.saved_epochs,
         "best": None if leader is None else leader.trial,
         "score": None if leader is None else leader.score,
         "architecture": None if shown is None else shown.name,

@@ -154,7 +154,8 @@ def _worded_usage(error: click.ClickException) -> tuple[str, str]:
         return error.format_message().replace("(Possible options:", "(nearest:"), cure
     if param is None:
         return error.format_message(), cure
-    name = max(param.opts, key=len) if isinstance(param, click.Option) else param.human_readable_name
+    spellings = [spelling for spelling in param.opts if spelling.startswith("--")]
+    name = " / ".join(spellings) if isinstance(param, click.Option) else param.human_readable_name
     if isinstance(error, click.MissingParameter):
         return f"{name}: missing", cure
     return f"{name}: {error.message}", cure

@@ -45,11 +45,11 @@ def model_details(model: dict[str, Any]) -> Iterable[RenderableType]:
     """One network in full: its costs and origin, and every axis with what it means."""
     stem, *stages = model["channels"]
     facts = {
-        "Network": f"{model['name']}, {model['depth']} layers with weights",
+        "Network": f"{model['name']}, {model['depth']:,} layers with weights",
         "Source": model["source"],
         "Error": _error(model),
         "Note": model["note"],
-        "Input": f"{_shape(model)}, {model['classes']:,} classes",
+        "Input": f"{_shape(model)}, {model['classes']:,} {'class' if model['classes'] == 1 else 'classes'}",
         "Channels": f"{stem:,} behind the stem; {', '.join(f'{channels:,}' for channels in stages)} behind the stages",
         "Trainable": f"{model['trainable']:,} parameters",
         "Nontrainable": f"{model['nontrainable']:,} moving statistics of batch norm",

@@ -101,9 +101,13 @@ def _with_axes(name: str | None, axes: dict[str, Any]) -> Preset:
 def describe(
     each: Preset, input_shape: tuple[int, int, int] | None, classes: int | None, batch_size: int
 ) -> dict[str, Any]:
-    """A network, JSON-able: its axes, its costs and where it comes from; at its own input and classes for none."""
+    """A network, JSON-able: its axes, its costs and where it comes from; at its own input and classes for none.
+
+    An error was published for these alone: for others it is None, and the note on it empty.
+    """
     a = each.architecture
     input_shape, classes = input_shape or each.input_shape, classes or each.classes
+    published = (input_shape, classes) == (each.input_shape, each.classes)
     cost = complexity(a, input_shape, classes)
     axes = asdict(a)
     return {
@@ -118,7 +122,7 @@ def describe(
         "weights_bytes": FLOAT_BYTES * (cost.trainable + cost.nontrainable),
         "batch_size": batch_size,
         "memory_bytes": training_memory(a, batch=batch_size, input_shape=input_shape, classes=classes),
-        "error": each.error,
+        "error": each.error if published else None,
         "source": each.source,
-        "note": each.note,
+        "note": each.note if published or each.error is None else "",
     }

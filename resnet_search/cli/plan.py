@@ -28,13 +28,13 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
     from resnet_search.spaces.plan import make_plan
 
     space = space_from(options)
+    images = training_images(space.data, options["train_examples"])
     plan = make_plan(space)
     if count and not plan.feasible.exact:
         time = roughly(plan.feasible.counting_seconds)
         click.echo(f"Counting {plan.feasible.total:,} combinations takes {time}; Ctrl-C ends it.", err=True)
         plan = make_plan(space, count=True)
-    speed = machine_speed(options["runs_dir"], options["device"])
-    images = training_images(space.data, options["train_examples"])
+    speed = machine_speed(options["runs_dir"], plan.mean_macs, options["device"])
     if as_json:
         show_json(
             {

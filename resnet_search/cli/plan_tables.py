@@ -144,6 +144,8 @@ def plan_totals(plan: Plan, speed: Speed, images: int | None) -> Iterable[str]:
     todo = f"{counted(plan.candidates, 'candidate')}, {counted(plan.trials, 'trial')}, {counted(plan.epochs, 'epoch')}"
     if plan.method == "grid":
         todo = f"a grid: {counted(plan.candidates, 'network')}, each once, {counted(plan.epochs, 'epoch')}"
+    if plan.draws_again:
+        todo = f"at most {todo}: what is drawn again is not trained again"
     yield f"Search     {todo}"
     if plan.full_epochs > plan.epochs:
         times = plan.full_epochs / plan.epochs  # What halving saves.
@@ -156,5 +158,6 @@ def time_lines(plan: Plan, speed: Speed, images: int | None) -> Iterable[str]:
     """How long a plan takes, and by what that is told."""
     known = images or UNKNOWN_IMAGES
     per = f"with {images:,} training images" if images else f"for every {UNKNOWN_IMAGES:,} training images"
-    yield f"Time       {roughly(plan.seconds(speed, known))} {per}"
+    most = "at most " if plan.draws_again else ""
+    yield f"Time       {most}{roughly(plan.seconds(speed, known))} {per}"
     yield f"Speed      {count(speed.macs_per_second)} multiply-adds a second, {speed.source}"

@@ -28,18 +28,18 @@ def command(session: Session, /, *, quiet: bool, no_export: bool, **options: Any
     Ctrl-C stops it at any time, --time-budget and --max-trials in order; resnet-search resume goes on.
     """
     from resnet_search.cli.searching import begin
+    from resnet_search.runs.speed import machine_speed, training_images
     from resnet_search.spaces.plan import make_plan
 
     space = space_from(options)
+    images = training_images(space.data, options["train_examples"])
     plan = make_plan(space)
 
     def told() -> Iterable[str]:
         from resnet_search.cli.plan_tables import plan_totals
-        from resnet_search.runs.speed import machine_speed, training_images
 
-        speed = machine_speed(options["runs_dir"], options["device"])
+        speed = machine_speed(options["runs_dir"], plan.mean_macs, options["device"])
         yield f"Space      {space.name}"
-        images = training_images(space.data, options["train_examples"])
         yield from plan_totals(plan, speed, images)
         yield from baseline_lines(space, options["baselines"], speed, images)
 

@@ -113,16 +113,18 @@ def conclude(session: Session, view: RunView, *, quiet: bool, export: bool) -> N
         raise _nothing_trained(view)
     if not quiet:
         _show_result(view)
-    if exported(view):
+    there = exported(view)
+    told = there or (export and best is not None)
+    if there:
         tell(view.folder.path / "export", quiet=quiet)
-    elif export and best is not None:
+    elif told:
         export_and_tell(view, None, None, quiet=quiet)
     elif quiet:
         click.echo(safe(view.folder.path))
     if quiet:
         return
     words = run_words(view.folder.path, session.runs_dir)
-    click.echo("\nNext:")
+    click.echo("\nNext:" if told else "Next:")
     if view.state != "finished":
         click.echo(f"  resnet-search resume {words}")
     if not is_single(view):

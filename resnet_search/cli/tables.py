@@ -60,7 +60,7 @@ def trials_table(
         [
             Column("trial", [trial.trial for trial in trials]),
             Column("candidate", [f"{trial.candidate}" for trial in trials], right=True, spare=3),
-            Column("architecture", [trial.name for trial in trials]),
+            Column("architecture", [trial.name for trial in trials], folds=True),
             Column("depth", [f"{trial.depth}" for trial in trials], right=True),
             Column("params", [count(trial.params) for trial in trials], right=True),
             Column("MACs", [count(trial.macs) for trial in trials], right=True),
@@ -90,7 +90,7 @@ def trial_details(view: RunView, trial: Trial, history: Sequence[dict[str, Any]]
         "Trial": f"{trial.trial} of {view.folder.name}, {_outcome(trial)}",
         "Architecture": trial.name,
         "Axes": axes,
-        "Depth": f"{trial.depth} layers with weights",
+        "Depth": f"{trial.depth:,} layers with weights",
         "Parameters": f"{trial.params:,}",
         "MACs": f"{trial.macs:,} for one image",
         "Recipe": ", ".join(f"{name} {shown(value)}" for name, value in trial.recipe.items()),

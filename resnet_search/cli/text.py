@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_YEAR = 365 * _DAY
 
 
 def safe(text: object, *, lines: bool = False) -> str:
@@ -29,7 +30,7 @@ def count(number: float) -> str:
 
 def _three_digits(number: float) -> str:
     before = len(str(int(abs(number))))
-    return f"{number:.{max(0, 3 - before)}f}"
+    return f"{number:,.{max(0, 3 - before)}f}"
 
 
 def score(value: float | None) -> str:
@@ -45,14 +46,15 @@ def clock(seconds: float) -> str:
 
 
 def roughly(seconds: float) -> str:
-    """An estimate, without the digits that it does not have: under a minute, about 4 min, about 2.5 h, about 3 d."""
+    """An estimate, without the digits that it does not have: under a minute, about 4 min, 2.5 h, 3 d, 37 years."""
     if seconds < _MINUTE:
         return "under a minute"
     if seconds < 1.5 * _HOUR:
         return f"about {round(seconds / _MINUTE)} min"
     if seconds < 2 * _DAY:
         return f"about {seconds / _HOUR:.2g} h"
-    return f"about {seconds / _DAY:.2g} d" if seconds < 100 * _DAY else f"about {seconds / _DAY:.0f} d"
+    number, unit = (seconds / _DAY, "d") if seconds < 2 * _YEAR else (seconds / _YEAR, "years")
+    return f"about {number:.2g} {unit}" if number < 99.5 else f"about {number:,.0f} {unit}"  # noqa: PLR2004
 
 
 def moment(seconds: float) -> str:

@@ -152,6 +152,7 @@ def command(
     end is a verified SavedModel and report.md in its folder.
     """
     from resnet_search.cli.searching import begin
+    from resnet_search.runs.speed import training_images
 
     _check_init(model, init, frozen_stages)
     name = recipe or ("finetune" if init == "imagenet" else "he")
@@ -165,8 +166,10 @@ def command(
     data = {"source": source, "validation": validation, "image_size": size}
     space = space_of(model, {"name": name, **changed}, epochs or RECIPES[name].epochs or EPOCHS, data)
 
+    images = training_images(space.data, options["train_examples"])
+
     def told() -> Iterable[str]:
-        yield from _told(model, space, options)
+        yield from _told(model, space, images, options)
 
     begin(session, space, told, {**options, "workers": 1}, quiet=quiet, export=not no_export)
 
@@ -203,13 +206,13 @@ def space_of(model: Preset, recipe: dict[str, Any], epochs: int, data: dict[str,
     return parse_space("\n".join(lines) + "\n", model.name)
 
 
-def _told(model: Preset, space: SearchSpace, options: dict[str, Any]) -> Iterable[str]:
+def _told(model: Preset, space: SearchSpace, images: int | None, options: dict[str, Any]) -> Iterable[str]:
     """What will be trained, how, on what, and for how long."""
     from resnet_search.cli.plan_tables import time_lines
     from resnet_search.cli.text import count
     from resnet_search.networks.complexity import complexity
     from resnet_search.report.units import counted
-    from resnet_search.runs.speed import machine_speed, training_images
+    from resnet_search.runs.speed import machine_speed
     from resnet_search.spaces.plan import make_plan
     from resnet_search.training.recipe import recipe_from
 
@@ -217,7 +220,6 @@ def _told(model: Preset, space: SearchSpace, options: dict[str, Any]) -> Iterabl
     classes = 10 if space.data.source in _SMALL_SOURCES else model.classes
     cost = complexity(model.architecture, (size, size, 3), classes)
     recipe = recipe_from(space.fixed_recipe)
-    images = training_images(space.data, options["train_examples"])
     yield f"Model      {model.name}: {model.architecture.depth} layers, {count(cost.trainable)} parameters"
     yield f"Source     {model.source}"
     warm_up = f", warm-up epochs: {recipe.warmup_epochs:g}" if recipe.warmup_epochs else ""
@@ -228,7 +230,8 @@ def _told(model: Preset, space: SearchSpace, options: dict[str, Any]) -> Iterabl
     if recipe.init == "imagenet":
         yield f"Start      weights of ImageNet, {recipe.frozen_stages} of {STAGES} stages frozen"
     yield f"Images     {space.data.source}, {size} x {size} pixels"
-    yield from time_lines(make_plan(space), machine_speed(options["runs_dir"], options["device"]), images)
+    plan = make_plan(space)
+    yield from time_lines(plan, machine_speed(options["runs_dir"], plan.mean_macs, options["device"]), images)
     if model.architecture.stem != "cifar" and size < _FEW_PIXELS:
         sibling = model.name + ADAPTED
         other = f", or train --model {sibling}" if recipe.init != "imagenet" and sibling in PRESETS else ""

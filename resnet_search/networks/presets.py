@@ -51,7 +51,8 @@ def preset(name: str) -> Preset:
     """The preset of a name, in any case; raises `UsageError` with the nearest names for one that is none."""
     found = PRESETS.get(name.lower())
     if found is None:
-        near = get_close_matches(name.lower(), PRESETS, n=3)
+        # Many names are all but alike: of distant ones a single one is a guess, and more are noise.
+        near = get_close_matches(name.lower(), PRESETS, cutoff=0.85) or get_close_matches(name.lower(), PRESETS, n=1)
         cure = f"Did you mean {' or '.join(near)}?" if near else "`resnet-search models` lists them."
         raise UsageError(f"model is {name!r}; allowed: one of {len(PRESETS)} presets.", cure)
     return found

@@ -90,10 +90,12 @@ def _check_widths(a: Architecture, kind: BlockType) -> None:
                 f"{axis} is {multiples!r}; allowed: {len(a.blocks)} numbers, one for each stage.",
             )
         for multiple in multiples:
-            if type(multiple) not in (int, float) or multiple <= 0 or base * multiple % 1:
+            positive = type(multiple) in (int, float) and multiple > 0
+            if not positive or base * multiple % 1:
+                product = f", and {base} x {multiple!r} = {base * multiple:g}" if positive else ""
                 reject(
                     "multiples give whole channels",
-                    f"{axis} holds {multiple!r}; allowed: numbers above 0 that make {base} a whole number.",
+                    f"{axis} holds {multiple!r}{product}; allowed: numbers above 0 whose product with {base} is whole.",
                 )
     if a.inner_multiples is not None and not kind.bottleneck:
         reject(
@@ -142,10 +144,11 @@ def _check_meaning(a: Architecture, kind: BlockType) -> None:
             "Leave attention out, or use a residual block.",
         )
     if a.attention == "none" and (a.attention_ratio != 16 or a.attention_bias):  # noqa: PLR2004
+        axis, value = ("attention_bias", "true") if a.attention_bias else ("attention_ratio", a.attention_ratio)
         reject(
             "attention axes without attention",
-            f"attention_ratio is {a.attention_ratio}, attention_bias {a.attention_bias}, and attention is 'none'.",
-            "Leave them out, or set attention to 'se'.",
+            f"{axis} is {value}, but attention is 'none'.",
+            f"Leave {axis} out, or set attention to 'se'.",
         )
     if a.stochastic_depth and not branches:
         reject(
@@ -167,7 +170,11 @@ def _check_meaning(a: Architecture, kind: BlockType) -> None:
             "Leave dropout out, or use block 'wide'.",
         )
     if a.gate_bias != -2.0 and kind.merge != "gate":  # noqa: PLR2004
-        reject("gate_bias needs a gate", f"gate_bias is {a.gate_bias}, but block {a.block!r} has no gate.")
+        reject(
+            "gate_bias needs a gate",
+            f"gate_bias is {a.gate_bias}, but block {a.block!r} has no gate.",
+            "Leave gate_bias out, or use block 'highway'.",
+        )
     _check_shortcut(a, kind)
 
 

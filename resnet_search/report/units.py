@@ -67,10 +67,13 @@ def _rounded(number: int, digits: int) -> str:
 
 
 def size(number: int) -> str:
-    """Bytes: 812 bytes, 1.24 MB."""
+    """Bytes: 812 bytes, 1.24 MB, 390.66 GB."""
     if number < _KILO:
         return f"{number} bytes"
-    return f"{number / 1e3:.3g} kB" if number < _KILO**2 else f"{number / 1e6:,.2f} MB"
+    if number < _KILO**2:
+        return f"{number / 1e3:.3g} kB"
+    scale, unit = next(pair for pair in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")) if number >= pair[0])
+    return f"{number / scale:,.2f} {unit}"
 
 
 def duration(seconds: float) -> str:
@@ -84,7 +87,7 @@ def duration(seconds: float) -> str:
         return f"{whole // _MINUTE} min {whole % _MINUTE} s"
     if whole < _DAY:
         return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
-    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+    return f"{whole // _DAY:,} d {whole % _DAY // _HOUR} h"
 
 
 def moment(seconds: float) -> str:

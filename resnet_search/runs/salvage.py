@@ -41,6 +41,8 @@ def salvage(folder: RunFolder, content: dict[str, Any]) -> Salvage:
                     f"before line {number} one is missing: {missing['event']} {missing.get('trial', '')}".rstrip()
                 )
             _check_bracket(event, view)
+            if wrong and event["event"] == "finished":
+                raise ValueError("something before it is missing")
             view.apply(event)
             kept.append(line)
         except DAMAGE as error:

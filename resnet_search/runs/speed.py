@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from resnet_search.errors import RunError
@@ -13,26 +12,34 @@ from resnet_search.runs.folder import RunFolder, list_runs
 from resnet_search.runs.trials import COMPLETED, Trial, read_run
 from resnet_search.spaces.plan import PASSES, Speed
 from resnet_search.spaces.schema import Data
+from resnet_search.training.split_sizes import split_sizes
 
 # Measured on 2 cores of an AMD EPYC with Keras 3.15 and TensorFlow 2.21: the quickstart search, two workers of a
 # thread each, together.
 MACS_PER_SECOND = 9.7e9  # in training: three times the multiply-adds of the forward pass
 TRIAL_SECONDS = 3.7  # to build and compile a network, and to load and save its state
-DEFAULT = Speed(MACS_PER_SECOND, TRIAL_SECONDS, "assumed: no run here has measured it")
+# Small networks spend their time on other things than multiply-adds, and large ones use a machine better: what is
+# measured on networks of one size says nothing of those that are further away than this factor.
+NEAR = 10
+DEFAULT = Speed(
+    MACS_PER_SECOND, TRIAL_SECONDS, f"assumed: no run here has measured networks within {NEAR} times this size"
+)
 
-# Training images of the sources whose size is known before they are read.
+# Training images of the sources whose size is known before they are read, in ten classes each.
 TRAIN_IMAGES = {"cifar10": 50_000, "shapes": 4_000}
-_RECENT = 5  # runs that are looked at: older ones say less, and reading takes time
+_CLASSES = 10
 
 
-def machine_speed(runs_dir: Path, device: str = "auto") -> Speed:
-    """The speed of the latest run of this machine in `runs_dir` that has trained something, else `DEFAULT`.
+def machine_speed(runs_dir: Path, macs: float, device: str = "auto") -> Speed:
+    """The speed of the latest run of this machine in `runs_dir` that tells it for such networks, else `DEFAULT`.
 
-    `device`: of runs on a cpu or a gpu alone, or with auto on either. All workers of a run count together.
+    `macs`: multiply-adds of one image's forward pass, on average over the networks to train; those of the run are
+    within a factor of `NEAR`. `device`: of runs on a cpu or a gpu alone, or with auto on either. All workers of a run
+    count together.
     """
-    for folder in islice(reversed(list_runs(runs_dir)), _RECENT):
+    for folder in reversed(list_runs(runs_dir)):
         try:
-            speed = _speed(folder, device)
+            speed = _speed(folder, macs, device)
         except (RunError, LookupError, TypeError, ValueError, AttributeError):
             continue  # A damaged run has nothing to say here; `list` shows what is wrong with it.
         if speed is not None:
@@ -40,16 +47,20 @@ def machine_speed(runs_dir: Path, device: str = "auto") -> Speed:
     return DEFAULT
 
 
-def _speed(folder: RunFolder, device: str) -> Speed | None:
+def _speed(folder: RunFolder, macs: float, device: str) -> Speed | None:
     content = folder.read()
     workers = content["workers"]
     if content["machine"]["host"] != socket.gethostname() or device not in {"auto", workers["device"]}:
         return None
-    pace = pace_of(read_run(folder).trials.values())
+    trials = _trained(read_run(folder).trials.values())
+    pace = pace_of(trials)
     if pace is None:
         return None
-    macs = PASSES * content["data"]["train"] * workers["slots"]
-    return Speed(macs / pace.seconds_per_mac_epoch, pace.trial_seconds / workers["slots"], f"measured in {folder.name}")
+    measured = sum(trial.macs for trial in trials) / len(trials)
+    if not macs / NEAR <= measured <= macs * NEAR:
+        return None
+    work = PASSES * content["data"]["train"] * workers["slots"]
+    return Speed(work / pace.seconds_per_mac_epoch, pace.trial_seconds / workers["slots"], f"measured in {folder.name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +77,7 @@ def pace_of(trials: Iterable[Trial]) -> Pace | None:
     A least-squares line: tracing and compiling a network is part of its first epoch, and in trials of one epoch on
     small data most of it.
     """
-    done = [trial for trial in trials if trial.status == COMPLETED and not trial.reused]
+    done = _trained(trials)
     work = [float(trial.macs * trial.trained_epochs) for trial in done]
     seconds = [trial.setup_seconds + trial.train_seconds for trial in done]
     if len(done) < _ENOUGH_TRIALS or sum(seconds) <= 0:
@@ -79,15 +90,19 @@ def pace_of(trials: Iterable[Trial]) -> Pace | None:
     return Pace(slope, mean - slope * middle)
 
 
+def _trained(trials: Iterable[Trial]) -> list[Trial]:
+    return [trial for trial in trials if trial.status == COMPLETED and not trial.reused]
+
+
 _ENOUGH_TRIALS = 3
 
 
 def training_images(data: Data, train_examples: int | None) -> int | None:
-    """Images that each epoch of a search trains on; None where only reading the source can tell."""
-    if train_examples is not None:
-        return train_examples
+    """Images that each epoch of a search trains on; None where only reading the source can tell.
+
+    Raises DataError where the validation part or `train_examples` do not fit a source of known size.
+    """
     total = TRAIN_IMAGES.get(data.source)
     if total is None:
-        return None
-    held = round(data.validation * total) if isinstance(data.validation, float) else data.validation
-    return max(1, total - held)
+        return train_examples
+    return split_sizes(total, _CLASSES, validation=data.validation, train_examples=train_examples)[1]

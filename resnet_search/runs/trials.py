@@ -118,6 +118,16 @@ class RunView:
             for rung in bracket["rungs"]
         )
 
+    @property
+    def saved_epochs(self) -> int:
+        """Planned epochs that completed trials did not train, since an earlier trial of their candidate had."""
+        saved = 0
+        for trial in self.trials.values():
+            if trial.status == COMPLETED:
+                below = 0 if trial.promoted_from is None else self.trials[trial.promoted_from].epochs
+                saved += trial.epochs - below - trial.trained_epochs
+        return saved
+
     def ranking(self) -> list[Trial]:
         """Completed trials of the full budget, best first; ties go to the earlier draw.
 

@@ -211,7 +211,9 @@ class HyperbandOracle(KerasTunerHyperband):
         bracket = step.bracket
         presets = self._presets.get((bracket.iteration, bracket.number))
         values: dict[str, Any] = {
-            **({"preset": presets[step.slot]} if presets else architecture_values(self._space, candidate.architecture)),
+            **(
+                self._named(presets[step.slot]) if presets else architecture_values(self._space, candidate.architecture)
+            ),
             **dict(candidate.recipe),
             "tuner/epochs": step.rung.epochs,
             "tuner/initial_epoch": step.rung.initial_epoch,
@@ -221,6 +223,10 @@ class HyperbandOracle(KerasTunerHyperband):
         if isinstance(step, Promote):
             values["tuner/trial_id"] = step.trial
         return values
+
+    def _named(self, preset: str) -> dict[str, Any]:
+        """Values of a network outside the space: Keras Tuner would draw those that are not given."""
+        return {**{each.name: each.default for each in self.hyperparameters.space}, "preset": preset}
 
     def _register(self, trial_id: str, step: Draw | Promote) -> None:
         if isinstance(step, Draw):

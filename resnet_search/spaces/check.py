@@ -115,7 +115,8 @@ def _missing_axes(axes: Mapping[str, Any], mistakes: Mistakes) -> None:
     if not given:
         mistakes.missing("[axes] n", f"{keys['n'].allowed}; or depth or blocks in its place")
     for name in given[1:]:
-        mistakes.wrong(f"[axes] {name}", axes[name], "one of n, depth and blocks, not several")
+        if axes[name] != []:  # which is a mistake of its own, and told as one
+            mistakes.wrong(f"[axes] {name}", axes[name], "one of n, depth and blocks, not several")
 
 
 def _across_axes(axes: Mapping[str, Any], good: Mapping[str, Any], mistakes: Mistakes) -> None:

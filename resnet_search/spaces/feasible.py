@@ -150,7 +150,7 @@ def find_feasible(axes: Axes, limits: Limits, input_shape: tuple[int, int, int],
     survey = Survey(points, limits, input_shape, classes)
     found = _listed(survey) if points.total <= CAP else _sampled(survey)
     if not found:
-        raise _nothing(where, survey, points.total)
+        raise _nothing(f"space {where}", survey, points.total)
     architectures, costs = zip(*(found[point] for point in sorted(found)), strict=True)
     excluded, total, count = dict(survey.excluded), points.total, len(found)
     if total <= CAP:

@@ -16,11 +16,16 @@ PASSES = 3
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The brackets of a search over the feasible architectures of its space."""
+    """The brackets of a search over the feasible architectures of its space.
+
+    `distinct`: how many different candidates there are, None for no limit. A candidate that is drawn again goes on
+    from its earlier trial, or takes its score: trials and epochs are then the most that there can be.
+    """
 
     method: str
     feasible: Feasible
     brackets: tuple[Bracket, ...]
+    distinct: int | None
 
     @property
     def trials(self) -> int:
@@ -28,7 +33,16 @@ class Plan:
 
     @property
     def candidates(self) -> int:
-        """Draws of all first rungs."""
+        """Different candidates, at most: draws of all first rungs, or all that there are."""
+        return self._draws if self.distinct is None else min(self._draws, self.distinct)
+
+    @property
+    def draws_again(self) -> bool:
+        """Whether a candidate may be drawn twice: in a space smaller than the plan, or in different iterations."""
+        return self.distinct is not None and (self._draws > self.distinct or self.brackets[-1].iteration > 0)
+
+    @property
+    def _draws(self) -> int:
         return sum(bracket.draws for bracket in self.brackets)
 
     @property
@@ -39,7 +53,7 @@ class Plan:
     @property
     def full_epochs(self) -> int:
         """Epochs that training every candidate to the end would take."""
-        return sum(bracket.draws * bracket.rungs[-1].epochs for bracket in self.brackets)
+        return self.candidates * self.brackets[-1].rungs[-1].epochs
 
     @property
     def mean_macs(self) -> float:
@@ -47,7 +61,7 @@ class Plan:
         return sum(cost.macs for cost in self.feasible.costs) / len(self.feasible.costs)
 
     def seconds(self, speed: Speed, images: int) -> float:
-        """Expected time of the search on one worker, with `images` training images."""
+        """Expected time of all trials on one worker, with `images` training images."""
         return self.trials * speed.trial_seconds + self.epochs * speed.epoch_seconds(self.mean_macs, images)
 
     def to_list(self) -> list[dict[str, Any]]:
@@ -86,11 +100,11 @@ def make_plan(
         if feasible.total > CAP:
             mistake = f"[axes]: got {feasible.total:,} combinations; allowed: at most {CAP:,} with method grid"
             raise SpaceError(space.name, [mistake], 'Give the axes fewer values, or search with method "hyperband".')
-        return Plan(space.method, feasible, grid(settings.max_epochs, feasible.count))
+        return Plan(space.method, feasible, grid(settings.max_epochs, feasible.count), feasible.count)
     # A recipe that varies makes more candidates than there are architectures.
     limit = None if space.recipe_varies else feasible.count
     brackets = hyperband(settings.max_epochs, settings.factor, settings.iterations, limit)
-    return Plan(space.method, feasible, brackets)
+    return Plan(space.method, feasible, brackets, limit)
 
 
 def brackets_from(plan: list[dict[str, Any]]) -> tuple[Bracket, ...]:

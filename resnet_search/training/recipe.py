@@ -96,7 +96,9 @@ class Recipe:
         (), "milestones", "for the step schedule: [fraction of the horizon, factor on learning_rate]"
     )
     final_factor: float = _value(0.01, "float", "rate at the horizon over the highest (linear, cosine)", maximum=1.0)
-    warmup_epochs: float = _value(0.3, "float", "linear rise from zero", maximum=100.0, unit="epochs")
+    warmup_epochs: float = _value(
+        0.3, "float", "linear rise from zero, over a tenth of all epochs at most", maximum=100.0, unit="epochs"
+    )
     init: str = _value(
         "he_normal", "choice", "first weights: drawn as He et al. 2015, or of ImageNet from keras.applications, with a "
         "new head", choices=INITS,

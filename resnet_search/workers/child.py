@@ -79,8 +79,18 @@ _BEAT_SECONDS = 1.0
 
 
 def _failed(job: Job, error: Exception) -> dict[str, Any]:
-    reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+    reason = f"{type(error).__name__}: {_cause(str(error))}"
     return {"kind": "failed", "trial": job.trial, "reason": reason[:300], "detail": traceback.format_exc()}
+
+
+def _cause(message: str) -> str:
+    """The line of a message that says what is wrong: TensorFlow's begin with where its graph was made."""
+    lines = [line.strip() for line in message.splitlines()]
+    told = [line for line in lines if line and not line.startswith(_PLACES)]
+    return told[0] if told else "no message"
+
+
+_PLACES = ("Graph execution error:", "Detected at node", 'File "', "<stack traces unavailable>", "[[{{")
 
 
 # Too large for the memory, or nothing that the operating system said. Whatever else it says of a file, no space,

@@ -38,6 +38,7 @@ def test_the_most_dispensable_column_goes_first_and_is_named() -> None:
     lines = render(Grid(columns(), elsewhere="--json has it"), 30)
     assert lines[0] == "name           second  score"
     assert " ".join(lines[3:]) == "Left out here: first; --json has it."
+    assert max(map(len, lines)) <= 30
 
 
 def test_what_stays_is_never_cut() -> None:
@@ -45,6 +46,26 @@ def test_what_stays_is_never_cut() -> None:
     assert lines[0].split() == ["name", "score"]
     assert lines[1].split() == ["short", "0.5"]
     assert lines[2] == "a-longer-name"
+
+
+def test_a_name_folds_once_no_column_can_go() -> None:
+    names = ["basic20-w16-projection-se-r8", "a"]
+    grid = Grid(
+        [Column("architecture", names, folds=True), Column("x", ["1", "2"], spare=1), Column("score", ["0.5"] * 2)]
+    )
+    assert render(grid, 40)[1:] == ["basic20-w16-projection-se-r8  1  0.5", "a                             2  0.5"]
+    assert render(grid, 24) == [
+        "architecture       score",
+        "basic20-w16-       0.5",
+        "projection-se-r8",
+        "a                  0.5",
+    ]
+    assert "".join(line.split()[0] for line in render(grid, 10)[1:-1]) == names[0]
+
+
+def test_a_column_that_says_nothing_stays_only_if_it_must() -> None:
+    grid = Grid([Column("name", ["a"]), Column("model", [""], spare=1), Column("score", [""])], elsewhere="--json")
+    assert render(grid, 80) == ["name  score", "a"]
 
 
 def test_text_from_files_is_neither_markup_nor_obeyed() -> None:

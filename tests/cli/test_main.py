@@ -135,7 +135,7 @@ def test_completion(tmp_path: Path) -> None:
         )  # fmt: skip
         return [entry.split(",")[1] for entry in process.stdout.split()]
 
-    assert complete("resnet-search tr") == ["trials"]
+    assert complete("resnet-search tr") == ["train", "trials"]
     assert complete("resnet-search trials my") == ["my-run"]
     assert complete("resnet-search show my-run ") == ["0000", "0001", "0002"]
     assert complete("resnet-search run --space quick") == ["quickstart"]

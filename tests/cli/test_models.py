@@ -64,8 +64,7 @@ def test_the_list_fits_the_terminal(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     lines = command("models").out.splitlines()
-    table = lines[: len(PRESETS) + 1]
-    assert max(map(len, table)) <= columns
+    assert max(map(len, lines)) <= columns
     assert {"name", "depth", "params", "MACs", "error"} | shown <= set(lines[0].split())
     assert any("* top-1" in line for line in lines)
     details = command("models", "resnext-101-32x8d").out.splitlines()
@@ -134,6 +133,29 @@ def test_other_images_and_classes(command: Callable[..., Outcome]) -> None:
     assert small["input_shape"] == [64, 48, 1]
     several = json.loads(command("models", "wrn", "--image-size", 64, "--json").out)
     assert {tuple(model["input_shape"]) for model in several} == {(64, 64, 3)}
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "note"),
+    [
+        ([], 22.85, "ImageNet top-1, table 3, 10 crops"),
+        (["--image-size", 224, "--classes", 1000], 22.85, "ImageNet top-1, table 3, 10 crops"),
+        (["--image-size", 8], None, ""),
+        (["--classes", 100], None, ""),
+    ],
+)
+def test_an_error_is_of_the_images_and_classes_that_it_was_published_for(
+    given: list[Any], error: float | None, note: str, command: Callable[..., Outcome]
+) -> None:
+    model = json.loads(command("models", "resnet-50", *given, "--json").out)
+    assert (model["error"], model["note"]) == (error, note)
+    assert ("Error  " in command("models", "resnet-50", *given).out) == (error is not None)
+
+
+def test_large_and_single_numbers_are_worded(command: Callable[..., Outcome]) -> None:
+    outcome = command("models", "--block", "basic", "--width", 16, "--n", 1_000_000, "--classes", 1)
+    for text in (", 6,000,002 layers with weights", "32x32x3, 1 class\n", " GB as float32"):
+        assert text in outcome.out
 
 
 def test_memory_goes_with_the_batch(command: Callable[..., Outcome]) -> None:
@@ -213,7 +235,12 @@ def test_a_broken_rule_is_told(axes: dict[str, Any], rule: str, command: Callabl
         (["--multiples", "1,1_0"], "--multiples"),
         (["--blocks", ""], "--blocks"),
         (["--blocks", ",".join("1" * 17)], "1 to 16"),
-        (["--dropout", "few"], "--dropout"),
+        (["--dropout", "few"], "--dropout: got 'few'; allowed: numbers from 0 to below 1"),
+        (["--gate-bias", "nan"], "allowed: numbers from -1,000,000 to 1,000,000"),
+        (["--multiples", "1,nan,3"], "allowed: numbers above 0"),
+        (["--blocks", "1,"], "got '1,'; allowed: 1 to 16 values"),
+        (["--image-size", "32x32"], "--input-shape / --image-size: got '32x32'"),
+        (["resnet20"], "Did you mean resnet-20?"),
         (["--image-size", "0"], "HxWxC"),
         (["--input-shape", "32x32"], "HxWxC"),
         (["--input-shape", "32x32x3x1"], "HxWxC"),

@@ -7,11 +7,14 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from resnet_search.cli import trials as trials_command
+from resnet_search.cli.screen import show
+from resnet_search.cli.tables import trials_table
 from resnet_search.files import append_line
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import read_run
@@ -73,6 +76,27 @@ def test_plan_shows_brackets_and_cost(command: Callable[..., Outcome]) -> None:
     plan = json.loads(command("plan", "--space", "cifar_small", "--json").out)
     assert (plan["trials"], plan["epochs"], plan["full_epochs"], plan["images"]) == (70, 375, 1323, 45_000)
     assert sum(plan["excluded"].values()) + plan["feasible"] == plan["total"]
+
+
+SINGLE = """
+[axes]
+n = [1]
+width = [8]
+block = ["basic"]
+[hyperband]
+max_epochs = 27
+[data]
+source = "shapes"
+"""
+
+
+def test_plan_of_a_space_smaller_than_it(tmp_path: Path, command: Callable[..., Outcome]) -> None:
+    (tmp_path / "single.toml").write_text(SINGLE)
+    out = command("plan", "--space", "single.toml").out
+    said = "Search     at most 1 candidate, 10 trials, 108 epochs: what is drawn again is not trained again"
+    assert said in " ".join(out.split()).replace("Search ", "Search     ")
+    assert "Time       at most " in out
+    assert "at most" not in command("plan", "--space", "quickstart").out
 
 
 LARGE = """
@@ -194,6 +218,18 @@ def test_list(run: RunFolder, tmp_path: Path, command: Callable[..., Outcome]) -
     assert winner.name in outcome.out
 
 
+def test_epochs_that_are_not_trained_again_are_not_missing(run: RunFolder, command: Callable[..., Outcome]) -> None:
+    planned = json.loads(command("list", "--json").out)[0]["planned_epochs"]
+    lines = [json.loads(line) for line in run.events.read_text().splitlines()]
+    drawn = [line for line in lines if line["event"] == "created" and line["rung"] == 0]
+    done = {line["trial"] for line in lines if line["event"] == "completed"}
+    again = next(line for line in drawn if line["trial"] in done)
+    again["reused"] = True
+    run.events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    listed = json.loads(command("list", "--json").out)[0]
+    assert listed["epochs"] == listed["planned_epochs"] == planned - again["epochs"]
+
+
 def test_list_of_nothing(command: Callable[..., Outcome]) -> None:
     assert command("list").out.startswith("No runs in runs. Start one: ")
     assert command("list", "--json").out == "[]\n"
@@ -205,6 +241,19 @@ def test_the_folder_of_runs_comes_from_the_environment(
     make_run(tmp_path / "mine")
     monkeypatch.setenv("RESNET_SEARCH_RUNS_DIR", str(tmp_path / "mine"))
     assert "trial-run" in command("list").out
+
+
+@pytest.mark.parametrize("halving", [True, False])
+def test_trials_with_long_names_fit_the_terminal(
+    halving: bool, run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "preact_resnext164-w16-b18x18x18-c4-d64-avgpool-se-r8-sebias-m1x2.5x4-sd0.2"
+    trials = [replace(trial, name=name) for trial in read_run(run).ranking()]
+    show([trials_table(trials, elsewhere="--json has everything", halving=halving)])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum(f"{trials[0].score:.4f}" in line and trials[0].trial in line for line in lines) == 1
 
 
 def test_trials_of_the_full_budget_come_first(run: RunFolder, command: Callable[..., Outcome]) -> None:

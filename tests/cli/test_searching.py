@@ -167,3 +167,21 @@ def test_doctor(command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
     checks.append(doctor.Check("Runs", doctor.PROBLEM, "\x1b[31m", "Mend it."))
     assert command("doctor").status == 1
     assert [check["status"] for check in json.loads(command("doctor", "--json").out)] == ["ok", "warning", "problem"]
+
+
+def test_blocks_of_the_result_have_one_blank_line_between(command: Callable[..., Outcome], made_up: list[Any]) -> None:
+    for options in ([], ["--no-export"]):
+        out = command("run", "--space", "quickstart", "--name", f"a{len(options)}", *options).out
+        assert "\n\nNext:\n" in out
+        assert "\n\n\n" not in out
+
+
+def test_an_export_without_a_difference_says_so(
+    command: Callable[..., Outcome], made_up: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from resnet_search.export import saved_model
+
+    exact = SimpleNamespace(folder=Path("export"), difference=0.0, accuracy=0.75, notes=())
+    monkeypatch.setattr(saved_model, "export_run", lambda *_: exact)
+    out = command("run", "--space", "quickstart", "--name", "a").out
+    assert "Verified    no difference from the trained model" in out

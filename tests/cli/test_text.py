@@ -13,6 +13,7 @@ from resnet_search.report.units import counted, duration, sparkline
     [
         (0, "0"), (7, "7"), (985, "985"), (999, "999"), (1000, "1.00 k"), (45_239, "45.2 k"), (269_722, "270 k"),
         (999_499, "999 k"), (999_900, "1.00 M"), (12_345_678, "12.3 M"), (1.4e9, "1.40 G"), (8e12, "8.00 T"),
+        (8e16, "80,000 T"),
     ],
 )  # fmt: skip
 def test_counts_have_three_digits(number: float, text: str) -> None:
@@ -34,7 +35,8 @@ def test_durations(seconds: float, text: str) -> None:
     ("seconds", "text"),
     [
         (5, "under a minute"), (100, "about 2 min"), (5000, "about 83 min"), (9000, "about 2.5 h"),
-        (86_400 * 3, "about 3 d"), (86_400 * 400, "about 400 d"),
+        (86_400 * 3, "about 3 d"), (86_400 * 99.7, "about 100 d"), (86_400 * 400, "about 400 d"),
+        (86_400 * 13_415, "about 37 years"), (86_400 * 3_650_000, "about 10,000 years"),
     ],
 )  # fmt: skip
 def test_estimates_have_no_false_digits(seconds: float, text: str) -> None:

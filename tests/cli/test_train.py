@@ -193,6 +193,17 @@ def test_wrong_command_lines(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("words", [["--validation", "5000"], ["--train-examples", "3"], ["--train-examples", "100000"]])
+def test_images_that_there_are_not(
+    command: Callable[..., Outcome], made_up: list[Any], words: list[str], tmp_path: Path
+) -> None:
+    outcome = command("train", "--model", "resnet-20", "--data", "shapes", "-q", *words)
+    assert outcome.status == 1
+    assert f"{words[0][2:].replace('-', '_')}: {words[1]}" in outcome.err
+    assert made_up == []
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_weights_nothing_is_left_behind(
     command: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -131,7 +131,7 @@ def check_result(search: Search, whole: Search) -> None:
     assert unwell(search) == []
     for trial in view.trials.values():
         theirs = json.loads((search.folder.trial(trial.trial) / "trial.json").read_text())
-        assert (theirs["status"], theirs["score"]) == ("COMPLETED", trial.score)
+        assert (theirs["status"], theirs["score"]) == (trial.status.upper(), trial.score)
     assert set(json.loads((search.folder.path / "oracle.json").read_text())["start_order"]) == set(view.trials)
 
 

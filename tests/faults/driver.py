@@ -16,7 +16,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,11 @@ from resnet_search.search import start
 from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.plan import make_plan
 from resnet_search.training import arrays, train
-from resnet_search.training.job import WEIGHTS, Epoch, Job
+from resnet_search.training.job import WEIGHTS, Epoch, Job, TrialFailure
 from resnet_search.workers import child, local
 from resnet_search.workers.contract import Lost, Message
+
+from .injection import Fault, note
 
 SPACE = """
 [axes]
@@ -63,7 +64,7 @@ class Variable:
 
 
 class FakeTrainer(train.Trainer):
-    """A network of two numbers: which epochs it has seen, in what order, decides its score."""
+    """A network of two numbers: which epochs it has seen, in what order, decides its score. One in four fails."""
 
     log: Path
 
@@ -75,11 +76,13 @@ class FakeTrainer(train.Trainer):
         return 0
 
     def run(self, epoch: int, *, last: bool) -> Epoch:
+        if self.job.seed % 4 == 0:
+            raise TrialFailure("the loss was nan")
         network, optimizer = self.state["network"][0], self.state["optimizer"][0]
         optimizer.assign(optimizer.value + 1)
         assert optimizer.value[0] == epoch + 1, "an epoch was left out, or trained twice in a row"
         network.assign((network.value * 31 + self.job.seed + epoch) % 1009)
-        _note(self.log, f"{self.job.seed} {epoch}")
+        note(self.log, f"{self.job.seed} {epoch}")
         if last:
             self.keep_weights()
         score = float(network.value[0]) / 1009
@@ -140,7 +143,7 @@ class Forked:
             _work_forked(job, theirs, writing)
         os.close(writing)
         os.close(theirs)
-        _note(self.pids, str(pid))
+        note(self.pids, str(pid))
         self._reading[reading] = (slot, job.trial, pid, ours)
         self._buffers[reading] = b""
 
@@ -191,59 +194,6 @@ def _work_forked(job: Job, stdin: int, stdout: int) -> None:
             child._say(answers, child._work(job, answers))
         finally:
             os._exit(0)
-
-
-class Fault:
-    """Lets step `at` of this process fail or die: before it, after it, or in a write after half of it.
-
-    A step is a call of one of the functions of `resnet_search.files` that change a disk. `trace` gets each step's name.
-    `lasting`: every step from then on fails.
-    """
-
-    STEPS = ("_write", "_sync", "_move", "_remove", "_make_folder")
-
-    def __init__(self, request: dict[str, Any]) -> None:
-        self.at, self.moment = request.get("at", 0), request.get("moment", "before")
-        self.error, self.lasting, self.trace = request.get("error"), request.get("lasting"), request.get("trace")
-        self.count = 0
-
-    def install(self) -> None:
-        for name in self.STEPS:
-            setattr(files, name, self._wrapped(name, getattr(files, name)))
-
-    def _wrapped(self, name: str, step: Callable[..., None]) -> Callable[..., None]:
-        def faulty(target: Any, *rest: Any) -> None:
-            place = Path(str(rest[0] if name == "_move" else getattr(target, "name", target)))
-            if self.trace is not None:
-                _note(Path(self.trace), f"{name} {_known_name(place)}")
-            self.count += 1
-            if self.count != self.at and not (self.lasting and self.count > self.at):
-                step(target, *rest)
-                return
-            if self.moment == "mid":
-                step(target, rest[0][: len(rest[0]) // 2])
-            elif self.moment == "after":
-                step(target, *rest)
-            self._fail(place)
-
-        return faulty
-
-    def _fail(self, place: Path) -> None:
-        if self.error is None:
-            os.kill(os.getpid(), signal.SIGKILL)
-        raise OSError(self.error, os.strerror(self.error or 0), str(place))
-
-
-def _known_name(path: Path) -> str:
-    """A file's name as a run has it: a partial file is the one that it becomes, and all trials are one."""
-    parts = path.name.split("-", 2)
-    return parts[2] if path.name.startswith(".partial-") else path.name
-
-
-def _note(log: Path, text: str) -> None:
-    handle = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(handle, text.encode() + b"\n")
-    os.close(handle)
 
 
 def make_run(runs_dir: Path, name: str, max_epochs: int, slots: int) -> RunFolder:

@@ -298,6 +298,21 @@ def test_a_damaged_line_of_the_events(harm: bytes, make_search: Any, whole: Any)
         shutil.rmtree(search.runs_dir)
 
 
+def test_a_damaged_line_of_a_finished_run(make_search: Any, whole: Any) -> None:
+    made = interrupted(make_search, "made")
+    made.finish()
+    for number in range(len(lines_of(made)) - 1):
+        search = make_search(f"{number}")
+        shutil.copytree(made.runs_dir, search.runs_dir)
+        lines = lines_of(search)
+        search.folder.events.write_bytes(b"".join([*lines[:number], b"garbage\n", *lines[number + 1 :]]))
+        repair_run(search.folder)
+        assert search.view().state != "finished"
+        search.finish()
+        check_same(search, whole())
+        shutil.rmtree(search.runs_dir)
+
+
 @fault(
     "files",
     "events.jsonl is an older copy of itself",

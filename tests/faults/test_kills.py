@@ -47,7 +47,7 @@ def kill_and_resume(search: Search, whole: Search, at: int, moment: str) -> None
 @fault(
     "crash",
     "`kill -9` of the driver before, in the middle of or after any write",
-    keras_tuner="what was being written cannot be read again, and what was between two files is lost: the rows below",
+    keras_tuner="what was being written cannot be read again, and what was between two files is lost",
     here="`resume` goes on to the same trials; at most one epoch of each running trial is trained again",
 )
 def test_a_kill_at_each_kind_of_write(make_search: Any, whole: Any) -> None:
@@ -55,7 +55,7 @@ def test_a_kill_at_each_kind_of_write(make_search: Any, whole: Any) -> None:
     chosen = one_of_each(steps, kills(steps))
     names = {step.split()[1] for step in steps}
     assert {"run.json", "lock", "events.jsonl", "history.jsonl", "state.h5", "checkpoint.weights.h5",
-            "trial.json", "oracle.json", "tuner0.json"} <= names  # fmt: skip
+            "trial.json", "build_config.json", "oracle.json", "tuner0.json", "failure.txt"} <= names  # fmt: skip
     assert len(chosen) > 40
     for at, moment in chosen:
         kill_and_resume(make_search(f"{at}-{moment}"), whole(), at, moment)
@@ -79,10 +79,10 @@ def test_killed_again_and_again(make_search: Any, whole: Any) -> None:
     search = make_search("again", max_epochs=9)
     chance = random.Random(0)
     killed = 0
-    while (answer := search.drive(at=chance.randint(1, 90), moment=chance.choice(("before", "after"))))["status"]:
-        assert answer["status"] == -9, answer
-        killed += 1
-    assert killed >= 10
+    for _ in range(30):
+        killed += search.drive(at=chance.randint(1, 150), moment=chance.choice(("before", "after")))["status"] == -9
+    assert killed >= 8
+    search.finish()
     check_result(search, whole(max_epochs=9))
     again = search.trained() - whole(max_epochs=9).trained()
     assert sum(again.values()) <= killed
@@ -116,7 +116,7 @@ def killed_at_random(make_search: Any, whole: Any, count: int, seed: int) -> Non
 @fault(
     "crash",
     "`kill -9` of the driver, of a worker, or of both, at any moment",
-    keras_tuner="the running trial starts again, the first one with another search: the rows below",
+    keras_tuner="the running trial starts again; in the first one, the whole search does",
     here="a worker is replaced and its trial goes on; after the driver's end `resume` goes on; at most one epoch of "
     "each running trial is trained again",
 )

@@ -98,6 +98,8 @@ def test_preset_is_found_in_any_case():
 def test_an_unknown_preset_names_the_nearest():
     with pytest.raises(UsageError, match="resnet-110"):
         preset("resnet-111")
+    with pytest.raises(UsageError, match=r"Did you mean resnet-20\?"):
+        preset("resnet20")
     with pytest.raises(UsageError, match="lists them"):
         preset("vgg")
 

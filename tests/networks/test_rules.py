@@ -71,6 +71,25 @@ def test_the_nearest_name_is_offered():
         Architecture(block="botleneck", blocks=(1,), width=8)
 
 
+@pytest.mark.parametrize(
+    ("axes", "said"),
+    [
+        (
+            {"multiples": (1, 1.3, 4)},
+            "multiples holds 1.3, and 16 x 1.3 = 20.8; allowed: numbers above 0 whose product",
+        ),
+        ({"multiples": (1, -2, 4)}, "multiples holds -2; allowed"),
+        ({"attention_ratio": 8}, "attention_ratio is 8, but attention is 'none'.\nLeave attention_ratio out, or"),
+        ({"attention_bias": True}, "attention_bias is true, but attention is 'none'.\nLeave attention_bias out, or"),
+        ({"gate_bias": -1.0}, "Leave gate_bias out, or use block 'highway'."),
+    ],
+)
+def test_a_broken_rule_says_what_was_given_and_what_helps(axes, said):
+    with pytest.raises(ArchitectureError) as caught:
+        Architecture(**{"block": "basic", "blocks": (2, 2, 2), "width": 16, **axes})
+    assert said in str(caught.value)
+
+
 def test_cardinality_is_checked_in_every_stage():
     Architecture(block="resnext", blocks=(1, 1, 1), width=3, cardinality=6)
     with pytest.raises(ArchitectureError, match="stage 1"):

@@ -14,6 +14,7 @@ from resnet_search.report.known import against_known
 from resnet_search.report.markdown import to_markdown
 from resnet_search.search.hypermodel import ResNetHyperModel
 from resnet_search.search.known import baselines_of, with_baselines
+from resnet_search.search.repair import restored_oracle
 from resnet_search.spaces.brackets import hyperband
 from resnet_search.spaces.plan import make_plan
 
@@ -115,8 +116,10 @@ def test_keras_tuner_gets_the_network_that_was_trained(make_compared):
         hypermodel, objective="val_accuracy", max_epochs=9, directory=search.folder.path.parent,
         project_name=search.folder.name,
     )  # fmt: skip
+    again = restored_oracle(view)
     for trial in view.baselines:
         theirs = tuner.oracle.trials[trial.trial].hyperparameters
+        assert again.trials[trial.trial].hyperparameters.values == theirs.values
         assert hypermodel.architecture(theirs).to_dict() == trial.architecture
 
 

@@ -256,6 +256,12 @@ def test_a_mistyped_key_is_checked_under_the_name_it_meant():
     assert [mistake.split(":")[0] for mistake in found] == ["[axes] widht", "[axes] width"]
 
 
+def test_an_empty_list_is_one_mistake():
+    found = mistakes('[axes]\nblock = "basic"\nwidth = 16\nn = 1\nblocks = []')
+    assert len(found) == 1
+    assert "not an empty list" in found[0]
+
+
 def test_a_long_list_of_wrong_values_is_counted():
     found = mistakes(written({"axes.width": str(list(range(2_000, 4_000)))}))
     assert len(found) == 11

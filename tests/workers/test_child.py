@@ -13,7 +13,7 @@ import pytest
 from resnet_search.networks.architecture import Architecture
 from resnet_search.training import arrays, memory
 from resnet_search.training.job import Job
-from resnet_search.workers.child import _work
+from resnet_search.workers.child import _cause, _work
 
 SMALL = Architecture.from_axes(block="basic", n=1, width=2)
 
@@ -43,3 +43,20 @@ def test_a_full_disk_is_not_the_candidates_fault(monkeypatch, tmp_path: Path, er
     said = _work(job, io.StringIO())
     assert said["kind"] == kind
     assert said["reason"]
+
+
+TENSORFLOW = """Graph execution error:
+
+Detected at node a/b defined at (most recent call last):
+  File "x.py", line 8, in <module>
+
+<stack traces unavailable>
+no kernel for it
+ [[{{node a/b}}]]"""
+
+
+@pytest.mark.parametrize(
+    ("message", "cause"), [(TENSORFLOW, "no kernel for it"), ("a shape\nmore", "a shape"), ("", "no message")]
+)
+def test_the_reason_is_what_went_wrong_not_where(message: str, cause: str) -> None:
+    assert _cause(message) == cause

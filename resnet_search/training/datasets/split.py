@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from resnet_search.errors import DataError
 from resnet_search.training.datasets.image_data import ImageData
+from resnet_search.training.split_sizes import split_sizes
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +40,7 @@ def split(data: ImageData, *, validation: float, seed: int, train_examples: int 
             f"split: 1 training image in {_some(rare)}; each class needs 2 or more, for training and validation",
             "Add training images to these classes, or leave them out.",
         )
-    held = _validation_images(validation, total, classes)
-    free = total - held
-    kept = free if train_examples is None else _train_images(train_examples, held, free, classes)
-
+    held, kept = split_sizes(total, classes, validation=validation, train_examples=train_examples)
     held_of = _apportion(counts, held, counts - 1)
     kept_of = _apportion(counts - held_of, kept, counts - held_of)
     train, validate = [], []
@@ -51,37 +49,6 @@ def split(data: ImageData, *, validation: float, seed: int, train_examples: int 
         validate.append(order[:in_validation])
         train.append(order[in_validation : in_validation + in_train])
     return Split(train_index=np.sort(np.concatenate(train)), validation_index=np.sort(np.concatenate(validate)))
-
-
-def _validation_images(validation: float, total: int, classes: int) -> int:
-    allowed = f"a number of images from {classes} (one a class) to {total - classes}, or a fraction of the {total}"
-    cure = "Give one such as 0.1, or add training images."
-    if isinstance(validation, bool) or not isinstance(validation, int | float | np.integer | np.floating):
-        raise DataError(f"validation: {validation!r} is not a number; allowed is {allowed}", cure)
-    if isinstance(validation, float | np.floating):
-        if not 0 < validation < 1:
-            raise DataError(f"validation: the fraction {validation} is not between 0 and 1; allowed is {allowed}", cure)
-        images = round(float(validation) * total)
-    else:
-        images = int(validation)
-    if not classes <= images <= total - classes:
-        what = f"{images} images" if images == validation else f"{validation} ({images} images)"
-        raise DataError(f"validation: {what} of {total} training images; allowed is {allowed}", cure)
-    return images
-
-
-def _train_images(train_examples: int, held: int, free: int, classes: int) -> int:
-    if (
-        not isinstance(train_examples, int | np.integer)
-        or isinstance(train_examples, bool)
-        or not classes <= train_examples <= free
-    ):
-        raise DataError(
-            f"train_examples: {train_examples!r} is not a number of images from {classes} (one a class) to {free} "
-            f"(what {held} images of validation leave)",
-            "Take another number, or less validation.",
-        )
-    return int(train_examples)
 
 
 def _apportion(counts: NDArray[np.int64], seats: int, most: NDArray[np.int64]) -> NDArray[np.int64]:
