@@ -136,7 +136,7 @@ class RunFolder:
         return Driver(int(found[1]), found[2]) if found else None
 
 
-_DRIVER = re.compile(r"process ([0-9]{1,18}) on (\S{1,255})")
+_DRIVER = re.compile(r"process ([0-9]{1,18}) on ([A-Za-z0-9._-]{1,255})")
 
 
 def repair_words(folder: RunFolder) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import pytest
 
+from resnet_search.errors import RunError
 from resnet_search.runs.events import read_events
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import read_run
@@ -97,6 +98,22 @@ def test_clean_only_what_is_finished(tmp_path: Path, command: Callable[..., Outc
     outcome = command("clean", "stopped", "--runs-dir", tmp_path, "--yes")
     assert outcome.status == 1
     assert "resnet-search resume stopped" in outcome.err
+
+
+def test_the_run_of_a_driver_that_died_is_taken_over_with_a_word(
+    tmp_path: Path, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from resnet_search.search import start
+
+    def resume_run(*_: object, **__: object) -> None:
+        raise RunError("that is far enough")
+
+    monkeypatch.setattr(start, "resume_run", resume_run)
+    folder = make_run(tmp_path, "stopped", stop_after=3)
+    words = "The last driver, process 7 on elsewhere, died: going on from what it left."
+    assert words not in command("resume", "stopped", "--runs-dir", tmp_path).out
+    (folder.path / "lock").write_text("process 7 on elsewhere")
+    assert words in command("resume", "stopped", "--runs-dir", tmp_path).out
 
 
 def test_stop_of_a_run_that_nobody_drives(run: RunFolder, command: Callable[..., Outcome]) -> None:

@@ -50,7 +50,7 @@ def drivers() -> Iterator[Drivers]:
 
 @dataclass
 class Search:
-    """One run and what drives it. `drive` takes the keys of a `driver.Fault`."""
+    """One run and what drives it. `drive` takes the keys of an `injection.Fault`, and `settings` of a resume."""
 
     drivers: Drivers
     runs_dir: Path

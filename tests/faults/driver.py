@@ -25,6 +25,7 @@ import numpy as np
 from resnet_search import files
 from resnet_search.runs.folder import RunFolder, create_run
 from resnet_search.search import start
+from resnet_search.search.resume import ResumeSettings
 from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.plan import make_plan
 from resnet_search.training import arrays, train
@@ -32,7 +33,7 @@ from resnet_search.training.job import WEIGHTS, Epoch, Job, TrialFailure
 from resnet_search.workers import child, local
 from resnet_search.workers.contract import Lost, Message
 
-from .injection import Fault, note
+from .injection import JOBS, Fault, note
 
 SPACE = """
 [axes]
@@ -216,7 +217,11 @@ def make_run(runs_dir: Path, name: str, max_epochs: int, slots: int) -> RunFolde
 
 
 def drive(request: dict[str, Any]) -> None:
-    """Start the run if there is none, and go on with it; the fault comes from the request."""
+    """Start the run if there is none, and go on with it, or do another job; the fault comes from the request."""
+    if "job" in request:
+        Fault(request).install()
+        JOBS[request["job"]](Path(request["runs_dir"]))
+        return
     folder = RunFolder(Path(request["runs_dir"]) / request["name"])
     Forked.pids = Path(request["runs_dir"]) / "pids"
     FakeTrainer.log = Path(request["runs_dir"]) / "trained"
@@ -224,7 +229,7 @@ def drive(request: dict[str, Any]) -> None:
     if not (folder.path / "run.json").exists():
         make_run(folder.path.parent, folder.name, request["max_epochs"], request["slots"])
     start.LocalWorkers = Forked if request.get("forked") else InProcess  # type: ignore[misc,assignment]
-    start.resume_run(folder)
+    start.resume_run(folder, settings=ResumeSettings(**request.get("settings", {})))
 
 
 def _child(request: dict[str, Any]) -> None:

@@ -1,14 +1,9 @@
-"""Faults at the steps in which `resnet_search.files` changes a disk; and small jobs to have them in.
-
-As a program it does one of `JOBS` with a fault in it, in a process that can be killed: see `test_other_writes`.
-"""
+"""Faults at the steps in which `resnet_search.files` changes a disk; and small jobs to have them in."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,7 +95,3 @@ def _export(place: Path) -> None:
 
 
 JOBS = {"arrays": _arrays, "clean": _clean, "events": _events, "export": _export}
-
-if __name__ == "__main__":
-    Fault(json.loads(sys.argv[3])).install()
-    JOBS[sys.argv[1]](Path(sys.argv[2]))

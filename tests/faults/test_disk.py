@@ -55,11 +55,10 @@ def fail_and_resume(search: Search, whole: Search, step: str, **failure: Any) ->
     here="the search ends and names the file; what was there before is whole; `resume` goes on to the same trials, and "
     "no candidate is blamed",
 )
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES], ids=errno.errorcode.get)
-def test_a_disk_that_fails_once(number: int, make_search: Any, whole: Any) -> None:
+def test_a_disk_that_fails_once(make_search: Any, whole: Any) -> None:
     steps = make_search("steps").steps()
     for at, moment in one_of_each(steps, points(steps)):
-        fail_and_resume(make_search(f"{at}-{moment}"), whole(), steps[at - 1], at=at, moment=moment, error=number)
+        fail_and_resume(make_search(f"{at}-{moment}"), whole(), steps[at - 1], at=at, moment=moment, error=errno.ENOSPC)
 
 
 @fault(
@@ -134,7 +133,7 @@ def test_a_run_on_a_disk_that_is_full(small_disk: Path, drivers: Any, whole: Any
     assert leave > 30_000, "it was full at least once"
     view = search.view()
     assert view.state == "finished"
-    assert [trial for trial in view.trials.values() if trial.status == "failed"] == []
+    assert {trial.reason for trial in view.trials.values()} <= {"", "the loss was nan"}
 
 
 @fault(

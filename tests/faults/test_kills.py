@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Search, check_result
+from .conftest import Search, check_result, events
 from .table import fault
 
 MOMENTS = ("before", "mid", "after")
@@ -52,11 +52,12 @@ def kill_and_resume(search: Search, whole: Search, at: int, moment: str) -> None
 )
 def test_a_kill_at_each_kind_of_write(make_search: Any, whole: Any) -> None:
     steps = make_search("steps").steps()
-    chosen = one_of_each(steps, kills(steps))
+    # Every second, so that each file has one; all are in the slow test below.
+    chosen = one_of_each(steps, kills(steps))[::2]
     names = {step.split()[1] for step in steps}
     assert {"run.json", "lock", "events.jsonl", "history.jsonl", "state.h5", "checkpoint.weights.h5",
             "trial.json", "build_config.json", "oracle.json", "tuner0.json", "failure.txt"} <= names  # fmt: skip
-    assert len(chosen) > 40
+    assert len(chosen) > 35
     for at, moment in chosen:
         kill_and_resume(make_search(f"{at}-{moment}"), whole(), at, moment)
 
@@ -127,3 +128,19 @@ def test_kills_at_random_moments(make_search: Any, whole: Any) -> None:
 @pytest.mark.slow
 def test_many_kills_at_random_moments(make_search: Any, whole: Any) -> None:
     killed_at_random(make_search, whole, 60, seed=2)
+
+
+@pytest.mark.parametrize("settings", [{"add_iterations": 1}, {"add_epochs": 9}], ids=str)
+def test_an_extension_that_is_killed(settings: dict[str, int], make_search: Any) -> None:
+    uninterrupted = make_search("whole")
+    uninterrupted.finish()
+    assert uninterrupted.drive(settings=settings)["status"] == 0
+    chance = random.Random(0)
+    for number in range(8):
+        search = make_search(f"{number}")
+        search.finish()
+        answer = search.drive(settings=settings, at=chance.randint(1, 120), moment="before")
+        assert answer["status"] == -9
+        begun = any(event["event"] == "extended" for event in events(search))
+        assert search.drive(settings={} if begun else settings)["status"] == 0
+        check_result(search, uninterrupted)

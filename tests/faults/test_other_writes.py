@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,8 @@ from resnet_search.runs.trials import read_run
 from resnet_search.training.arrays import whole
 from tests.cli.conftest import make_run
 
-from .table import ROOT, fault
+from .table import fault
+from .test_kills import kills
 
 
 def with_run(place: Path) -> RunFolder:
@@ -61,40 +60,37 @@ JOBS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], bool]]] = {
 }
 
 
-def do(job: str, place: Path, **fault_: Any) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "tests.faults.injection", job, str(place), json.dumps(fault_)]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
 @fault(
     "crash",
     "`kill -9`, or a full disk, while images are laid out, a run is cleaned or repaired, or an export is written",
     here="the file or folder is as it was or as it should be; the same command does the rest",
 )
 @pytest.mark.parametrize("job", JOBS)
-def test_every_step(job: str, tmp_path: Path) -> None:
+def test_every_step(job: str, drivers: Any, tmp_path: Path) -> None:
     make, done = JOBS[job]
     made = tmp_path / "made"
     make(made)
+
+    def do(place: Path, **fault_: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = drivers.ask({"job": job, "runs_dir": str(place), **fault_})
+        return answer
+
     trial = tmp_path / "trial"
     shutil.copytree(made, trial)
-    assert do(job, trial, trace=str(tmp_path / "trace")).returncode == 0
+    assert do(trial, trace=str(tmp_path / "trace"))["status"] == 0
     assert done(trial)
     steps = (tmp_path / "trace").read_text().splitlines()
     assert len(steps) > 3
-    for at, step in enumerate(steps[:12], 1):
-        for fault_ in ({"moment": "before"}, {"moment": "mid"}, {"moment": "after"}, {"error": errno.ENOSPC}):
-            if fault_.get("moment") == "mid" and not step.startswith("_write"):
-                continue
-            place = tmp_path / f"{at}-{len(fault_)}-{fault_.get('moment', 'full')}"
+    for at, moment in kills(steps):
+        for error in (None, errno.ENOSPC)[: 1 if moment == "after" else 2]:
+            place = tmp_path / f"{at}-{moment}-{error}"
             shutil.copytree(made, place)
-            first = do(job, place, at=at, **fault_)
-            if "error" in fault_:
-                assert first.returncode == 1
-                assert "No space left on device" in first.stderr
-                assert not leftovers(place)
+            answer = do(place, at=at, moment=moment, error=error)
+            if error is None:
+                assert answer["status"] == -9
             else:
-                assert first.returncode == -9
-            again = do(job, place)
-            assert again.returncode == 0, again.stderr
-            assert done(place), (step, fault_)
+                assert answer["status"] == 1
+                assert "No space left on device" in answer["said"]
+                assert not leftovers(place)
+            assert do(place)["status"] == 0
+            assert done(place), (steps[at - 1], moment, error)

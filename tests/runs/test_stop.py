@@ -87,7 +87,9 @@ def test_a_process_that_does_not_hold_the_run_is_left_alone(
         stop(run)
 
 
-@pytest.mark.parametrize("text", ["", "process -1 on x", "process 1", "rm -rf / on host now", "process 9e9 on x"])
+@pytest.mark.parametrize(
+    "text", ["", "process -1 on x", "process 1", "rm -rf / on host now", "process 9e9 on x", "process 1 on \x1b[2J"]
+)
 def test_a_lock_that_names_nobody(text: str, run: RunFolder, driver: subprocess.Popen[str]) -> None:
     (run.path / "lock").write_text(text)
     with pytest.raises(RunError, match="does not name the process"):
