@@ -28,7 +28,7 @@ import numpy as np
 
 from resnet_search.files import append_line, read_lines
 from resnet_search.runs.trials import open_run
-from resnet_search.search.start import read_data
+from resnet_search.search.images import read_data
 from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.space import SearchSpace
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from resnet_search.training.datasets import load_data
 
 __version__ = "0.1.0"
+
+# Keras takes TensorFlow if nothing is said, installed or not.
+if "KERAS_BACKEND" not in os.environ and find_spec("tensorflow") is None and find_spec("jax") is not None:
+    os.environ["KERAS_BACKEND"] = "jax"
 
 # By name, so that importing the package imports neither Keras nor TensorFlow.
 _WHERE = {

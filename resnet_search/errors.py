@@ -55,6 +55,10 @@ class RunError(UserError):
     """A run folder that is missing, in use, damaged, or does not allow what was asked."""
 
 
+class NameTakenError(RunError):
+    """A name for a new run that a run, or anything else, has."""
+
+
 class TrainingError(UserError):
     """A search that cannot go on training; the run folder stays as it is and can be resumed."""
 

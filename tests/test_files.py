@@ -41,7 +41,7 @@ CHANGES = {
 }  # fmt: skip
 ELSEWHERE = {
     "cli/main.py",  # the details of an error that should not have happened
-    "export/build.py", "export/verify.py", "export/saved_model.py",  # children that fill the folder of an export
+    "export/build.py", "export/verify.py", "export/make.py", "export/convert.py",  # children that fill the folder of an export
     "training/weights.py",  # a download, inside `replacing`
     "workers/local.py",  # worker.log, which the children write to
 }  # fmt: skip
@@ -217,3 +217,10 @@ def test_leftovers_are_what_a_killed_write_leaves(tmp_path):
     (tmp_path / ".partial-mine").touch()
     left = {path.name.split("-", 2)[2]: json.loads(path.read_text()) for path in leftovers(tmp_path)}
     assert left == {"_sync.json": {}, "_move.json": {}}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "events.jsonl")
+    with pytest.raises(OSError, match="is no regular file"):
+        read_lines(tmp_path / "events.jsonl")

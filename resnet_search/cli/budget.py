@@ -43,17 +43,20 @@ def seconds_of(text: str) -> int | None:
     return sum(int(number) * unit for number, unit in zip(found.groups(default="0"), _SECONDS, strict=True))
 
 
+def time_budget_option(then: str, verb: str = "resume") -> Callable[[Function], Function]:
+    """--time-budget; `then` says what happens when it is spent, `verb` is the command that goes on."""
+    return click.option(
+        "--time-budget", type=Duration("1s", "365d"), metavar="TIME",
+        help=f"Stop in order after this time, such as 2h, 30m, 1h30m or 90s: {then}, and resnet-search {verb} goes "
+        "on.  [default: none]",
+    )  # fmt: skip
+
+
 def budget_options(function: Function) -> Function:
     """--time-budget and --max-trials, of `run` and `resume`; `take_budget` makes a budget of them."""
-    for option in (
-        click.option("--max-trials", type=Whole(1, 10**6), metavar="N",
-                     help="Stop in order after N trials that train.  [default: all of the plan]"),
-        click.option("--time-budget", type=Duration("1s", "365d"), metavar="TIME",
-                     help="Stop in order after this time, such as 2h, 30m, 1h30m or 90s: running trials end their "
-                     "epoch, the best so far is exported, and resnet-search resume goes on.  [default: none]"),
-    ):  # fmt: skip
-        function = option(function)
-    return function
+    trials = click.option("--max-trials", type=Whole(1, 10**6), metavar="N",
+                          help="Stop in order after N trials that train.  [default: all of the plan]")  # fmt: skip
+    return time_budget_option("running trials end their epoch, the best so far is exported")(trials(function))
 
 
 def hang_option(default: str | None) -> Callable[[Function], Function]:

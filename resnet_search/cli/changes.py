@@ -95,7 +95,7 @@ def _differences(content: dict[str, Any], given: dict[str, Any]) -> Iterable[str
 
 def _other_space(space: dict[str, Any], ref: str) -> Iterable[str]:
     """Where the space that `ref` names is another; what options set is compared as such."""
-    from resnet_search.search.start import with_absolute_source
+    from resnet_search.search.images import with_absolute_source
     from resnet_search.spaces.load import load_space
 
     other = with_absolute_source(load_space(ref)).to_dict()
@@ -113,7 +113,7 @@ def _other_space(space: dict[str, Any], ref: str) -> Iterable[str]:
 def _absolute(key: str, value: Any) -> Any:
     if key != "source":
         return value
-    from resnet_search.search.start import absolute_source
+    from resnet_search.search.images import absolute_source
 
     return absolute_source(value)
 

@@ -5,52 +5,191 @@ from __future__ import annotations
 import json
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from resnet_search.cli.options import FolderPath, run_argument
-from resnet_search.cli.text import safe
+from resnet_search.cli.options import FolderPath, OneOf, ParamType, Whole, run_argument
+from resnet_search.cli.text import count, safe
+from resnet_search.errors import UsageError
+from resnet_search.export.formats import FORMATS, SAVED_MODEL
+from resnet_search.report.kind import is_final
 
 if TYPE_CHECKING:
     from resnet_search.runs.trials import RunView, Trial
 
 
+class Formats(ParamType):
+    """Formats of `export.formats`, one or several with commas between."""
+
+    name = "formats"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        one = OneOf(FORMATS)
+        return tuple(one.convert(name, param, ctx) for name in value.split(","))
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        before, comma, last = incomplete.rpartition(",")
+        found = OneOf(FORMATS).shell_complete(ctx, param, last)
+        return [CompletionItem(f"{before}{comma}{item.value}") for item in found]
+
+
+class Milliseconds(ParamType):
+    """A time above 0."""
+
+    name = "milliseconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            time = float(value)
+        except ValueError:
+            time = 0.0
+        if not _SHORTEST <= time <= _LONGEST:
+            self.fail(f"got {str(value)!r}; allowed: milliseconds from {_SHORTEST:g} to {_LONGEST:,.0f}", param, ctx)
+        return time
+
+
+_SHORTEST, _LONGEST = 0.001, 1e6
+
+
 @click.command("export")
 @run_argument
+@click.option(
+    "--format",
+    "formats",
+    type=Formats(),
+    multiple=True,
+    metavar="FORMAT[,FORMAT...]",
+    help=f"Of {', '.join(FORMATS)}. The SavedModel is always made: the others are made from it.  "
+    f"[default: {SAVED_MODEL}]",
+)
 @click.option("--trial", metavar="ID", help="The trial to export.  [default: the best of the full budget]")
+@click.option(
+    "--ensemble",
+    type=Whole(2, 1000),
+    metavar="K",
+    help="The best K candidates as one model, which averages their probabilities.",
+)
+@click.option(
+    "--max-params", type=Whole(1, 10**12), metavar="N", help="The best candidate of at most N trainable parameters."
+)
+@click.option(
+    "--max-macs",
+    type=Whole(1, 10**15),
+    metavar="N",
+    help="The best candidate of at most N multiply-adds for one image.",
+)
+@click.option(
+    "--max-latency",
+    type=Milliseconds(),
+    metavar="MS",
+    help="The best candidate that takes at most MS milliseconds for one image on this machine's processor; "
+    "measures candidates, the most accurate first, until one does.",
+)
+@click.option(
+    "--license",
+    "license_id",
+    metavar="SPDX",
+    help="The licence that the model card states, such as Apache-2.0.  [default: none]",
+)
 @click.option("--out", type=FolderPath(), metavar="DIR", help="Where to.  [default: export/ in the run's folder]")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the paths of the results.")
-def command(*, run: str, runs_dir: Path, trial: str | None, out: Path | None, quiet: bool) -> None:
+def command(
+    *, run: str, runs_dir: Path, formats: tuple[tuple[str, ...], ...], trial: str | None, ensemble: int | None,
+    max_params: int | None, max_macs: int | None, max_latency: float | None, license_id: str | None, out: Path | None,
+    quiet: bool,
+) -> None:  # fmt: skip
     """Export a network of a run, and the report.
 
-    The SavedModel takes raw uint8 images (batch, height, width, 3) and gives probabilities. It is reloaded without
-    Keras and must give what the trained network gives, or the export fails.
+    Every file takes raw uint8 images (batch, height, width, 3) and gives probabilities. It is reloaded by the runtime
+    that its users have, and nothing else; it must give what the trained network gives, or the export fails. How long it
+    takes is measured.
     """
+    given = {"trial": trial, "ensemble": ensemble, "max_params": max_params, "max_macs": max_macs,
+             "max_latency": max_latency}  # fmt: skip
+    _check_together({name for name, value in given.items() if value is not None})
     from resnet_search.runs.folder import find_run
     from resnet_search.runs.trials import read_run
 
     view = read_run(find_run(run, runs_dir))
-    export_and_tell(view, None if trial is None else view.find(trial), out, quiet=quiet)
+    options: dict[str, Any] = {"license_id": license_id}
+    if formats:
+        options["formats"] = [name for names in formats for name in names]
+    if ensemble is not None:
+        options["ensemble"] = ensemble
+    if {max_params, max_macs, max_latency} != {None}:
+        from resnet_search.export.saved_model import Limits
+
+        options["limits"] = Limits(max_params=max_params, max_macs=max_macs, max_latency=max_latency)
+    export_and_tell(view, None if trial is None else view.find(trial), out, quiet=quiet, **options)
 
 
-def export_and_tell(view: RunView, trial: Trial | None, out: Path | None, *, quiet: bool) -> None:
-    """Export a trial, None for the winner, and say where the files are."""
-    from resnet_search.cli.screen import console, is_terminal
+def _check_together(given: set[str]) -> None:
+    """Each of these names what is exported; limits alone go together."""
+    for name in ("trial", "ensemble"):
+        others = sorted(given - {name})
+        if name in given and others:
+            raise UsageError(
+                f"--{name}: got it with --{others[0].replace('_', '-')}; allowed: one of them, as each says what is "
+                "exported"
+            )
 
-    waiting = not quiet and is_terminal()
-    with console().status("Exporting, and comparing with the trained model ...") if waiting else nullcontext():
+
+def export_and_tell(view: RunView, trial: Trial | None, out: Path | None, *, quiet: bool, **options: Any) -> None:
+    """Export a trial, None for the winner, and say where the files are. `options`: those of `export_run`."""
+    from resnet_search.cli.screen import is_terminal, show, waiting
+
+    with waiting("Exporting") if is_terminal() and not quiet else nullcontext() as progress:
         from resnet_search.export.saved_model import export_run
 
-        result = export_run(view, trial, out)
+        if progress is not None:
+            options["progress"] = progress
+        result = export_run(view, trial, out, **options)
     tell(result.folder, quiet=quiet)
     if quiet:
         return
-    click.echo(f"Accuracy    {result.accuracy:.4f} on the validation images, the SavedModel's own")
+    together = result.exported.ensemble
+    what = "the SavedModel's own" if together is None else f"averaged over {', '.join(together.members)}"
+    if is_final(view):
+        _tell_test(view)
+    else:
+        click.echo(f"Accuracy    {result.accuracy:.4f} on the validation images, {what}")
     difference = f"at most {result.difference:.1e}" if result.difference else "no difference"
     click.echo(f"Verified    {difference} from the trained model in any probability")
+    if together is not None:
+        best = view.trials[together.members[0]]
+        click.echo(f"The best    {best.score or 0.0:.4f} by itself, trial {best.trial}")
+        click.echo(f"Cost        {_cost(together.params, together.macs)}; the best {_cost(best.params, best.macs)}")
+    from resnet_search.cli.exported import files_table
+
+    show(files_table(result.exported))
     for note in result.notes:
         click.echo(f"Note        {safe(note)}")
+
+
+def _tell_test(view: RunView) -> None:
+    """What a network that was trained on all images did on the test images."""
+    from resnet_search.report.after import known_test
+    from resnet_search.report.tested import interval
+    from resnet_search.report.units import counted, percent
+
+    known = known_test(view)
+    if known is None:
+        return
+    measured = known.measured
+    of = counted(measured.images, "test image")
+    click.echo(f"Test        {percent(measured.top1.value)} right ({interval(measured.top1)}) of {of}, read once")
+    if measured.top5 is not None:
+        click.echo(f"Top-5       {percent(measured.top5.value)} ({interval(measured.top5)})")
+    error = measured.calibration.error
+    click.echo(f"Calibration {percent(error.value)} ({interval(error)}) expected calibration error")
+
+
+def _cost(params: int, macs: int) -> str:
+    return f"{count(params)} parameters, {count(macs)} MACs"
 
 
 def tell(folder: Path, *, quiet: bool) -> None:

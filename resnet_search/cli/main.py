@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import wrap
 
 import click
 
@@ -24,16 +27,24 @@ COMMANDS = (
     "models",
     "plan",
     "run",
+    "confirm",
     "train",
     "resume",
     "stop",
     "list",
     "trials",
     "show",
+    "report",
     "export",
+    "predict",
     "clean",
     "doctor",
 )
+
+
+_LEAST_WIDTH = 20
+_COMMAND = re.compile(r"resnet-search( [^ ]*[^ ;,.:)])+")
+_GLUE = "\x00"  # No text has it behind `safe`.
 
 
 class _Commands(click.Group):
@@ -120,8 +131,22 @@ def _explain(error: BaseException, session: Session) -> int:
         lines.append(f"The run goes on with: {session.resume}")
     elif "resnet-search " in cure and session.runs_dir != RUNS_DIR:
         lines.append(f"(with {runs_dir_words(session.runs_dir)}, as here)")
-    click.echo(safe("\n".join(line for line in lines if line), lines=True), err=True)
+    click.echo(_wrapped(safe("\n".join(line for line in lines if line), lines=True)), err=True)
     return status
+
+
+def _wrapped(text: str) -> str:
+    """Lines as wide as the terminal, if there is one. What is a command stays in one, and in a pipe all do."""
+    if not sys.stderr.isatty():
+        return text
+    width = max(_LEAST_WIDTH, get_terminal_size().columns)
+    wrapped = []
+    for line in text.splitlines():
+        whole = _COMMAND.sub(lambda found: found[0].replace(" ", _GLUE), line)
+        indent = " " * (len(line) - len(line.lstrip(" -")))
+        pieces = wrap(whole, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        wrapped += pieces or [""]
+    return "\n".join(wrapped).replace(_GLUE, " ")
 
 
 def _worded(error: BaseException, session: Session) -> tuple[str, str, int]:

@@ -44,6 +44,15 @@ class Whole(ParamType):
         return int(text)
 
 
+class WorkerCount(ParamType):
+    """A number of workers; None for "auto"."""
+
+    name = "integer or auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        return None if value == "auto" else Whole(1, 256).convert(value, param, ctx)
+
+
 class OneOf(ParamType):
     """One of some words; for a typo the message names the nearest."""
 
@@ -251,9 +260,9 @@ _SEARCH_OPTIONS = (
                  help="Search on N of the training images.  [default: all]"),
     seed_option,
     name_option("the space's"),
-    click.option("--workers", type=Whole(1, 256), metavar="N",
-                 help="Trials that train at the same time, each in a process of its own.  [default: as many as "
-                 "there are processors and memory for, 1 on a GPU]"),
+    click.option("--workers", type=WorkerCount(), metavar="N|auto",
+                 help="Trials that train at the same time, each in a process of its own; on a GPU each has its share "
+                 "of the memory.  [default: auto, as many as the processors, or the GPUs, and their memory allow]"),
     click.option("--threads", type=Whole(1, 1024), metavar="N",
                  help="Processor threads of each worker.  [default: the processors divided by --workers]"),
     device_option,

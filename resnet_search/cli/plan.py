@@ -22,6 +22,7 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
     Brackets and rungs, candidates, trials and epochs; what is feasible, what is excluded and why; how long it would
     take.
     """
+    from resnet_search.cli.memory import memory_lines, too_large
     from resnet_search.cli.screen import show, show_json
     from resnet_search.cli.text import roughly
     from resnet_search.runs.speed import machine_speed, training_images
@@ -35,6 +36,7 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
         click.echo(f"Counting {plan.feasible.total:,} combinations takes {time}; Ctrl-C ends it.", err=True)
         plan = make_plan(space, count=True)
     speed = machine_speed(options["runs_dir"], plan.mean_macs, options["device"])
+    tight = too_large(space, plan, options["baselines"], options["workers"], options["device"])
     if as_json:
         show_json(
             {
@@ -53,15 +55,18 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
                 "epochs": plan.epochs,
                 "full_epochs": plan.full_epochs,
                 "mean_macs": plan.mean_macs,
+                "too_large": {} if tight is None else tight.to_dict(),
                 "images": images,
                 "speed": asdict(speed),
                 "seconds": None if images is None else plan.seconds(speed, images),
             }
         )
         return
+    from resnet_search.cli.grid import Hanging
     from resnet_search.cli.plan_tables import plan_tables
     from resnet_search.cli.tables import line
 
     show([line(f"{space.name}: {space.description}" if space.description else space.name), line("")])
     show(plan_tables(space, plan, speed, images))
     show(map(line, baseline_lines(space, options["baselines"], speed, images)))
+    show(map(Hanging, memory_lines(tight)))

@@ -11,7 +11,7 @@ from typing import Any
 from resnet_search.errors import RunError
 from resnet_search.report.kind import is_grid
 from resnet_search.runs.events import Event
-from resnet_search.runs.speed import Pace, pace_of
+from resnet_search.runs.speed import Pace, Pacing
 from resnet_search.runs.trials import COMPLETED, FAILED, RUNNING, RunView, Trial
 
 
@@ -53,66 +53,128 @@ class Snapshot:
 
 
 @dataclass(slots=True)
+class _UnderWay:
+    """The trials that run, and of all together: epochs trained, epochs left, and these times their multiply-adds."""
+
+    trials: dict[str, Running] = field(default_factory=dict)
+    trained: int = 0
+    left: int = 0
+    work: int = 0
+    _shares: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+
+    def put(self, running: Running, start: int, macs: int) -> None:
+        """Take in a trial, or what has become of it, whose rung starts at epoch `start`."""
+        left = running.epochs - running.epoch
+        self._add(running.trial, (max(0, running.epoch - start), left, left * macs))
+        self.trials[running.trial] = running
+
+    def drop(self, trial: str) -> None:
+        """Leave out a trial that has ended."""
+        self._add(trial, (0, 0, 0))
+        self.trials.pop(trial, None)
+
+    def _add(self, trial: str, share: tuple[int, int, int]) -> None:
+        before = self._shares.pop(trial, (0, 0, 0))
+        self.trained += share[0] - before[0]
+        self.left += share[1] - before[1]
+        self.work += share[2] - before[2]
+        if any(share):
+            self._shares[trial] = share
+
+
+@dataclass(slots=True)
 class Progress:
-    """Takes in the events of one session of a run."""
+    """Takes in the events of one session of a run; what one costs does not grow with the number of trials."""
 
     clock: Callable[[], float] = time.time
     _first_epoch: dict[tuple[int, int, int], int] = field(default_factory=dict)
-    _lines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _planned: tuple[int, int] = (0, 0)  # trials and epochs
+    _completed: int = 0
+    _failed: int = 0
+    _epochs: int = 0  # of completed trials
+    _macs: int = 0  # of all trials
+    _pacing: Pacing = field(default_factory=Pacing)
+    _pace_of_epochs: Pace | None = None
+    _lines: dict[str, dict[str, Any]] = field(default_factory=dict)  # The last one of each trial that runs.
     _first_line: dict[str, int] = field(default_factory=dict)
-    _since: dict[str, float] = field(default_factory=dict)
+    _running: _UnderWay = field(default_factory=_UnderWay)
+    _best: Trial | None = None
     _last: Trial | None = None
     _ready: bool = False
 
     def take(self, event: Event, view: RunView) -> Snapshot:
         """The state after an event, which `view` has taken in."""
-        if event["event"] in {"started", "resumed"}:
-            self._first_epoch = {
-                (bracket["iteration"], bracket["number"], rung["index"]): rung["initial_epoch"]
-                for bracket in view.content["plan"]
-                for rung in bracket["rungs"]
-            }
-            for trial in view.trials.values():
-                self._known(trial, view)
-        self._ready |= event["event"] in {"worker_ready", "epoch"}
-        if event["event"] == "epoch":
-            self._lines[event["trial"]] = event["line"]
-            self._first_line.setdefault(event["trial"], event["line"]["epoch"])
-        if event["event"] in {COMPLETED, FAILED}:
-            self._last = view.trials[event["trial"]]
+        kind = event["event"]
+        if kind in {"started", "resumed", "extended"}:
+            self._begin(view)
+        self._ready |= kind in {"worker_ready", "epoch"}
+        trial = view.trials.get(event.get("trial", ""))
+        if trial is not None:
+            self._take_trial(event, trial, view)
         return self._snapshot(view)
 
-    def _snapshot(self, view: RunView) -> Snapshot:
-        trials = list(view.trials.values())
-        done = [trial for trial in trials if trial.status == COMPLETED]
-        running = [self._running(trial) for trial in trials if trial.status == RUNNING and not trial.reused]
-        finished_epochs = sum(trial.epochs - self._planned_start(trial) for trial in done) + sum(
-            max(0, trial.epoch - self._planned_start(view.trials[trial.trial])) for trial in running
-        )
-        return Snapshot(
-            run=view.folder.name,
-            trials=len(done),
-            planned_trials=view.planned_trials,
-            failed=sum(trial.status == FAILED for trial in trials),
-            epochs=finished_epochs,
-            planned_epochs=view.planned_epochs,
-            seconds_left=self._seconds_left(view, running, view.planned_epochs - finished_epochs),
-            running=tuple(running),
-            best=view.leader,
-            last=self._last,
-            ready=self._ready,
-            halving=not is_grid(view),
-        )
+    def _begin(self, view: RunView) -> None:
+        """Take in the plan, and what trials have come to before."""
+        self._first_epoch = {
+            (bracket["iteration"], bracket["number"], rung["index"]): rung["initial_epoch"]
+            for bracket in view.content["plan"]
+            for rung in bracket["rungs"]
+        }
+        self._planned = (view.planned_trials, view.planned_epochs)
+        self._completed = self._failed = self._epochs = self._macs = 0
+        self._pacing, self._best = Pacing(), None
+        for trial in view.trials.values():
+            self._macs += trial.macs
+            if trial.status == RUNNING:
+                with suppress(RunError):
+                    if lines := view.history(trial):
+                        self._lines[trial.trial] = lines[-1]
+                self._see_running(trial)
+            else:
+                self._see_ended(trial, view)
 
-    def _known(self, trial: Trial, view: RunView) -> None:
-        """What a trial that goes on had reached."""
-        with suppress(RunError):
-            if trial.status == RUNNING and (lines := view.history(trial)):
-                self._lines[trial.trial] = lines[-1]
+    def _take_trial(self, event: Event, trial: Trial, view: RunView) -> None:
+        kind = event["event"]
+        if kind == "epoch":
+            self._take_epoch(event["line"], trial)
+        if kind == "created":
+            self._macs += trial.macs
+            # Where it is drawn again, its place among equals may be another.
+            for other in view.of_candidate(trial.candidate):
+                self._see_best(other, view)
+        if kind in {COMPLETED, FAILED}:
+            self._see_ended(trial, view)
+            self._last = trial
+            self._lines.pop(trial.trial, None)
+            self._first_line.pop(trial.trial, None)
+            self._running.drop(trial.trial)
+        elif trial.status == RUNNING:
+            self._see_running(trial)
 
-    def _running(self, trial: Trial) -> Running:
-        line = self._lines.get(trial.trial, {})
-        return Running(
+    def _take_epoch(self, line: dict[str, Any], trial: Trial) -> None:
+        self._lines[trial.trial] = line
+        # Never from the first epoch of a trial, which compiles the network.
+        if line["epoch"] > self._first_line.setdefault(trial.trial, line["epoch"]):
+            self._pace_of_epochs = Pace((line["train_seconds"] + line["validation_seconds"]) / trial.macs, 0.0)
+
+    def _see_ended(self, trial: Trial, view: RunView) -> None:
+        if trial.status == FAILED:
+            self._failed += 1
+            return
+        self._completed += 1
+        self._epochs += trial.epochs - self._planned_start(trial)
+        self._pacing.add(trial)
+        self._see_best(trial, view)
+
+    def _see_best(self, trial: Trial, view: RunView) -> None:
+        if trial.status == COMPLETED and not view.is_baseline(trial):
+            self._best = trial if self._best is None else min(self._best, trial, key=view.rank)
+
+    def _see_running(self, trial: Trial) -> None:
+        if trial.reused:
+            return
+        line, before = self._lines.get(trial.trial, {}), self._running.trials.get(trial.trial)
+        running = Running(
             trial=trial.trial,
             name=trial.name,
             bracket=trial.bracket,
@@ -121,32 +183,40 @@ class Progress:
             epochs=trial.epochs,
             loss=line.get("loss"),
             val_accuracy=line.get("val_accuracy"),
-            since=self._since.setdefault(trial.trial, self.clock()),
+            since=self.clock() if before is None else before.since,
             restarts=trial.losses,
+        )
+        self._running.put(running, self._planned_start(trial), trial.macs)
+
+    def _snapshot(self, view: RunView) -> Snapshot:
+        epochs = self._epochs + self._running.trained
+        planned_trials, planned_epochs = self._planned
+        return Snapshot(
+            run=view.folder.name,
+            trials=self._completed,
+            planned_trials=planned_trials,
+            failed=self._failed,
+            epochs=epochs,
+            planned_epochs=planned_epochs,
+            seconds_left=self._seconds_left(view, planned_epochs - epochs),
+            running=tuple(self._running.trials.values()),
+            best=self._best,
+            last=self._last,
+            ready=self._ready,
+            halving=not is_grid(view),
         )
 
     def _planned_start(self, trial: Trial) -> int:
         """The epoch at which its rung starts: a trial may start later, where its candidate was trained before."""
         return self._first_epoch.get((trial.iteration, trial.bracket, trial.rung), trial.initial_epoch)
 
-    def _seconds_left(self, view: RunView, running: list[Running], epochs_left: int) -> float | None:
+    def _seconds_left(self, view: RunView, epochs_left: int) -> float | None:
         """What is left at the pace so far: the time of an epoch grows with a network's multiply-adds."""
-        pace = pace_of(view.trials.values()) or self._pace_of_epochs(view)
+        # Until trials have ended, from the epochs of those that run.
+        pace = self._pacing.pace or self._pace_of_epochs
         if pace is None:
             return None
-        under_way = sum(trial.epochs - trial.epoch for trial in running)
-        work = sum(view.trials[trial.trial].macs * (trial.epochs - trial.epoch) for trial in running)
-        mean_macs = sum(trial.macs for trial in view.trials.values()) / len(view.trials)
-        work += round(mean_macs * max(0, epochs_left - under_way))
-        completed = sum(trial.status == COMPLETED for trial in view.trials.values())
-        trials_left = max(0, view.planned_trials - completed - len(running))
+        work = self._running.work + round(self._macs / len(view.trials) * max(0, epochs_left - self._running.left))
+        trials_left = max(0, self._planned[0] - self._completed - len(self._running.trials))
         seconds = work * pace.seconds_per_mac_epoch + trials_left * pace.trial_seconds
         return seconds / int(view.content["workers"]["slots"])
-
-    def _pace_of_epochs(self, view: RunView) -> Pace | None:
-        """Where trials are long: from the last epoch of one, but never its first, which compiles the network."""
-        for trial, line in reversed(self._lines.items()):
-            if line["epoch"] > self._first_line.get(trial, line["epoch"]):
-                seconds = line["train_seconds"] + line["validation_seconds"]
-                return Pace(seconds / view.trials[trial].macs, 0.0)
-        return None

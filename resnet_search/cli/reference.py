@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import click
 
+from resnet_search.cli.fronts import Fronts
 from resnet_search.cli.main import COMMANDS, cli
 from resnet_search.cli.trials import FIELDS
 
@@ -80,7 +81,7 @@ def _fields() -> Iterable[str]:
     yield ""
     yield "| field | |"
     yield "|---|---|"
-    for name, meaning in FIELDS.items():
+    for name, meaning in {**FIELDS, **Fronts.fields}.items():
         yield f"| `{name}` | {meaning} |"
     yield ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,10 @@ from resnet_search.cli.budget import budget_options, hang_option, take_budget
 from resnet_search.cli.changes import changing_options, fixed_options, refuse_changes
 from resnet_search.cli.options import quiet_options, run_argument
 from resnet_search.cli.session import Session
+
+if TYPE_CHECKING:
+    from resnet_search.runs.trials import RunView
+    from resnet_search.search.resume import ResumeSettings
 
 _CHANGING = ("workers", "threads", "device", "hang_timeout", "add_iterations", "add_epochs")
 
@@ -45,13 +49,12 @@ def command(session: Session, /, *, run: str, runs_dir: Path, quiet: bool, no_ex
         if not quiet:
             click.echo(f"{folder.name} is finished: nothing is left to train.")
     else:
+        settings = _checked(view, changing)
         driver = folder.last_driver()
-        if driver is not None and view.state != "running" and not quiet:
+        if driver is not None and not quiet:
             click.echo(f"The last driver, {driver}, died: going on from what it left.")
-        from resnet_search.search.resume import ResumeSettings
         from resnet_search.search.start import resume_run
 
-        settings = ResumeSettings(**changing)
         preparing = f"Going on with {folder.name}: starting the training backend ..."
         view = watch(
             session,
@@ -60,3 +63,15 @@ def command(session: Session, /, *, run: str, runs_dir: Path, quiet: bool, no_ex
             quiet=quiet,
         )
     conclude(session, view, quiet=quiet, export=not no_export)
+
+
+def _checked(view: RunView, changing: dict[str, Any]) -> ResumeSettings:
+    """What is to be different; an error that can be known before anything is said or read."""
+    from resnet_search.search.resume import ResumeSettings, extension
+
+    if view.state == "running":
+        raise view.folder.in_use()
+    settings = ResumeSettings(**changing)
+    if settings.extends:
+        extension(view, settings)
+    return settings

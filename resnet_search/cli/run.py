@@ -36,11 +36,13 @@ def command(session: Session, /, *, quiet: bool, no_export: bool, **options: Any
     plan = make_plan(space)
 
     def told() -> Iterable[str]:
+        from resnet_search.cli.memory import memory_lines, too_large
         from resnet_search.cli.plan_tables import plan_totals
 
         speed = machine_speed(options["runs_dir"], plan.mean_macs, options["device"])
         yield f"Space      {space.name}"
         yield from plan_totals(plan, speed, images)
         yield from baseline_lines(space, options["baselines"], speed, images)
+        yield from memory_lines(too_large(space, plan, options["baselines"], options["workers"], options["device"]))
 
     begin(session, space, told, options, quiet=quiet, export=not no_export)

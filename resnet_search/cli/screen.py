@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from resnet_search.cli.text import safe
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -38,6 +41,13 @@ def show(renderables: Iterable[RenderableType]) -> None:
     for renderable in renderables:
         # A file keeps its lines whole, and a table chooses its own width; all else is wrapped between words.
         out.print(renderable, soft_wrap=isinstance(renderable, Grid) or not sys.stdout.isatty())
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[Callable[[str], None]]:
+    """A line that says what is being done, for as long as it is; gives the function that tells it more."""
+    with console().status(f"{what} ...") as status:
+        yield lambda more: status.update(safe(f"{what}: {more} ..."))
 
 
 def show_json(value: Any) -> None:

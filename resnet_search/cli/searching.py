@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,12 @@ import click
 from resnet_search.cli.budget import take_budget
 from resnet_search.cli.session import Session, run_words
 from resnet_search.cli.text import safe, score
-from resnet_search.errors import TrainingError
+from resnet_search.errors import NameTakenError, TrainingError
 from resnet_search.report.course import epochs_on_disk
-from resnet_search.report.kind import is_grid, is_single, network_count
+from resnet_search.report.kind import is_final, is_grid, is_single, network_count
 from resnet_search.report.units import counted, duration
 from resnet_search.runs.trials import COMPLETED
+from resnet_search.training.job import FAILURE
 
 if TYPE_CHECKING:
     from resnet_search.runs.events import Event
@@ -36,15 +38,10 @@ def begin(
     export: bool,
 ) -> None:
     """Start a run of a space, see it through and export it. `told` is what there is to say of it before it begins."""
-    from resnet_search.errors import RunError
-    from resnet_search.runs.doctor import not_writable
     from resnet_search.runs.folder import default_name
 
-    reason = not_writable(options["runs_dir"])
-    if reason:
-        raise RunError(
-            f"--runs-dir: got {str(options['runs_dir'])!r}, but {reason}", "Choose a folder you can write to."
-        )
+    given, runs_dir, data_dir = options.pop("name"), options["runs_dir"], options["data_dir"]
+    _check(space, given, runs_dir, data_dir)
     if not quiet:
         from resnet_search.cli.grid import Hanging
         from resnet_search.cli.screen import show
@@ -54,17 +51,36 @@ def begin(
     # Only now, since they import numpy.
     from resnet_search.search.start import SearchSettings, run_search
 
-    name = options.pop("name") or default_name(space.name, options["runs_dir"])
-    settings = SearchSettings(name=name, **options)
-    session.folder, session.runs_dir = settings.runs_dir / name, settings.runs_dir
-    preparing = _preparing(space, settings.data_dir)
-    view = watch(
-        session,
-        lambda observers: run_search(space, settings, observers, budget=budget),
-        preparing=preparing,
-        quiet=quiet,
-    )
+    settings, session.runs_dir = SearchSettings(**options), runs_dir
+
+    def start(observers: Sequence[Observer]) -> RunView:
+        while True:
+            name = given or default_name(space.name, runs_dir)
+            session.folder = runs_dir / name
+            try:
+                return run_search(space, replace(settings, name=name), observers, budget=budget)
+            except NameTakenError:
+                if given:
+                    raise
+                # Another run that was started in the same second has the name by now.
+
+    view = watch(session, start, preparing=_preparing(space, data_dir), quiet=quiet)
     conclude(session, view, quiet=quiet, export=export)
+
+
+def _check(space: SearchSpace, name: str | None, runs_dir: Path, data_dir: Path | None) -> None:
+    """What can be known before anything is said or read."""
+    from resnet_search.errors import RunError
+    from resnet_search.runs.doctor import not_writable
+    from resnet_search.runs.folder import name_taken
+    from resnet_search.training.datasets import check_source
+
+    reason = not_writable(runs_dir)
+    if reason:
+        raise RunError(f"--runs-dir: got {str(runs_dir)!r}, but {reason}", "Choose a folder you can write to.")
+    if name is not None and (runs_dir / name).exists():
+        raise name_taken(runs_dir, name)
+    check_source(space.data.source, data_dir)
 
 
 def _preparing(space: SearchSpace, data_dir: Path | None) -> str:
@@ -106,32 +122,44 @@ def watch(session: Session, start: Callable[[Sequence[Observer]], RunView], *, p
 
 def conclude(session: Session, view: RunView, *, quiet: bool, export: bool) -> None:
     """Show what a run found, export it unless that was done, and say what comes next."""
-    from resnet_search.cli.export import export_and_tell, exported, tell
+    from resnet_search.cli.export import exported
 
     best = view.leader
     if best is None and view.state == "finished":
         raise _nothing_trained(view)
     if not quiet:
         _show_result(view)
+    words = run_words(view.folder.path, session.runs_dir)
     there = exported(view)
     told = there or (export and best is not None)
-    if there:
-        tell(view.folder.path / "export", quiet=quiet)
-    elif told:
-        export_and_tell(view, None, None, quiet=quiet)
+    if told:
+        _hand_over(view, words, there=there, quiet=quiet)
     elif quiet:
         click.echo(safe(view.folder.path))
     if quiet:
         return
-    words = run_words(view.folder.path, session.runs_dir)
     click.echo("\nNext:" if told else "Next:")
     if view.state != "finished":
         click.echo(f"  resnet-search resume {words}")
     if not is_single(view):
         click.echo(f"  resnet-search trials {words}")
     if best is not None:
-        name, *rest = words.split(" ", 1)
-        click.echo(f"  resnet-search show {' '.join([name, best.trial, *rest])}")
+        click.echo(f"  resnet-search show {words} {best.trial}")
+
+
+def _hand_over(view: RunView, words: str, *, there: bool, quiet: bool) -> None:
+    """The SavedModel, unless it is there or TensorFlow is missing, and the report."""
+    from resnet_search.cli.export import export_and_tell, tell
+    from resnet_search.cli.report import page_and_tell
+    from resnet_search.cli.without_tensorflow import can_export, tell_unexported
+
+    if there:
+        tell(view.folder.path / "export", quiet=quiet)
+    elif can_export():
+        export_and_tell(view, None, None, quiet=quiet)
+    elif not quiet:
+        tell_unexported(view, words)
+    page_and_tell(view, quiet=quiet)
 
 
 def _nothing_trained(view: RunView) -> TrainingError:
@@ -143,7 +171,7 @@ def _nothing_trained(view: RunView) -> TrainingError:
     what = "could not be trained" if is_single(view) else "was the last to fail, and none could be trained"
     return TrainingError(
         f"{last.name} {what}: {last.reason}",
-        f"The details: {view.folder.trial(last.trial) / 'failure.txt'}. A loss that is not finite asks for a lower "
+        f"The details: {view.folder.trial(last.trial) / FAILURE}. A loss that is not finite asks for a lower "
         "learning rate.",
     )
 
@@ -183,4 +211,6 @@ def _trained(view: RunView) -> str:
 
 
 def _accuracy(view: RunView) -> str:
-    return f": validation accuracy {score(view.winner.score)}" if is_single(view) and view.winner else ""
+    if not is_single(view) or view.winner is None or is_final(view):
+        return ""
+    return f": validation accuracy {score(view.winner.score)}"

@@ -16,6 +16,7 @@ import click
 
 from resnet_search.cli.options import RUNS_DIR
 from resnet_search.cli.text import safe
+from resnet_search.runs.folder import RunFolder
 
 # A signal may be swallowed by a callback of a library, or its cleaning up may hang: this long is waited, in seconds.
 PATIENCE = 7.0
@@ -24,18 +25,22 @@ _SHOW_CURSOR = "\x1b[?25h"
 
 @dataclass(slots=True)
 class Session:
-    """The run that a command makes or continues: none, one that may not have a folder yet, or one under way."""
+    """The run that a command makes or continues: none, one that may not have a folder yet, or one under way.
+
+    `verb` is the command that goes on with it.
+    """
 
     folder: Path | None = None
     runs_dir: Path = RUNS_DIR
     begun: bool = False
+    verb: str = "resume"
 
     @property
     def resume(self) -> str:
         """The command that goes on with the run; empty if there is none."""
         if self.folder is None or not (self.folder / "run.json").is_file():
             return ""
-        return f"resnet-search resume {run_words(self.folder, self.runs_dir)}"
+        return f"resnet-search {self.verb} {run_words(self.folder, self.runs_dir)}"
 
     @property
     def after_signal(self) -> str:
@@ -51,7 +56,8 @@ def run_words(folder: Path, runs_dir: Path) -> str:
     """A run's folder as the words of a command line, to be typed from where this process was started."""
     if folder.parent != runs_dir:
         return shlex.quote(safe(folder))
-    return folder.name if runs_dir == RUNS_DIR else f"{folder.name} {runs_dir_words(runs_dir)}"
+    word = safe(RunFolder(folder).word)
+    return word if runs_dir == RUNS_DIR else f"{word} {runs_dir_words(runs_dir)}"
 
 
 def runs_dir_words(runs_dir: Path) -> str:

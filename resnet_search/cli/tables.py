@@ -13,7 +13,8 @@ from resnet_search.cli.text import count, moment, safe, score
 from resnet_search.report.kind import is_grid
 from resnet_search.report.units import duration, sparkline
 from resnet_search.runs.checkpoints import describe
-from resnet_search.runs.trials import COMPLETED, RunView, Trial
+from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
+from resnet_search.training.job import FAILURE
 
 
 def line(text: str, style: str = "") -> Text:
@@ -100,6 +101,7 @@ def trial_details(view: RunView, trial: Trial, history: Sequence[dict[str, Any]]
         "Times": _times(trial),
         "Checkpoint": describe(view, trial) if trial.status == COMPLETED else "",
         "Failed with": trial.reason,
+        "Details": _details(view, trial),
     }
     width = max(map(len, facts)) + 2
     yield line("\n".join(f"{name:<{width}}{value}" for name, value in facts.items() if value))
@@ -109,6 +111,11 @@ def trial_details(view: RunView, trial: Trial, history: Sequence[dict[str, Any]]
     if history:
         yield Text()
         yield from _curve(history)
+
+
+def _details(view: RunView, trial: Trial) -> str:
+    path = view.folder.trial(trial.trial) / FAILURE
+    return str(path) if trial.status == FAILED and path.is_file() else ""
 
 
 def shown(value: Any) -> str:

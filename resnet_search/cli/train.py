@@ -9,11 +9,12 @@ from typing import Any, Final
 import click
 from click.shell_completion import CompletionItem
 
-from resnet_search.cli.budget import hang_option
+from resnet_search.cli.budget import hang_option, time_budget_option
 from resnet_search.cli.options import (
     OneOf,
     SpaceKey,
     Whole,
+    complete_run,
     data_dir_option,
     device_option,
     name_option,
@@ -43,39 +44,41 @@ def _complete_model(ctx: click.Context, param: click.Parameter, incomplete: str)
 
 
 def _preset(ctx: click.Context, param: click.Parameter, value: str | None) -> Preset | None:
-    del param
-    if value is None:
-        if ctx.resilient_parsing:
-            return None
-        raise UsageError(
-            f"--model: missing; allowed: one of {len(PRESETS)} names, such as resnet-20",
-            "resnet-search models lists them.",
-        )
-    return preset(value)
+    del ctx, param
+    return None if value is None else preset(value)
 
 
 _LENGTHS = ", ".join(f"{name} {recipe.epochs or EPOCHS}" for name, recipe in RECIPES.items())
 
 
 @click.command("train")
+@click.argument("run", required=False, metavar="[RUN]", shell_complete=complete_run)
+@click.option("--trial", metavar="ID", help="With RUN: the trial whose network is trained.  [default: the best, by "
+              "its confirmation if there is one]")  # fmt: skip
+@click.option("--all-images", is_flag=True, help="With RUN: train on all training images of the source, where the "
+              "search had a part of them.")  # fmt: skip
+@click.option("--discard", is_flag=True, help="With RUN: remove what was trained so before, and begin anew.")
 @click.option(
     "--model",
     metavar="NAME",
     callback=_preset,
     shell_complete=_complete_model,
-    help="Network: a name that resnet-search models lists.  [required]",
+    help="In place of RUN: a name that resnet-search models lists.",
 )
+@click.option("--test", is_flag=True, help="With --model: train on the held back images too, and read the test images "
+              "once at the end.")  # fmt: skip
 @click.option(
     "--recipe",
     type=OneOf(RECIPES),
     metavar="NAME",
-    help=f"How: {', '.join(RECIPES)}.  [default: he; finetune with --init imagenet]",
+    help=f"How: {', '.join(RECIPES)}.  [default: with RUN its own; he; finetune with --init imagenet]",
 )
 @click.option(
     "--epochs",
     type=SpaceKey("hyperband", "max_epochs"),
     metavar="N",
-    help=f"Epochs; the recipe's schedule is as long.  [default: the recipe's own: {_LENGTHS}]",
+    help=f"Epochs; the recipe's schedule is as long.  [default: with RUN those of its full budget; the recipe's own: "
+    f"{_LENGTHS}]",
 )
 @click.option(
     "--learning-rate",
@@ -139,18 +142,67 @@ _LENGTHS = ", ".join(f"{name} {recipe.epochs or EPOCHS}" for name, recipe in REC
 @device_option
 @runs_dir_option
 @hang_option("10m")
+@time_budget_option("the epoch under way is finished")
 @quiet_options
-@click.pass_obj
+@click.pass_context
 def command(
-    session: Session, /, *, model: Preset, recipe: str | None, init: str, frozen_stages: int, epochs: int | None,
-    learning_rate: float | None, batch_size: int | None, source: str, image_size: int | None, validation: float,
-    quiet: bool, no_export: bool, **options: Any,
+    context: click.Context, /, *, run: str | None, trial: str | None, all_images: bool, discard: bool,
+    model: Preset | None, recipe: str | None, epochs: int | None, quiet: bool, no_export: bool, **options: Any,
 ) -> None:  # fmt: skip
-    """Train one network that has a name, in full, and export it.
+    """Train one network in full, and export it: the best of a search, or one that has a name.
 
-    It is a run like that of a search, of one trial: resume goes on with it after Ctrl-C, kill -9 or a reboot, and the
-    end is a verified SavedModel and report.md in its folder.
+    With RUN its best candidate trains from scratch on training and validation images together, in the folder final of
+    the run; the exported network is then measured on the test images, once. The same command goes on with it.
+
+    With --model the end is a run of one trial: resume goes on with it after Ctrl-C, kill -9 or a reboot. It holds
+    images back to validate on, unless --test is given.
     """
+    _one_of(context, run, model)
+    session: Session = context.obj
+    if run is not None:
+        from resnet_search.cli.final import train_winner
+
+        again = {key: options[key] for key in ("threads", "device", "hang_timeout", "time_budget")}
+        again |= {"recipe": recipe, "epochs": epochs, "workers": 1}
+        train_winner(
+            session, run, runs_dir=options["runs_dir"], trial=trial, all_images=all_images, discard=discard,
+            quiet=quiet, export=not no_export, options=again,
+        )  # fmt: skip
+    elif model is not None:
+        _train_preset(session, model, recipe, epochs, quiet=quiet, export=not no_export, **options)
+
+
+_OF_RUN = ("trial", "all_images", "discard")
+_OF_MODEL = ("test", "init", "frozen_stages", "learning_rate", "batch_size", "source", "data_dir", "image_size",
+             "validation", "train_examples", "seed", "name")  # fmt: skip
+
+
+def _one_of(context: click.Context, run: str | None, model: Preset | None) -> None:
+    """Either RUN or --model, and beside it only options that mean something with it."""
+    if (run is None) == (model is None):
+        what = "missing" if run is None else f"got {run!r} and --model"
+        raise UsageError(
+            f"RUN or --model: {what}; allowed: a run whose best is trained, or one of {len(PRESETS)} names, such as "
+            "resnet-20",
+            "resnet-search list shows the runs, resnet-search models the names.",
+        )
+    strange = _OF_MODEL if model is None else _OF_RUN
+    for option in context.command.params:
+        given = context.get_parameter_source(str(option.name))
+        if option.name in strange and given is click.core.ParameterSource.COMMANDLINE:
+            other = "RUN, which has its own images, seed and settings" if model is None else "--model"
+            raise UsageError(f"{option.opts[0]}: got it beside {other}; allowed: only with {_other(model)}")
+
+
+def _other(model: Preset | None) -> str:
+    return "--model" if model is None else "RUN"
+
+
+def _train_preset(
+    session: Session, model: Preset, recipe: str | None, epochs: int | None, *, init: str, frozen_stages: int,
+    learning_rate: float | None, batch_size: int | None, source: str, image_size: int | None, validation: float,
+    test: bool, quiet: bool, export: bool, **options: Any,
+) -> None:  # fmt: skip
     from resnet_search.cli.searching import begin
     from resnet_search.runs.speed import training_images
 
@@ -171,7 +223,7 @@ def command(
     def told() -> Iterable[str]:
         yield from _told(model, space, images, options)
 
-    begin(session, space, told, {**options, "workers": 1}, quiet=quiet, export=not no_export)
+    begin(session, space, told, {**options, "workers": 1, "merged": test}, quiet=quiet, export=export)
 
 
 def _check_init(model: Preset, init: str, frozen_stages: int) -> None:
@@ -208,6 +260,7 @@ def space_of(model: Preset, recipe: dict[str, Any], epochs: int, data: dict[str,
 
 def _told(model: Preset, space: SearchSpace, images: int | None, options: dict[str, Any]) -> Iterable[str]:
     """What will be trained, how, on what, and for how long."""
+    from resnet_search.cli.memory import memory_lines, too_large
     from resnet_search.cli.plan_tables import time_lines
     from resnet_search.cli.text import count
     from resnet_search.networks.complexity import complexity
@@ -232,6 +285,7 @@ def _told(model: Preset, space: SearchSpace, images: int | None, options: dict[s
     yield f"Images     {space.data.source}, {size} x {size} pixels"
     plan = make_plan(space)
     yield from time_lines(plan, machine_speed(options["runs_dir"], plan.mean_macs, options["device"]), images)
+    yield from memory_lines(too_large(space, plan, (), 1, options["device"]))
     if model.architecture.stem != "cifar" and size < _FEW_PIXELS:
         sibling = model.name + ADAPTED
         other = f", or train --model {sibling}" if recipe.init != "imagenet" and sibling in PRESETS else ""

@@ -12,6 +12,7 @@ from resnet_search.cli.options import OneOf, Whole, json_option, run_argument
 from resnet_search.errors import UsageError
 
 if TYPE_CHECKING:
+    from resnet_search.cli.fronts import Fronts
     from resnet_search.runs.trials import RunView, Trial
 
 # What a trial is in --json and --csv, in the order of the columns there.
@@ -44,7 +45,7 @@ FIELDS: dict[str, str] = {
     "recipe": "values of the recipe that vary",
 }
 _SORT: dict[str, Callable[[Any], Any]] = {
-    "trial": lambda trial: trial.trial,
+    "trial": lambda trial: (len(trial.trial), trial.trial),
     "candidate": lambda trial: trial.candidate,
     "architecture": lambda trial: trial.name,
     "depth": lambda trial: trial.depth,
@@ -59,6 +60,8 @@ _SORT: dict[str, Callable[[Any], Any]] = {
     "time": lambda trial: trial.setup_seconds + trial.train_seconds,
 }
 STATUSES = ("running", "completed", "failed")
+# Rows of a table that nobody has asked for more of.
+ROWS = 100
 
 
 @click.command("trials")
@@ -70,34 +73,55 @@ STATUSES = ("running", "completed", "failed")
     help=f"One of: {', '.join(_SORT)}.  [default: those of the most epochs first, the best first]",
 )
 @click.option("--reverse", is_flag=True, help="Turn the order round.")
-@click.option("--top", type=Whole(1, 10**9), metavar="N", help="The first N.")
+@click.option("--top", type=Whole(1, 10**9), metavar="N", help=f"The first N.  [default: {ROWS} in a table]")
+@click.option("--all", "everything", is_flag=True, help="All of them, in a table too.")
 @click.option("--bracket", type=Whole(0, 1000), metavar="B", help="Those of bracket B.")
 @click.option("--status", type=OneOf(STATUSES), metavar="|".join(STATUSES), help="Those of one status.")
+@click.option(
+    "--pareto",
+    is_flag=True,
+    help="Those that none beats in score at the same parameters, MACs or latency, or less, and for which of them.",
+)
+@click.option(
+    "--measure",
+    is_flag=True,
+    help="With --pareto: measure the latency of those that have none yet on this machine, about 15 s each.",
+)
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, exact and complete, with a line of names.")
 def command(
-    *, run: str, runs_dir: Path, sort: str | None, reverse: bool, top: int | None, bracket: int | None,
-    status: str | None, as_json: bool, as_csv: bool,
+    *, run: str, runs_dir: Path, sort: str | None, reverse: bool, top: int | None, everything: bool,
+    bracket: int | None, status: str | None, pareto: bool, measure: bool, as_json: bool, as_csv: bool,
 ) -> None:  # fmt: skip
     """List the trials of a run.
 
-    By default those of the full budget come first: scores of less training do not compare with theirs.
+    By default those of the full budget come first: scores of less training do not compare with theirs. A table has
+    the first 100 unless you ask for more; --json and --csv have all.
     """
     if as_json and as_csv:
         raise UsageError("--json and --csv: got both; allowed: one of them")
+    if everything and top is not None:
+        raise UsageError("--all and --top: got both; allowed: one of them")
+    if measure and not pareto:
+        raise UsageError("--measure: got it without --pareto; allowed: with it")
     from resnet_search.runs.folder import find_run
     from resnet_search.runs.trials import read_run
 
     view = read_run(find_run(run, runs_dir))
     trials = _chosen(view, bracket, status)
+    fronts: Fronts | None = None
+    if pareto:
+        from resnet_search.cli.fronts import fronts_of
+
+        fronts = fronts_of(view, measure=measure, quiet=as_json or as_csv)
+        trials = [trial for trial in trials if trial.trial in fronts.places]
     trials.sort(key=_SORT[sort] if sort else _by_default, reverse=reverse)
     trials = trials[:top]
     if as_json:
-        from resnet_search.cli.screen import show_json
-
-        show_json([document(trial) for trial in trials])
+        _print_json(_document(trial, fronts) for trial in trials)
     elif as_csv:
-        _print_csv(trials)
+        names = FIELDS if fronts is None else {**FIELDS, **fronts.fields}
+        _print_csv(names, [_document(trial, fronts) for trial in trials])
     elif not trials:
         click.echo("No trials yet." if not view.trials else "No trials like that.")
     else:
@@ -105,7 +129,13 @@ def command(
         from resnet_search.cli.tables import trials_table
         from resnet_search.report.kind import is_grid
 
-        show([trials_table(trials, elsewhere="--json has everything", halving=not is_grid(view))])
+        if fronts is not None:
+            show(fronts.table(trials))
+        else:
+            rows = trials if everything or top is not None else trials[:ROWS]
+            show([trials_table(rows, elsewhere="--json has everything", halving=not is_grid(view))])
+            if len(rows) < len(trials):
+                click.echo(f"and {len(trials) - len(rows):,} more: --all shows them, --json and --csv have them")
 
 
 def _chosen(view: RunView, bracket: int | None, status: str | None) -> list[Trial]:
@@ -124,16 +154,27 @@ def document(trial: Trial) -> dict[str, Any]:
     return {name: getattr(trial, name) for name in FIELDS}
 
 
-def _print_csv(trials: Iterable[Trial]) -> None:
+def _document(trial: Trial, fronts: Fronts | None) -> dict[str, Any]:
+    return document(trial) if fronts is None else {**document(trial), **fronts.values(trial)}
+
+
+def _print_json(documents: Iterable[dict[str, Any]]) -> None:
+    """A list, a line for each trial: indented, JSON of 10,000 takes Python a second."""
+    import json
+
+    click.echo("[" + ",".join(f"\n{json.dumps(values, allow_nan=False)}" for values in documents) + "\n]")
+
+
+def _print_csv(names: Iterable[str], documents: Iterable[dict[str, Any]]) -> None:
     import csv
     import io
     import json
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(FIELDS)
-    for trial in trials:
+    writer.writerow(names)
+    for values in documents:
         writer.writerow(
-            json.dumps(value) if isinstance(value, dict | bool) else value for value in document(trial).values()
+            json.dumps(value) if isinstance(value, dict | list | bool) else value for value in values.values()
         )
     click.echo(text.getvalue(), nl=False)

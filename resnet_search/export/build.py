@@ -1,4 +1,4 @@
-"""The child process that makes a SavedModel from a trial's weights, with TensorFlow whatever backend trained them.
+"""The child process that makes a SavedModel from the weights of trials, with TensorFlow whatever backend trained them.
 
 Started as `python -m resnet_search.export.build REQUEST`, REQUEST being a `Request` as JSON.
 """
@@ -7,29 +7,41 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-INPUT, OUTPUT = "images", "probabilities"
+from resnet_search.export.interface import INPUT, OUTPUT
+
+BAD_WEIGHTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A trained network: one of the ensemble, or all there is."""
+
+    weights: str
+    architecture: dict[str, Any]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What to build. `images` is a .npy of raw images whose probabilities, by Keras, go to `expected` (.npy, float32).
 
-    `error` is the file that receives one line if `weights` do not fit.
+    `keras`: the .keras file to write as well, or nothing. `error` is the file that receives one line if the weights of
+    a member do not fit.
     """
 
-    weights: str
-    architecture: dict[str, Any]
+    members: tuple[Member, ...]
     image_shape: tuple[int, int, int]  # height, width, channels
     classes: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
     images: str
     expected: str
     saved_model: str
+    keras: str
     error: str
 
     def to_json(self) -> str:
@@ -39,27 +51,32 @@ class Request:
     def from_json(cls, text: str) -> Self:
         values = json.loads(text)
         height, width, channels = values.pop("image_shape")
-        return cls(**values, image_shape=(height, width, channels))
+        members = tuple(Member(**member) for member in values.pop("members"))
+        return cls(**values, members=members, image_shape=(height, width, channels))
 
 
 def main() -> None:
     """Build, write and leave; status 3 if the weights cannot be used, with the reason in `error`."""
     request = Request.from_json(sys.argv[1])
-    try:
-        network = load_network(request)
-    except Exception as error:  # noqa: BLE001 - h5py and Keras raise many kinds for a damaged file
-        words = " ".join(str(error).split())
-        Path(request.error).write_text(f"{type(error).__name__}: {words[:300]}", encoding="utf-8")
-        sys.exit(BAD_WEIGHTS)
-    write_expected(network, request)
-    write_saved_model(network, request)
+    networks = []
+    for member in request.members:
+        try:
+            networks.append(load_network(member, request.image_shape, request.classes))
+        except Exception as error:  # noqa: BLE001 - h5py and Keras raise many kinds for a damaged file
+            words = " ".join(str(error).split())
+            told = f"{member.weights}: does not hold the weights of the trial: {type(error).__name__}: {words[:300]}"
+            Path(request.error).write_text(told, encoding="utf-8")
+            sys.exit(BAD_WEIGHTS)
+    write_expected(networks, request)
+    write_saved_model(networks, request)
+    if request.keras:
+        from resnet_search.export.plain import plain_model
+
+        plain_model(networks).save(request.keras)
 
 
-BAD_WEIGHTS = 3
-
-
-def load_network(request: Request) -> Any:
-    """The trial's network with its scored weights, in float32."""
+def load_network(member: Member, image_shape: tuple[int, int, int], classes: int) -> Any:
+    """A trial's network with its scored weights, in float32."""
     import keras
     import numpy as np
 
@@ -71,17 +88,17 @@ def load_network(request: Request) -> Any:
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
     network = build_model(
-        Architecture.from_dict(request.architecture),
-        input_shape=request.image_shape,
-        classes=request.classes,
-        mean=request.mean,
-        std=request.std,
+        Architecture.from_dict(member.architecture),
+        input_shape=image_shape,
+        classes=classes,
+        mean=member.mean,
+        std=member.std,
     )
     for layer in network.layers:
         if isinstance(layer, GroupedConv2D):
             # TensorFlow fuses a bias into the convolution, and without oneDNN has no kernel for that with groups.
             layer.form = "split" if layer.use_bias else "native"
-    network.load_weights(request.weights)
+    network.load_weights(member.weights)
     for weight in network.weights:
         if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
             message = f"{weight.path} is not finite"
@@ -89,25 +106,33 @@ def load_network(request: Request) -> Any:
     return network
 
 
-def write_expected(network: Any, request: Request) -> None:
-    """What Keras itself gives for the sample of images."""
+def write_expected(networks: Sequence[Any], request: Request) -> None:
+    """What Keras itself gives for the images: the mean over the networks."""
     import keras
     import numpy as np
 
-    logits = network(np.load(request.images), training=False)
-    np.save(request.expected, keras.ops.convert_to_numpy(keras.ops.softmax(logits)))
+    from resnet_search.export.verify import in_batches
+
+    def probabilities(network: Any) -> Any:
+        def run(images: Any) -> Any:
+            return keras.ops.convert_to_numpy(keras.ops.softmax(network(images, training=False)))
+
+        return np.concatenate(list(in_batches(run, np.load(request.images, mmap_mode="r")))).astype("float64")
+
+    np.save(request.expected, np.mean([probabilities(network) for network in networks], axis=0).astype("float32"))
 
 
-def write_saved_model(network: Any, request: Request) -> None:
+def write_saved_model(networks: Sequence[Any], request: Request) -> None:
     """uint8 (batch, H, W, C) -> float32 (batch, classes), any batch; `serve` and the signature `serving_default`."""
     import tensorflow as tf
 
     module = tf.Module()
-    module.weights = [weight.value for weight in network.weights]
+    module.weights = [weight.value for network in networks for weight in network.weights]
     signature = tf.TensorSpec((None, *request.image_shape), tf.uint8, name=INPUT)
 
     def serve(images: Any) -> dict[str, Any]:
-        return {OUTPUT: tf.nn.softmax(network(images, training=False))}
+        outputs = [tf.nn.softmax(network(images, training=False)) for network in networks]
+        return {OUTPUT: outputs[0] if len(outputs) == 1 else tf.add_n(outputs) / len(outputs)}
 
     module.serve = tf.function(serve, input_signature=[signature])
     tf.saved_model.save(module, request.saved_model, signatures={"serving_default": module.serve})

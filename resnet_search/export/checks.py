@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_search.errors import ExportError
+from resnet_search.export.formats import Format
 
 # Largest difference of a probability from Keras's own: float32 has some 1e-7, the rest is room for the order of sums.
 TOLERANCE = 1e-5
+# Share of the images for which a network in 8 bits should name the same class.
+LEAST_AGREEMENT = 0.98
 # Share of the validation images by which the number of right answers may differ from the trial's score. The weights are
 # the same, so only images whose two best classes are as good as equal can change sides. In float32, where logits agree
 # to about 1e-6, those are hardly any. In bfloat16, with 8 bits of precision, six networks changed their mind on 0.5 to
@@ -20,21 +23,32 @@ _ACCURACY_TOLERANCE = {"float32": 0.001, "mixed_bfloat16": 0.02}
 _IMAGES_TOLERANCE = 2
 
 
-def difference(outputs: NDArray[Any], expected: NDArray[Any]) -> float:
-    """The largest difference between the probabilities of both, (images, classes); `ExportError` if over TOLERANCE."""
+def difference(outputs: NDArray[Any], expected: NDArray[Any], made: Format) -> float:
+    """The largest difference between the probabilities of both, (images, classes).
+
+    `ExportError` if a format that computes in float32 differs by more than TOLERANCE, or any gives something else.
+    """
     if outputs.shape != expected.shape or outputs.dtype != np.float32:
         raise _rejected(
-            f"gives {outputs.dtype} of shape {outputs.shape}; the trained model gives float32 of shape {expected.shape}"
+            made,
+            f"gives {outputs.dtype} of shape {outputs.shape}; "
+            f"the trained model gives float32 of shape {expected.shape}",
         )
     if not np.isfinite(outputs).all():
-        raise _rejected("gives probabilities that are not finite")
+        raise _rejected(made, "gives probabilities that are not finite")
     largest = float(np.abs(outputs.astype(np.float64) - expected).max())
-    if not largest <= TOLERANCE:
+    if made.exact and not largest <= TOLERANCE:
         raise _rejected(
-            f"differs from the trained model by {largest:.2g} in a probability of {len(outputs)} images; "
-            f"allowed: {TOLERANCE:g}"
+            made,
+            f"differs from the trained model by {largest:.2g} in a probability of {len(outputs):,} images; "
+            f"allowed: {TOLERANCE:g}",
         )
     return largest
+
+
+def agreement(outputs: NDArray[Any], expected: NDArray[Any]) -> float:
+    """Share of the images, the first axis, for which both have the same most probable class."""
+    return float(np.mean(outputs.argmax(axis=1) == expected.argmax(axis=1)))
 
 
 def accuracy(labels: NDArray[Any], truth: NDArray[Any], *, score: float, precision: str, trial: str) -> float:
@@ -50,7 +64,7 @@ def accuracy(labels: NDArray[Any], truth: NDArray[Any], *, score: float, precisi
     return right / images
 
 
-def _rejected(what: str) -> ExportError:
+def _rejected(made: Format, what: str) -> ExportError:
     return ExportError(
-        f"the reloaded SavedModel {what}", "Nothing was exported; resnet-search doctor shows the versions in use."
+        f"the reloaded {made.name} {what}", "Nothing was exported; resnet-search doctor shows the versions in use."
     )

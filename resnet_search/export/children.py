@@ -1,4 +1,4 @@
-"""The two child processes of an export: one that has Keras and builds, one that has TensorFlow alone and runs."""
+"""The child processes of an export: one has Keras and builds, others convert, others have one runtime alone and run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,54 +16,104 @@ from numpy.typing import NDArray
 from resnet_search.errors import ExportError
 from resnet_search.export import verify
 from resnet_search.export.build import BAD_WEIGHTS, Request
+from resnet_search.export.formats import Format, check_tensorflow
+from resnet_search.runs.latency import Latency, processors
 
+BATCHES = (1, 128)  # sizes that are timed
 _ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",  # whatever backend trained: only this one writes a SavedModel
-    "CUDA_VISIBLE_DEVICES": "-1",  # a GPU may be in use, and rounds matrix products to 10 bits
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_USE_LEGACY_KERAS": "0",
 }
+# A GPU may be in use, and rounds matrix products to 10 bits.
+_NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
+_GPU = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}  # a search may be using the rest of it
 _CURE = "Nothing was exported; resnet-search doctor shows the versions and the memory there is."
 
 
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a file gave: `outputs` (images, classes), and where asked for `labels` of all images; and its times."""
+
+    outputs: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    latencies: tuple[Latency, ...]
+
+
 def build_saved_model(request: Request) -> None:
-    """Write the SavedModel of a request, and the probabilities that Keras itself gives for its sample."""
-    refused = _run(["-m", "resnet_search.export.build", request.to_json()], BAD_WEIGHTS, Path(request.error))
+    """Write the SavedModel of a request, and the probabilities that Keras itself gives for its images."""
+    check_tensorflow()
+    refused = _run("building", ["-m", "resnet_search.export.build", request.to_json()], BAD_WEIGHTS, request.error)
     if refused:
-        raise ExportError(
-            f"{request.weights}: does not hold the weights of the trial: {refused}",
-            "Restore the file from a copy, or export another trial with --trial.",
-        )
+        raise ExportError(refused, "Restore the file from a copy, or export another trial with --trial.")
 
 
-def run_saved_model(
-    saved_model: Path, sample: Path, images: Path, work: Path
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Reload a SavedModel where Keras and this package cannot be imported, and run it on two .npy files of images.
-
-    Returns the probabilities of `sample`, (images, classes), and the most probable class of each of `images`,
-    (images,). `ExportError` if it needs more than TensorFlow's own runtime.
-    """
-    files = {
+def convert(made: Format, saved_model: Path, target: Path, calibration: Path) -> None:
+    """Write another format of a SavedModel; `calibration` is a .npy of training images."""
+    request = {
+        "format": made.name,
         "saved_model": str(saved_model),
-        "sample": str(sample),
+        "target": str(target),
+        "calibration": str(calibration),
+    }
+    _run(f"converting to {made.name}", ["-m", "resnet_search.export.convert", json.dumps(request)])
+
+
+def run_file(
+    made: Format, model: Path, images: Path, work: Path, *, every: Path | None = None, batches: Sequence[int] = BATCHES
+) -> Ran:
+    """Reload a file where only its runtime can be imported, run it on a .npy of images, and time it with some of them.
+
+    `every`: another .npy, of which the most probable classes are asked for. `ExportError` if it needs more than its
+    runtime.
+    """
+    done = _ask(made, model, images, work, batches=batches, every="" if every is None else str(every))
+    labels = np.empty(0, np.int64) if every is None else np.load(work / "labels.npy")
+    return Ran(np.load(work / "outputs.npy"), labels, done)
+
+
+def time_on_gpu(made: Format, model: Path, images: Path, work: Path) -> tuple[Latency, ...]:
+    """How long a file takes on the GPU that its runtime sees; nothing if it sees none."""
+    return _ask(made, model, images, work, gpu=True)
+
+
+def _ask(
+    made: Format,
+    model: Path,
+    images: Path,
+    work: Path,
+    *,
+    batches: Sequence[int] = BATCHES,
+    every: str = "",
+    gpu: bool = False,
+) -> tuple[Latency, ...]:
+    files = {name: str(work / f"{name}.{kind}") for name, kind in _FILES}
+    request = {
+        **files,
+        "format": made.name,
+        "model": str(model),
         "images": str(images),
-        "outputs": str(work / "outputs.npy"),
-        "labels": str(work / "labels.npy"),
-        "error": str(work / "error.txt"),
+        "all": every,
+        "batches": list(batches),
+        "threads": processors(),
+        "gpu": gpu,
     }
     # -P: the script's own folder holds modules of this package, and is not to be searched for imports.
-    refused = _run(["-P", verify.__file__, json.dumps(files)], verify.REJECTED, Path(files["error"]))
+    arguments = ["-P", verify.__file__, json.dumps(request)]
+    refused = _run(f"running {made.name}", arguments, verify.REJECTED, files["error"], gpu=gpu)
     if refused:
-        raise ExportError(f"the SavedModel {refused}", _CURE)
-    return np.load(files["outputs"]), np.load(files["labels"])
+        raise ExportError(f"the exported {made.name} {refused}", _CURE)
+    return tuple(Latency(**one) for one in json.loads(Path(files["times"]).read_text(encoding="utf-8")))
 
 
-def _run(arguments: list[str], refusal: int, error: Path) -> str:
+_FILES = (("outputs", "npy"), ("labels", "npy"), ("times", "json"), ("error", "txt"))
+
+
+def _run(what: str, arguments: list[str], refusal: int = 0, error: str = "", *, gpu: bool = False) -> str:
     """Run Python without a sound; what `error` holds if it ends with status `refusal`, nothing if it succeeds."""
     done = subprocess.run(
         [sys.executable, *arguments],
-        env=os.environ | _ENVIRONMENT,
+        env=os.environ | _ENVIRONMENT | (_GPU if gpu else _NO_GPU),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -70,8 +122,8 @@ def _run(arguments: list[str], refusal: int, error: Path) -> str:
     if done.returncode == 0:
         return ""
     if done.returncode == refusal:
-        return error.read_text(encoding="utf-8")
+        return Path(error).read_text(encoding="utf-8")
     if done.returncode < 0:
-        raise ExportError(f"the export's process was ended by signal {-done.returncode}", _CURE)
+        raise ExportError(f"{what}: the export's process was ended by signal {-done.returncode}", _CURE)
     said = done.stderr.decode(errors="replace").strip().splitlines()
-    raise ExportError(f"the export's process failed: {said[-1][:500] if said else 'without a word'}", _CURE)
+    raise ExportError(f"{what}: the export's process failed: {said[-1][:500] if said else 'without a word'}", _CURE)

@@ -8,13 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from resnet_search.errors import ExportError
+from resnet_search.export.formats import FORMATS
 from resnet_search.files import replacing_folder
 
-SAVED_MODEL = "saved_model"
+SAVED_MODEL = FORMATS["saved_model"].file
 CLASSES = "classes.json"
 REPORT = "report.md"
 MANIFEST = "export.json"
-ENTRIES = frozenset({SAVED_MODEL, CLASSES, REPORT, MANIFEST})
+CARD = "README.md"
+ENTRIES = frozenset({*(made.file for made in FORMATS.values()), CLASSES, REPORT, MANIFEST, CARD})
 _CURE = "Choose another folder with --out, or empty this one."
 
 
@@ -64,9 +66,10 @@ def unwritable(out: Path, error: Exception) -> ExportError:
     )
 
 
-def folder_bytes(folder: Path) -> int:
-    """The size of all files in a folder, bytes."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def folder_bytes(path: Path) -> int:
+    """The size of a file, or of all files in a folder, bytes."""
+    files = [path, *path.rglob("*")]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _is_export(folder: Path) -> bool:

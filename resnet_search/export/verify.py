@@ -1,56 +1,120 @@
-"""Run a SavedModel with nothing but TensorFlow and NumPy, as its users will; a script, started by its path.
+"""Run an exported file with nothing but the runtime that its users have, and time it; a script, started by its path.
 
-Started as `python -P verify.py REQUEST`, REQUEST being JSON: `saved_model` the folder, `sample` and `images` .npy files
-of raw images, `outputs` and `labels` the .npy files to write (probabilities of the sample; most probable class of each
-image), `error` the file that receives one line if the SavedModel is not what it must be (status 3).
+Started as `python -P verify.py REQUEST`, REQUEST being JSON:
+`format` and `model`, what to load; `threads` of the processor to use;
+`images`, a .npy of raw images, and `outputs`, the .npy that receives their probabilities;
+`all` and `labels`, the same for the most probable class of each image (not asked for where `all` is empty);
+`batches`, sizes to time, and `times`, the JSON file that receives what was measured (empty where there is no GPU);
+`gpu`, whether to time on a GPU in place of the processor;
+`error`, the file that receives one line if the file is not what it must be (status 3).
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 REJECTED = 3
+INPUT, OUTPUT = "images", "probabilities"
 BATCH = 250  # images of 32 x 32 at once, fewer of larger ones; the last is smaller: the batch dimension is free
+# Calls that are not counted: while they last, kernels are chosen, memory is taken and the clock of the processor rises.
+WARM_UP_CALLS, WARM_UP_SECONDS = 3, 0.3
+# Then calls are timed until so many seconds have passed, but at least and at most so many.
+SECONDS, FEWEST, MOST = 2.0, 10, 1000
 # Whatever would need Python, XLA or a training step where the model is used.
 _FORBIDDEN_OPS = ("PyFunc", "EagerPyFunc", "PyFuncStateless", "XlaLaunch", "XlaCallModule")
-_ABSENT = ("keras", "resnet_search")
+
+Run = Callable[[Any], Any]  # uint8 (batch, height, width, channels) -> float32 (batch, classes)
+
+
+class Rejected(Exception):  # noqa: N818 - an outcome
+    """What is wrong with the file."""
 
 
 def main() -> None:
-    """Check, run, write the outputs."""
-    for package in _ABSENT:
+    """Load, run, time, write."""
+    request = json.loads(sys.argv[1])
+    absent, load = _FORMATS[request["format"]]
+    for package in absent:
         # An import of it, by whomever, fails from here on.
         sys.modules[package] = None  # type: ignore[assignment]
-    request = json.loads(sys.argv[1])
-    problem = verify(request)
-    if problem:
-        Path(request["error"]).write_text(problem, encoding="utf-8")
+    try:
+        verify(request, load, absent)
+    except Rejected as problem:
+        Path(request["error"]).write_text(str(problem), encoding="utf-8")
         sys.exit(REJECTED)
 
 
-def verify(request: dict[str, str]) -> str:
-    """Write the outputs; returns what is wrong with the SavedModel, or nothing."""
+def verify(request: dict[str, Any], load: Callable[[str, int], Run], absent: tuple[str, ...]) -> None:
+    """Answer a request; `absent` are the packages that it must do without."""
     import numpy as np
+
+    device = _gpu() if request["gpu"] else "cpu"
+    if not device:
+        Path(request["times"]).write_text("[]", encoding="utf-8")
+        return
+    run = load(request["model"], request["threads"])
+    images = np.load(request["images"], mmap_mode="r")
+    np.save(request["outputs"], np.concatenate(list(in_batches(run, images))))
+    if request["all"]:
+        every = in_batches(run, np.load(request["all"], mmap_mode="r"))
+        np.save(request["labels"], np.concatenate([outputs.argmax(axis=1) for outputs in every]))
+    times = [{"device": device, "threads": request["threads"], **_timed(run, images, n)} for n in request["batches"]]
+    Path(request["times"]).write_text(json.dumps(times), encoding="utf-8")
+    loaded = [name for name, module in sys.modules.items() if module and name.split(".")[0] in absent]
+    if loaded:
+        raise Rejected(f"needs {', '.join(loaded)}")
+
+
+def _gpu() -> str:
+    """The name of the GPU that TensorFlow would use; empty if it sees none."""
     import tensorflow as tf
 
-    problem = next(_problems(Path(request["saved_model"])), "")
-    if problem:
-        return problem
-    model = tf.saved_model.load(request["saved_model"])
-    serving = model.signatures["serving_default"]
-    np.save(request["outputs"], model.serve(np.load(request["sample"]))["probabilities"].numpy())
-    images = np.load(request["images"], mmap_mode="r")
+    found = tf.config.list_physical_devices("GPU")
+    return str(tf.config.experimental.get_device_details(found[0]).get("device_name", "GPU")) if found else ""
+
+
+def in_batches(run: Run, images: Any) -> Iterator[Any]:
+    import numpy as np
+
     size = min(BATCH, max(1, BATCH * 32 * 32 // (images.shape[1] * images.shape[2])))
-    starts = range(0, len(images), size)
-    batches = (tf.constant(np.ascontiguousarray(images[start : start + size])) for start in starts)
-    labels = [serving(images=batch)["probabilities"].numpy().argmax(axis=1) for batch in batches]
-    np.save(request["labels"], np.concatenate(labels))
-    loaded = [name for name, module in sys.modules.items() if module and name.split(".")[0] in _ABSENT]
-    return f"needs {', '.join(loaded)} where TensorFlow alone must do" if loaded else ""
+    for start in range(0, len(images), size):
+        yield run(np.ascontiguousarray(images[start : start + size]))
+
+
+def _timed(run: Run, images: Any, batch: int) -> dict[str, Any]:
+    """Time calls of `batch` images each, from an array in memory to an array in memory; milliseconds."""
+    import numpy as np
+
+    some = np.ascontiguousarray(images[np.arange(batch) % len(images)])
+    begun = time.perf_counter()
+    warm = 0
+    while warm < WARM_UP_CALLS or time.perf_counter() - begun < WARM_UP_SECONDS:
+        run(some)
+        warm += 1
+    calls: list[float] = []
+    while len(calls) < FEWEST or (sum(calls) < SECONDS and len(calls) < MOST):
+        start = time.perf_counter()
+        run(some)
+        calls.append(time.perf_counter() - start)
+    p50, p99 = (float(value) * 1e3 for value in np.percentile(calls, [50, 99]))
+    return {"batch": batch, "p50": p50, "p99": p99, "throughput": batch * len(calls) / sum(calls), "calls": len(calls)}
+
+
+def _saved_model(path: str, threads: int) -> Run:
+    import tensorflow as tf
+
+    for problem in _problems(Path(path)):
+        raise Rejected(problem)
+    _limit_threads(threads)
+    model = tf.saved_model.load(path)
+    serving = model.signatures["serving_default"]
+    # The signature dies with the model it belongs to.
+    return lambda images: (model, serving(**{INPUT: tf.constant(images)}))[1][OUTPUT].numpy()
 
 
 def _problems(folder: Path) -> Iterator[str]:
@@ -73,6 +137,51 @@ def _node_problems(nodes: Any) -> Iterator[str]:
             yield f"its operation {node.name} is {node.op}, which needs more than TensorFlow's own runtime"
         if node.attr["is_training"].b or "Random" in node.op:
             yield f"its operation {node.name} is {node.op} as in training"
+
+
+def _keras(path: str, threads: int) -> Run:
+    import keras
+    import numpy as np
+
+    _limit_threads(threads)
+    model = keras.saving.load_model(path, compile=False)
+    names = [tensor.name for tensor in model.inputs], model.output_names
+    if names != ([INPUT], [OUTPUT]):
+        raise Rejected(f"calls what goes in and out {names}")
+    return lambda images: np.asarray(model.predict_on_batch(images))
+
+
+def _limit_threads(threads: int) -> None:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def _onnx(path: str, threads: int) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda images: session.run([OUTPUT], {INPUT: images})[0]
+
+
+def _litert(path: str, threads: int) -> Run:
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(model_path=path, num_threads=threads).get_signature_runner("serving_default")
+    return lambda images: runner(**{INPUT: images})[OUTPUT]
+
+
+_ALONE = ("tensorflow", "keras", "resnet_search")
+_FORMATS: dict[str, tuple[tuple[str, ...], Callable[[str, int], Run]]] = {
+    "saved_model": (("keras", "resnet_search"), _saved_model),
+    "keras": (("resnet_search",), _keras),
+    "onnx": (_ALONE, _onnx),
+    "litert": (_ALONE, _litert),
+    "litert-int8": (_ALONE, _litert),
+}
 
 
 if __name__ == "__main__":

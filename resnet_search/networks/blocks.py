@@ -14,7 +14,7 @@ import keras
 from keras import layers
 
 from resnet_search.networks.anatomy import Block, Squeeze, Unit
-from resnet_search.networks.layers import GroupedConv2D, HighwayMerge, PaddedIdentity, gelu
+from resnet_search.networks.layers import BatchNormalization, GroupedConv2D, HighwayMerge, PaddedIdentity, gelu
 
 BN_MOMENTUM: Final = 0.9  # of the moving statistics kept at a step: Keras's 0.99 has not converged in a short rung
 BN_EPSILON: Final = 1e-5  # added to the variance; the papers' and torch's, Keras's own is 1e-3
@@ -49,7 +49,7 @@ class Maker:
     def norm(self, x: Any, name: str, gamma: str = "ones") -> Any:
         """Batch norm."""
         options = {"momentum": BN_MOMENTUM, "epsilon": BN_EPSILON, "gamma_initializer": gamma}
-        return layers.BatchNormalization(**options, name=name)(x)
+        return BatchNormalization(**options, name=name)(x)
 
     def act(self, x: Any, name: str) -> Any:
         """The network's activation."""

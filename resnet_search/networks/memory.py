@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from resnet_search.networks.architecture import Architecture
-from resnet_search.networks.complexity import complexity
+from resnet_search.networks.complexity import Complexity, complexity
 
 # Values held for each element that a convolution or FC puts out: that output and the activation behind it until the
 # backward pass has used them, and the gradients in flight. Measured as the growth of the resident set over twelve
@@ -30,6 +30,10 @@ def training_memory(
 
     half: mixed precision, whose activations take two bytes instead of four.
     """
-    cost = complexity(a, input_shape, classes)
+    return memory_of(complexity(a, input_shape, classes), batch, half=half)
+
+
+def memory_of(cost: Complexity, batch: int, *, half: bool = False) -> int:
+    """The same for a network whose cost is known."""
     activations = batch * cost.activations * VALUES_PER_ACTIVATION * (2 if half else 4)
     return round(activations) + WEIGHT_BYTES * cost.trainable + 4 * cost.nontrainable

@@ -57,13 +57,13 @@ def build_model(
         x = make.act(make.norm(x, "final_norm"), f"final_{a.activation}")
     x = layers.GlobalAveragePooling2D(data_format=LAST, dtype="float32", name="pool")(x)
     logits = layers.Dense(classes, dtype="float32", **make.kernel("logits"))(x)
-    with _recursion(LAYERS_PER_BLOCK * total):
+    with recursion(LAYERS_PER_BLOCK * total):
         return keras.Model(images, logits, name=a.name)
 
 
 @contextmanager
-def _recursion(more: int) -> Iterator[None]:
-    """Keras walks from the logits to the images by recursion, a frame or two for each layer."""
+def recursion(more: int) -> Iterator[None]:
+    """Room for Keras to walk from the logits to the images: by recursion, a frame or two for each of `more` layers."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(limit + more)
     try:

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from resnet_search.report import course, grid, inputs, winner
+from resnet_search.report import exported as exports
+from resnet_search.report.after import followed, known_test
 from resnet_search.report.degradation import degradation
 from resnet_search.report.document import Block, Code, Document, Paragraph, Section, Strong
-from resnet_search.report.kind import is_grid, is_single
+from resnet_search.report.exported import Exported
+from resnet_search.report.kind import is_final, is_grid, is_single
 from resnet_search.report.known import against_known
-from resnet_search.report.units import accuracy, counted, duration, large
-from resnet_search.report.winner import Exported
+from resnet_search.report.pareto import fronts
+from resnet_search.report.tested import interval
+from resnet_search.report.units import accuracy, counted, duration, large, percent
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
 
 __all__ = ["Exported", "report_of"]
 
 
-def report_of(view: RunView, trial: Trial | None = None, exported: Exported | None = None) -> Document:
+def report_of(
+    view: RunView,
+    trial: Trial | None = None,
+    exported: Exported | None = None,
+    *,
+    pictures: tuple[Section, ...] = (),
+) -> Document:
     """The report of a run, about one of its trials, by default its best so far.
 
-    `exported`: what the verification of the trial's SavedModel found, if there is one.
+    `exported`: what the verification of the trial's SavedModel found, if there is one. `pictures`: sections of plots
+    (`illustrated`), behind those of the network.
     """
     chosen = trial or view.leader
     network = () if chosen is None else _network(view, chosen, exported)
     space = () if is_single(view) else (inputs.searched(view),)
-    sections = (*network, *_course(view, chosen), course.budget(view), *space, inputs.images(view), inputs.repeat(view))
+    told = (*_course(view, chosen), course.budget(view), *space, inputs.images(view), inputs.repeat(view))
+    sections = (*network, *followed(view), *pictures, *told)
     return Document(_title(view), _summary(view, chosen), sections)
 
 
@@ -38,10 +50,14 @@ def _names(view: RunView) -> str:
 
 
 def _network(view: RunView, trial: Trial, exported: Exported | None) -> tuple[Section, ...]:
+    together = () if exported is None else exports.ensemble(view, exported)
+    files = () if exported is None else exports.files(exported)
     return (
+        *together,
         winner.about(view, trial, exported),
         winner.limits_of_the_number(view, trial),
         winner.use(view, exported),
+        *files,
     )
 
 
@@ -50,7 +66,7 @@ def _course(view: RunView, trial: Trial | None) -> tuple[Section, ...]:
     way = () if trial is None else (winner.way(view, trial),)
     experiment = degradation(view)
     known = () if trial is None else against_known(view, trial)
-    compared = known if experiment is None else (*known, experiment)
+    compared = (*fronts(view), *known, *(() if experiment is None else (experiment,)))
     if is_single(view):
         return way
     if is_grid(view):
@@ -72,12 +88,26 @@ def _summary(view: RunView, trial: Trial | None) -> tuple[Block, ...]:
             )
         )
     images = int(view.content["data"]["validation"])
+    size = f"{trial.params:,} trainable parameters, {large(trial.macs)} multiply-adds an image."
+    if is_final(view):
+        return (*blocks, Paragraph((*_found(view, trial), f"{_worth(view)}, {size}")))
     text = (
         *_found(view, trial),
         f": {accuracy(trial.score or 0.0, images)} validation accuracy on {counted(images, 'image')} ",
-        f"(± one standard error), {trial.params:,} trainable parameters, {large(trial.macs)} multiply-adds an image.",
+        f"(± one standard error), {size}",
     )
     return (*blocks, Paragraph(text), *_better(view, trial))
+
+
+def _worth(view: RunView) -> str:
+    """What a network is worth that no validation images are left for."""
+    known = known_test(view)
+    all_images = " on training and validation images together"
+    if known is None:
+        return f"{all_images}, not measured on the test images"
+    top1 = known.measured.top1
+    of = counted(known.measured.images, "test image")
+    return f"{all_images}: {percent(top1.value)} test accuracy on {of} (95 % interval {interval(top1)})"
 
 
 def _unfinished(view: RunView) -> Paragraph:
@@ -85,7 +115,7 @@ def _unfinished(view: RunView) -> Paragraph:
     what = "training" if is_single(view) else "search"
     more = "" if is_single(view) else " A better network may still come."
     words = f"The {what} is not finished ({view.state}): {done} of {counted(view.planned_trials, 'trial')}."
-    return Paragraph((Strong(words), f"{more} To go on: ", Code(f"resnet-search resume {view.folder.name}")))
+    return Paragraph((Strong(words), f"{more} To go on: ", Code(f"resnet-search resume {view.folder.word}")))
 
 
 def _found(view: RunView, trial: Trial) -> tuple[str | Code, ...]:

@@ -161,7 +161,7 @@ def budget(view: RunView) -> Section:
             Paragraph(
                 f"Training all {counted(len(candidates), 'candidate')} to the end is {full:,} epochs, "
                 f"{full / epochs:.1f} times as many, and at the speed measured here, candidate by candidate, "
-                f"{duration(_full_seconds(completed, view.max_epochs))} of training (an estimate)."
+                f"{duration(full_seconds(completed, view.max_epochs))} of training (an estimate)."
             )
         )
     return Section("What it cost", tuple(blocks))
@@ -185,7 +185,7 @@ def epochs_on_disk(view: RunView, trial: Trial) -> int:
         return 0
 
 
-def _full_seconds(completed: list[Trial], epochs: int) -> float:
+def full_seconds(completed: list[Trial], epochs: int) -> float:
     """Seconds that all candidates of these trials would train for `epochs` each, at each one's own speed."""
     spent: dict[int, tuple[float, int]] = {}
     for trial in completed:

@@ -7,7 +7,7 @@ out of files can say nothing to whatever shows the report.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,23 @@ class Fence:
     text: str
 
 
-Block: TypeAlias = Paragraph | Bullets | Table | Fence
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A plot, and in words what it shows, for whoever does not see it and for formats without plots.
+
+    `name`: its own in a document, letters and hyphens. `plot`: data and layout of a Plotly figure, JSON-able; its
+    labels are escaped (`figures.plot.label`). `height`, and the least `width` that it is legible at: pixels.
+    """
+
+    name: str
+    title: str
+    plot: dict[str, Any]
+    alternative: Text
+    height: int = 420
+    width: int = 0
+
+
+Block: TypeAlias = Paragraph | Bullets | Table | Fence | Figure
 
 
 @dataclass(frozen=True, slots=True)

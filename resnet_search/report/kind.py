@@ -15,6 +15,11 @@ def is_single(view: RunView) -> bool:
     return is_grid(view) and network_count(view) == 1
 
 
+def is_final(view: RunView) -> bool:
+    """Whether a run trains on its validation images too, so that only test images can say what its network is worth."""
+    return bool(view.content["data"].get("merged"))
+
+
 def network_count(view: RunView) -> int:
     """How many networks a grid has; its trials are more where it was extended."""
     return int(view.content["feasible"]["architectures"])

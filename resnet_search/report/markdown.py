@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from resnet_search.report.document import Block, Bullets, Code, Document, Fence, Paragraph, Strong, Table, Text
+from resnet_search.report.document import Block, Bullets, Code, Document, Fence, Figure, Paragraph, Strong, Table, Text
 
 # Everything that starts a construct inside a line: emphasis, code, links, HTML, entities, tables, mathematics, and the
 # addresses that GitHub links unasked.
@@ -77,6 +77,8 @@ def _block(block: Block) -> list[str]:
         return [f"- {inline(item)}" for item in block.items]
     if isinstance(block, Table):
         return _table(block)
+    if isinstance(block, Figure):
+        return [f"**{escape(block.title)}:** {inline(block.alternative)}"]
     return _fence(block)
 
 

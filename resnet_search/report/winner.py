@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from resnet_search.errors import RunError
@@ -11,7 +10,8 @@ from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.complexity import complexity
 from resnet_search.networks.imagenet import STAGES, source_of
 from resnet_search.report.document import Block, Bullets, Code, Fence, Paragraph, Section, Table, Text
-from resnet_search.report.kind import is_grid, is_single
+from resnet_search.report.exported import Exported
+from resnet_search.report.kind import is_final, is_grid, is_single
 from resnet_search.report.units import (
     accuracy,
     counted,
@@ -26,20 +26,6 @@ from resnet_search.report.units import (
 from resnet_search.runs.trials import RunView, Trial
 
 _CURVE_ROWS = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
-    """What the verification of a SavedModel found.
-
-    `difference`: the largest of a probability from the trained model's, over `compared` images. `accuracy`: of the
-    SavedModel on all validation images. `size`: of its files, bytes.
-    """
-
-    difference: float
-    compared: int
-    accuracy: float
-    size: int
 
 
 def role(view: RunView, trial: Trial) -> str:
@@ -68,12 +54,15 @@ def about(view: RunView, trial: Trial, exported: Exported | None) -> Section:
         ("Multiply-adds of one image", f"{cost.macs:,} ({large(cost.macs)})"),
         ("Trained for", f"{counted(trial.epochs, 'epoch')} of {view.max_epochs}"),
         ("Recipe", Code(str(view.content["recipe"]["name"]))),
-        ("Validation accuracy", f"{accuracy(score, images)} (standard error) on {counted(images, 'image')}"),
+        (
+            "Accuracy on the validation images, trained on too" if is_final(view) else "Validation accuracy",
+            f"{accuracy(score, images)} (standard error) on {counted(images, 'image')}",
+        ),
     ]
-    if exported is not None:
+    if exported is not None and exported.ensemble is None:
         rows += [
             ("Size of the SavedModel on disk", f"{size(exported.size)} ({exported.size:,} bytes)"),
-            ("Validation accuracy of the SavedModel, reloaded", percent(exported.accuracy)),
+            ("The same of the SavedModel, reloaded", percent(exported.accuracy)),
             (
                 "Largest difference from the trained model",
                 f"{exported.difference:.1e} in a probability, over {counted(exported.compared, 'image')}",
@@ -105,6 +94,9 @@ def limits_of_the_number(view: RunView, trial: Trial) -> Section:
     """What the validation accuracy is not."""
     data = view.content["data"]
     images, score = int(data["validation"]), trial.score or 0.0
+    if is_final(view):
+        told = "The accuracy on the validation images is of images that it was trained on: it says nothing of others."
+        return Section("What this accuracy is not", (Paragraph(told),))
     items: tuple[Text, ...] = (
         (
             f"It is no test accuracy. The {counted(int(data['test']), 'test image')} of this data set were counted ",
@@ -158,7 +150,7 @@ def _error(score: float, images: int) -> str:
 def use(view: RunView, exported: Exported | None) -> Section:
     """Five lines of Python."""
     if exported is None:
-        text = ("Nothing is exported yet: ", Code(f"resnet-search export {view.folder.name}"))
+        text = ("Nothing is exported yet: ", Code(f"resnet-search export {view.folder.word}"))
         return Section("How to use it", (Paragraph(text),))
     height, width, channels = view.content["data"]["image_shape"]
     lines = (
@@ -171,7 +163,7 @@ def use(view: RunView, exported: Exported | None) -> Section:
     return Section(
         "How to use it",
         (
-            Paragraph("With TensorFlow alone, in the folder of this file, on a picture of yours:"),
+            Paragraph("With TensorFlow alone, in the folder of the SavedModel, on a picture of yours:"),
             Fence("python", "\n".join(lines)),
             Paragraph(
                 (

@@ -23,7 +23,8 @@ from resnet_search.training.job import STATE, WEIGHTS
 
 def superseded(view: RunView, candidate: int | None = None) -> list[Trial]:
     """Trials, of one candidate or of all, whose state no trial can continue any more."""
-    trials = [trial for trial in view.trials.values() if candidate in {None, trial.candidate} and not trial.reused]
+    among = view.trials.values() if candidate is None else view.of_candidate(candidate)
+    trials = [trial for trial in among if not trial.reused]
     # A trial that runs may not have a state of its own yet.
     continued = {trial.parent for trial in trials if trial.status == RUNNING}
     furthest: dict[int, int] = {}
@@ -74,7 +75,7 @@ def plan_cleaning(view: RunView, keep: int) -> Cleaning:
     if view.state != "finished":
         raise RunError(
             f"RUN: got {name!r}, which is {view.state}: it goes on from its checkpoints; allowed: a finished run",
-            f"Finish it first: resnet-search resume {name}",
+            f"Finish it first: resnet-search resume {view.folder.word}",
         )
     kept = {view.holder(trial).trial: trial for trial in view.ranking()[:keep]}
     of_trial = [
@@ -115,9 +116,8 @@ def describe(view: RunView, trial: Trial) -> str:
 
 def gone(view: RunView, holder: Trial) -> tuple[str, str]:
     """Why the weights of a completed trial are not there, and the cure."""
-    name = view.folder.name
     if not holder.cleaned:
-        return "is missing", f"See what can be done: resnet-search doctor {name}"
+        return "is missing", f"See what can be done: resnet-search doctor {view.folder.word}"
     kept = [trial.trial for trial in view.ranking() if not view.holder(trial).cleaned]
     cure = f"Export one that was kept: --trial {' or '.join(kept[:3])}" if kept else "Nothing was kept."
     return "was removed by resnet-search clean", cure

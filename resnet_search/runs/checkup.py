@@ -25,8 +25,8 @@ class Checkup:
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self.found: Salvage | None = None
-        self.repair = f"resnet-search doctor {folder.name} --repair"
-        self.resume = f"resnet-search resume {folder.name}"
+        self.repair = f"resnet-search doctor {folder.word} --repair"
+        self.resume = f"resnet-search resume {folder.word}"
 
     def checks(self) -> Iterator[Check]:
         """Everything that can be told without Keras."""
@@ -56,7 +56,7 @@ class Checkup:
         driver = self.folder.last_driver()
         if self.folder.is_locked():
             text = f"held by {driver or 'a process'}: what is found may be of the moment"
-            return Check("Lock", WARNING, text, f"Ask again when it is stopped: resnet-search stop {self.folder.name}")
+            return Check("Lock", WARNING, text, f"Ask again when it is stopped: resnet-search stop {self.folder.word}")
         if driver is not None:
             return Check("Lock", OK, f"free; {driver} had it and died")
         return Check("Lock", OK, "free")
@@ -148,7 +148,7 @@ class Checkup:
         except (OSError, ValueError, LookupError, TypeError) as error:
             yield PROBLEM, f"{HISTORY} is damaged: {error!r:.100}", f"Keep the lines that can be read: {self.repair}"
             return
-        if trial.status == COMPLETED and epochs != list(range(trial.initial_epoch + 1, trial.epochs + 1)):
+        if trial.status == COMPLETED and not _counts(epochs, trial.initial_epoch + 1, trial.epochs):
             yield WARNING, f"{HISTORY} is gone or not whole: its score stands, its learning curve has a gap", ""
 
     def _left(self, view: RunView) -> Iterator[Check]:
@@ -168,6 +168,11 @@ class Checkup:
 _Finding = tuple[str, str, str]
 GONE = "is gone"
 _AGAIN = "a later rung of its candidate would train from epoch 1 on"
+
+
+def _counts(epochs: list[Any], first: int, last: int) -> bool:
+    """Whether they are those from `first` to `last`, which may be any number: no list of that length is made."""
+    return len(epochs) == last - first + 1 and epochs == list(range(first, last + 1))
 
 
 def h5_problem(path: Path, epochs: int | None = None) -> str:

@@ -7,6 +7,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +17,15 @@ from resnet_search.runs.folder import DATA_FOLDER
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
-PACKAGES = ("resnet-search", "keras", "keras-tuner", "tensorflow", "tensorflow-datasets")
+PACKAGES = ("resnet-search", "keras", "keras-tuner", "tensorflow", "tensorflow-datasets", "jax")
+# Either of them trains.
+BACKENDS = frozenset({"tensorflow", "jax"})
+# What is missed without a package that a search can do without; nothing is said of one that is missed by nobody.
+MISSED = {
+    "tensorflow": "trains on JAX; a SavedModel is exported where TensorFlow is",
+    "tensorflow-datasets": "its data sets cannot be read; archives, .npz, folders and shapes can",
+    "jax": "",
+}
 OLDEST, NEWEST = (3, 11), (3, 13)  # requires-python of pyproject.toml
 # A run of 200 trials of the sizes that ship takes some hundred MB, CIFAR-10 and its copies a GB.
 LOW_DISK, NO_DISK = 5e9, 5e8
@@ -60,11 +69,17 @@ def check_python(version: tuple[int, int]) -> Check:
 
 def check_packages() -> Iterable[Check]:
     """The versions of what a result depends on."""
+    found: dict[str, str] = {}
     for package in PACKAGES:
-        try:
-            yield Check(package, OK, metadata.version(package))
-        except metadata.PackageNotFoundError:
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    for package in PACKAGES:
+        if package in found:
+            yield Check(package, OK, found[package])
+        elif package not in MISSED or not BACKENDS & found.keys():
             yield Check(package, PROBLEM, "not installed", "Install it: pip install resnet-search")
+        elif MISSED[package]:
+            yield Check(package, WARNING, f"not installed: {MISSED[package]}", f"Install it: pip install {package}")
 
 
 def check_processor() -> Check:
@@ -86,14 +101,18 @@ def check_memory() -> Check:
 
 def check_devices() -> Iterable[Check]:
     """Whether the training backend starts, and what it can train on."""
-    from resnet_search.workers.devices import GPU_CURE, backend_gpus, nvidia_gpus, unusable_gpu
+    from resnet_search.errors import TrainingError
+    from resnet_search.workers.backend import keras_backend
+    from resnet_search.workers.devices import backend_gpus, gpu_cure, nvidia_gpus, unusable_gpu
     from resnet_search.workers.quiet import quiet_stderr
 
     try:
         with quiet_stderr():
-            import keras
-
-            backend, usable = keras.backend.backend(), backend_gpus()
+            backend = keras_backend()
+            usable = backend_gpus(backend)
+    except TrainingError as error:
+        yield Check("Backend", PROBLEM, error.message, error.cure)
+        return
     except Exception as error:  # noqa: BLE001 - whatever an installation runs into is a finding
         first = (str(error).strip() or "no message").splitlines()[0]
         yield Check("Backend", PROBLEM, f"does not start: {type(error).__name__}: {first}", _BACKEND_CURE)
@@ -101,12 +120,12 @@ def check_devices() -> Iterable[Check]:
     yield Check("Backend", OK, backend)
     why = unusable_gpu(nvidia_gpus(), usable)
     if why:
-        yield Check("GPU", PROBLEM, why, GPU_CURE)
+        yield Check("GPU", PROBLEM, why, gpu_cure(backend))
     else:
         yield Check("GPU", OK, ", ".join(usable) or "none; trials train on the processor")
 
 
-_BACKEND_CURE = "Install it again: pip install --force-reinstall tensorflow keras. KERAS_BACKEND chooses another."
+_BACKEND_CURE = "Install it again: pip install --force-reinstall tensorflow keras. KERAS_BACKEND=jax chooses the other."
 
 
 def check_data(data_dir: Path | None) -> Check:

@@ -24,6 +24,7 @@ Each has `time`, seconds since 1970.
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +55,7 @@ def read_events(path: Path) -> list[Event]:
     except (OSError, ValueError) as error:
         raise RunError(
             f"{path}: is damaged: {error}",
-            f"See what is left, and repair it: resnet-search doctor {path.parent.name} --repair",
+            f"See what is left, and repair it: resnet-search doctor {shlex.quote(path.parent.name)} --repair",
         ) from error
 
 

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import socket
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from resnet_search.errors import RunError, UsageError
+from resnet_search.errors import NameTakenError, RunError, UsageError
 from resnet_search.files import replacing_folder, rewrite, write_json
 
 # Of run.json. A change that this program could not read in an old run raises it, and comes with a way to migrate.
@@ -56,6 +57,11 @@ class RunFolder:
         return self.path.name
 
     @property
+    def word(self) -> str:
+        """The run as a word of a command line: whoever renames a folder may use any character."""
+        return shlex.quote(str(self.path) if self.name.startswith("-") else self.name)
+
+    @property
     def events(self) -> Path:
         """The log that everything else follows from."""
         return self.path / EVENTS
@@ -76,7 +82,9 @@ class RunFolder:
             raise RunError(
                 f"{self.path / RUN_JSON}: is damaged: its images are in {name!r:.100}", "Restore the file from a copy."
             )
-        return self.path.parent / DATA_FOLDER / name
+        # What follows from a search lies inside its folder.
+        runs = self.path.parent.parent if content.get("of") else self.path.parent
+        return runs / DATA_FOLDER / name
 
     def trial_folders(self) -> dict[str, Path]:
         """The folders of trials that are there, by id."""
@@ -101,14 +109,12 @@ class RunFolder:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the folder; `RunError` if another driver does. The lock of a process that died is free."""
-        with (self.path / LOCK).open("ab+") as handle:
+        # Without a buffer, whose rest would fail once more, and without a name, when the file is closed.
+        with (self.path / LOCK).open("ab+", buffering=0) as handle:
             patience = time.monotonic() + _LOCK_PATIENCE
             while not _try_lock(handle):
                 if time.monotonic() > patience:
-                    raise RunError(
-                        f"{self.path}: is in use by {self.last_driver() or 'another process'}",
-                        f"Wait for it to end, or stop it: resnet-search stop {self.name}",
-                    )
+                    raise self.in_use()
                 time.sleep(0.05)
             rewrite(handle, f"process {os.getpid()} on {socket.gethostname()}")
             try:
@@ -118,8 +124,17 @@ class RunFolder:
                 with suppress(OSError):
                     rewrite(handle, "")
 
+    def in_use(self) -> RunError:
+        """The error for a folder that another driver holds."""
+        return RunError(
+            f"{self.path}: is in use by {self.last_driver() or 'another process'}",
+            f"Wait for it to end, or stop it: resnet-search stop {self.word}",
+        )
+
     def is_locked(self) -> bool:
         """Whether a driver holds the folder now."""
+        if not (self.path / LOCK).is_file():
+            return False
         try:
             with (self.path / LOCK).open("rb") as handle:
                 # Shared, so that two who look do not take each other for a driver.
@@ -141,7 +156,7 @@ _DRIVER = re.compile(r"process ([0-9]{1,18}) on ([A-Za-z0-9._-]{1,255})")
 
 def repair_words(folder: RunFolder) -> str:
     """What to do about a damaged file of a run."""
-    return f"See what is left, and repair it: resnet-search doctor {folder.name} --repair"
+    return f"See what is left, and repair it: resnet-search doctor {folder.word} --repair"
 
 
 def _other_format(path: Path, content: dict[str, Any]) -> RunError:
@@ -172,9 +187,9 @@ def create_run(runs_dir: Path, name: str, content: dict[str, Any]) -> RunFolder:
     return RunFolder(final)
 
 
-def name_taken(runs_dir: Path, name: str) -> RunError:
-    """The error for a name that a run, or anything else, has."""
-    return RunError(
+def name_taken(runs_dir: Path, name: str) -> NameTakenError:
+    """The error for such a name."""
+    return NameTakenError(
         f"--name: got {name!r}, which exists in {runs_dir}",
         f"Choose another name, or continue it: resnet-search resume {name}",
     )

@@ -40,7 +40,6 @@ def salvage(folder: RunFolder, content: dict[str, Any]) -> Salvage:
                 wrong.append(
                     f"before line {number} one is missing: {missing['event']} {missing.get('trial', '')}".rstrip()
                 )
-            _check_bracket(event, view)
             if wrong and event["event"] == "finished":
                 raise ValueError("something before it is missing")
             view.apply(event)
@@ -62,13 +61,6 @@ def _missing_before(event: Any, view: RunView) -> Iterator[Event]:
             raise ValueError(f"trial {given} comes after {known}")
         for number in range(known, given):
             yield {"event": "dropped", "time": event["time"], "trial": f"{number:04d}"}
-
-
-def _check_bracket(event: Event, view: RunView) -> None:
-    """A trial belongs to a bracket of the plan; that of an extension is in a line of its own."""
-    brackets = {(bracket["iteration"], bracket["number"]) for bracket in view.content["plan"]}
-    if event["event"] == "created" and (event["iteration"], event["bracket"]) not in brackets:
-        raise ValueError("its bracket is not planned")
 
 
 def rewrite_events(folder: RunFolder, found: Salvage) -> str:

@@ -71,23 +71,48 @@ class Pace:
     trial_seconds: float
 
 
-def pace_of(trials: Iterable[Trial]) -> Pace | None:
-    """The pace of completed trials, None if they are too few to tell.
+@dataclass(slots=True)
+class Pacing:
+    """The pace of trials that are told one after another: a least-squares line, by Welford's sums.
 
-    A least-squares line: tracing and compiling a network is part of its first epoch, and in trials of one epoch on
-    small data most of it.
+    A line, since tracing and compiling a network is part of its first epoch, and in trials of one epoch on small data
+    most of it.
     """
-    done = _trained(trials)
-    work = [float(trial.macs * trial.trained_epochs) for trial in done]
-    seconds = [trial.setup_seconds + trial.train_seconds for trial in done]
-    if len(done) < _ENOUGH_TRIALS or sum(seconds) <= 0:
-        return None
-    middle, mean = sum(work) / len(work), sum(seconds) / len(seconds)
-    spread = sum((x - middle) ** 2 for x in work)
-    slope = sum((x - middle) * (y - mean) for x, y in zip(work, seconds, strict=True)) / spread if spread else 0.0
-    if slope <= 0 or mean < slope * middle:
-        return Pace(mean / middle, 0.0)
-    return Pace(slope, mean - slope * middle)
+
+    _count: int = 0
+    _work: float = 0.0  # multiply-adds times epochs, on average
+    _seconds: float = 0.0  # on average
+    _spread: float = 0.0
+    _together: float = 0.0
+
+    def add(self, trial: Trial) -> None:
+        """Take in a trial; those that have not completed, or have trained nothing, tell nothing."""
+        if trial.status != COMPLETED or trial.reused:
+            return
+        self._count += 1
+        apart = trial.macs * trial.trained_epochs - self._work
+        self._work += apart / self._count
+        self._seconds += (trial.setup_seconds + trial.train_seconds - self._seconds) / self._count
+        self._spread += apart * (trial.macs * trial.trained_epochs - self._work)
+        self._together += apart * (trial.setup_seconds + trial.train_seconds - self._seconds)
+
+    @property
+    def pace(self) -> Pace | None:
+        """The pace, None if they are too few to tell."""
+        if self._count < _ENOUGH_TRIALS or self._seconds <= 0 or self._work <= 0:
+            return None
+        slope = self._together / self._spread if self._spread else 0.0
+        if slope <= 0 or self._seconds < slope * self._work:
+            return Pace(self._seconds / self._work, 0.0)
+        return Pace(slope, self._seconds - slope * self._work)
+
+
+def pace_of(trials: Iterable[Trial]) -> Pace | None:
+    """The pace of completed trials, None if they are too few to tell."""
+    pacing = Pacing()
+    for trial in trials:
+        pacing.add(trial)
+    return pacing.pace
 
 
 def _trained(trials: Iterable[Trial]) -> list[Trial]:

@@ -29,7 +29,7 @@ def stop(folder: RunFolder, patience: float = PATIENCE) -> Driver:
     if driver.host != socket.gethostname():
         raise RunError(
             f"RUN: got {folder.name!r}, which {driver} works on; this is {socket.gethostname()}",
-            f"Stop it there: resnet-search stop {folder.name}, or kill {driver.process}",
+            f"Stop it there: resnet-search stop {folder.word}, or kill {driver.process}",
         )
     if not _holds(driver.process, folder):
         raise RunError(
@@ -64,4 +64,4 @@ def _holds(process: int, folder: RunFolder) -> bool:
 
 
 def _resume(folder: RunFolder) -> str:
-    return f"See how far it is: resnet-search trials {folder.name}"
+    return f"See how far it is: resnet-search trials {folder.word}"

@@ -20,6 +20,7 @@ class Trial:
 
     `score` is the validation accuracy after the last epoch. `reused`: nothing was trained, since the candidate had
     been trained this far before, in trial `parent` or beyond. `cleaned`: the user has had its checkpoints removed.
+    `repeat`: which of several trainings of its architecture from scratch it is, 0 where there is one.
     `parts`: that each batch is trained in for want of memory, so that batch normalisation sees less than a batch.
     """
 
@@ -51,6 +52,7 @@ class Trial:
     losses: int = 0
     cleaned: bool = False
     parts: int = 1
+    repeat: int = 0
 
     @property
     def trained_epochs(self) -> int:
@@ -61,7 +63,6 @@ class Trial:
 # What reading values that are missing, or of another kind, raises.
 DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 OF_A_TRIAL = frozenset({"completed", "failed", "lost", "divided", "retrained", "reopened"})
-_CREATED = tuple(item for item in fields(Trial) if item.default is MISSING and item.name != "created")
 _KINDS: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
@@ -69,16 +70,22 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "str | None": (str, NoneType),
     "dict[str, Any]": (dict,),
 }
+_CREATED = tuple(
+    (item.name, _KINDS[str(item.type)]) for item in fields(Trial) if item.default is MISSING and item.name != "created"
+)
 LARGE, _YEAR_9999 = 2**63, 253_370_764_800
 
 
 def created_trial(event: Event, before: Mapping[str, Trial]) -> Trial:
     """The trial of a `created` event that follows those `before`."""
-    for item in _CREATED:
-        value = event[item.name]
-        if not isinstance(value, _KINDS[str(item.type)]) or (isinstance(value, int) and not 0 <= value < LARGE):
-            raise TypeError(f"{item.name} is {value!r:.100}")
-    trial = Trial(**{item.name: event[item.name] for item in _CREATED}, created=moment(event["time"]))
+    values: dict[str, Any] = {}
+    for name, kinds in _CREATED:
+        value = values[name] = event[name]
+        if not isinstance(value, kinds) or (isinstance(value, int) and not 0 <= value < LARGE):
+            raise TypeError(f"{name} is {value!r:.100}")
+    trial = Trial(**values, created=moment(event["time"]))
+    # Absent in runs from before it was there.
+    trial.repeat = _whole(event.get("repeat", 0), 0)
     if trial_id(trial.trial) in before:
         raise ValueError(f"trial {trial.trial} was created before")
     for origin in (trial.promoted_from, trial.parent):
@@ -95,7 +102,7 @@ def apply_event(trial: Trial, event: Event) -> None:
     if kind == "lost":
         trial.losses += 1
     elif kind == "divided":
-        trial.parts = _parts(event["parts"])
+        trial.parts = _whole(event["parts"], 1)
     elif kind == "retrained":
         trial.parent, trial.initial_epoch, trial.reused = None, 0, False
     elif kind == "reopened":
@@ -108,9 +115,9 @@ def apply_event(trial: Trial, event: Event) -> None:
         trial.status, trial.ended, trial.reason = FAILED, moment(event["time"]), str(event["reason"])
 
 
-def _parts(value: Any) -> int:
-    if not isinstance(value, int) or not 1 <= value < LARGE:
-        raise ValueError(f"{value!r:.100} is no number of parts")
+def _whole(value: Any, low: int) -> int:
+    if not isinstance(value, int) or not low <= value < LARGE:
+        raise ValueError(f"{value!r:.100} is no number from {low} on")
     return value
 
 

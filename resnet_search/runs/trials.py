@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,10 @@ from resnet_search.training.job import HISTORY
 __all__ = ["COMPLETED", "FAILED", "RUNNING", "STATUSES", "RunView", "Trial", "open_run", "read_run", "view_of"]
 
 
+# Every parallel worker holds its own TensorFlow: more than this on one machine is a typing error.
+MAX_WORKERS = 256
+
+
 @dataclass(slots=True)
 class RunView:
     """Everything a reader of a run asks for; made by `read_run`."""
@@ -41,6 +46,8 @@ class RunView:
     sessions: list[tuple[float, float]] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     stopped: str = ""
+    _of_candidate: dict[int, list[Trial]] = field(default_factory=dict)
+    _planned: set[tuple[int, int]] = field(default_factory=set)  # Iteration and number of each bracket.
 
     def apply(self, event: Event) -> None:
         """Take in the next event; what it raises of `DAMAGE` says that it cannot follow those before it."""
@@ -50,11 +57,15 @@ class RunView:
             self.state = "interrupted"
             if "workers" in event:
                 self.content = {**self.content, "workers": event["workers"]}
+                self.check()
         elif kind == "extended":
-            self.content = extended(self.content, event)
+            self.content, self._planned = extended(self.content, event), set()
+            self.check()
         elif kind == "created":
             trial = created_trial(event, self.trials)
+            self._check_bracket(trial)
             self.trials[trial.trial] = trial
+            self._of_candidate.setdefault(trial.candidate, []).append(trial)
         elif kind in OF_A_TRIAL:
             apply_event(self.trials[event["trial"]], event)
         elif kind in {"finished", "stopped"}:
@@ -63,8 +74,22 @@ class RunView:
         if kind in _AFTERWARDS:
             self._put_in_order(event)
         else:
-            end = now
+            end = max(end, now)  # A clock may be set back.
         self.sessions[-1] = (begin, end)
+
+    def check(self) -> None:
+        """Raises of `DAMAGE` if the run is none that can be driven: what it says of itself may come from anywhere."""
+        for number in (self.max_epochs, self.planned_trials, self.planned_epochs):
+            _check_number(number, 0, LARGE)
+        _check_number(self.content["workers"]["slots"], 1, MAX_WORKERS)
+        for trial in self.trials.values():
+            self._check_bracket(trial)
+
+    def _check_bracket(self, trial: Trial) -> None:
+        if not self._planned:
+            self._planned = {(bracket["iteration"], bracket["number"]) for bracket in self.content["plan"]}
+        if (trial.iteration, trial.bracket) not in self._planned:
+            raise ValueError(f"bracket {trial.bracket} of iteration {trial.iteration} is not planned")
 
     def _put_in_order(self, event: Event) -> None:
         """Take in an event of `clean` or `doctor --repair`."""
@@ -98,8 +123,15 @@ class RunView:
 
     def is_baseline(self, trial: Trial) -> bool:
         """Whether a trial is of a known architecture: it is not ranked, since it need not be inside the limits."""
-        named = (known for known in self.content.get("known", ()) if known["presets"])
-        return any((known["iteration"], known["bracket"]) == (trial.iteration, trial.bracket) for known in named)
+        return (trial.iteration, trial.bracket) in self._known_places()
+
+    def _known_places(self) -> set[tuple[int, int]]:
+        """Iteration and number of the brackets of known architectures."""
+        return {(known["iteration"], known["bracket"]) for known in self.content.get("known", ()) if known["presets"]}
+
+    def of_candidate(self, candidate: int) -> list[Trial]:
+        """The trials of a candidate, in the order of creation."""
+        return self._of_candidate.get(candidate, [])
 
     @property
     def completed(self) -> int:
@@ -135,22 +167,23 @@ class RunView:
         """
         full = [t for t in self._found() if t.epochs == self.max_epochs]
         best: dict[int, Trial] = {}
-        first = self._first_draws()
-        for trial in sorted(full, key=lambda t: (_score_rank(t), first.get(t.candidate, ()))):
+        for trial in sorted(full, key=self.rank):
             best.setdefault(trial.candidate, trial)
         return list(best.values())
 
     def _found(self) -> list[Trial]:
-        return [t for t in self.trials.values() if t.status == COMPLETED and not self.is_baseline(t)]
+        known = self._known_places()
+        completed = (trial for trial in self.trials.values() if trial.status == COMPLETED)
+        return [trial for trial in completed if (trial.iteration, trial.bracket) not in known]
 
-    def _first_draws(self) -> dict[int, tuple[int, ...]]:
-        """Of each candidate, the place in the plan where it is drawn first: that one does not depend on timing."""
-        first: dict[int, tuple[int, ...]] = {}
-        for trial in self.trials.values():
-            if trial.promoted_from is None:
-                place = (trial.iteration, -trial.bracket, trial.slot, trial.replacement)
-                first[trial.candidate] = min(first.get(trial.candidate, place), place)
-        return first
+    def rank(self, trial: Trial) -> tuple[int, float, tuple[int, ...]]:
+        """The key by which trials are the better: most epochs, best score, earliest place in the plan.
+
+        That place is where the candidate is drawn first, which does not depend on timing.
+        """
+        drawn = [t for t in self.of_candidate(trial.candidate) if t.promoted_from is None]
+        first = min(((t.iteration, -t.bracket, t.slot, t.replacement) for t in drawn), default=())
+        return -trial.epochs, -(trial.score if trial.score is not None else -math.inf), first
 
     @property
     def winner(self) -> Trial | None:
@@ -161,9 +194,9 @@ class RunView:
     @property
     def leader(self) -> Trial | None:
         """The winner, or before there is one the best trial of the most epochs."""
-        done = self._found()
-        first = self._first_draws()
-        return min(done, key=lambda t: (-t.epochs, _score_rank(t), first.get(t.candidate, ())), default=None)
+        found = self._found()
+        most = max((trial.epochs for trial in found), default=0)
+        return min((trial for trial in found if trial.epochs == most), key=self.rank, default=None)
 
     def find(self, ref: str) -> Trial:
         """The trial with an id, zeros in front or not; `RunError` names those there are."""
@@ -173,7 +206,7 @@ class RunView:
         known = f"{ids[0]} to {ids[-1]}" if ids else "none yet"
         raise RunError(
             f"TRIAL: got {ref!r}; allowed: the id of a trial of {self.folder.name}: {known}",
-            f"resnet-search trials {self.folder.name} lists them.",
+            f"resnet-search trials {self.folder.word} lists them.",
         )
 
     def holder(self, trial: Trial) -> Trial:
@@ -199,10 +232,6 @@ class RunView:
         return [lines[epoch] for epoch in sorted(lines)]
 
 
-def _score_rank(trial: Trial) -> float:
-    return -(trial.score if trial.score is not None else float("-inf"))
-
-
 def open_run(ref: str | Path = "latest", runs_dir: Path | str = "runs") -> RunView:
     """Read the run that `ref` means: `latest`, a name under `runs_dir`, or a path; `RunError` if there is none."""
     return read_run(find_run(str(ref), Path(runs_dir)))
@@ -217,22 +246,25 @@ def read_run(folder: RunFolder, *, locked: bool | None = None) -> RunView:
 def view_of(folder: RunFolder, content: dict[str, Any], events: Iterable[Event], *, locked: bool) -> RunView:
     """Fold the events; `RunError` if one of them is none that this program writes."""
     view = RunView(folder, content)
+    try:
+        view.check()
+        _ = content["data"]["notes"]
+    except DAMAGE as error:
+        raise _damaged(folder.path / RUN_JSON, repr(error), "Restore the file from a copy.") from error
     for number, event in enumerate(events, 1):
         try:
             view.apply(event)
         except DAMAGE as error:
             what = f"line {number}: {event!r:.200}: {error!r:.200}"
             raise _damaged(folder.events, what, repair_words(folder)) from error
-    try:
-        for number in (view.max_epochs, view.planned_trials, view.planned_epochs, content["workers"]["slots"]):
-            if not isinstance(number, int) or not 0 <= number < LARGE:
-                raise TypeError(f"got {number!r:.100} for a number of epochs, trials or workers")
-        _ = content["data"]["notes"]
-    except DAMAGE as error:
-        raise _damaged(folder.path / RUN_JSON, repr(error), "Restore the file from a copy.") from error
     if locked:
         view.state = "running"
     return view
+
+
+def _check_number(number: Any, low: int, high: int) -> None:
+    if not isinstance(number, int) or not low <= number <= high:
+        raise TypeError(f"got {number!r:.100} for a number of epochs, trials or workers")
 
 
 def _damaged(path: Path, what: str, cure: str) -> RunError:

@@ -17,19 +17,48 @@ from resnet_search.spaces.space import SearchSpace
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An architecture of the space and the recipe values that vary."""
+    """An architecture of the space and the recipe values that vary.
+
+    `repeat`: 0, or which of several trainings from scratch it is, each with a seed of its own.
+    """
 
     architecture: Architecture
     recipe: tuple[tuple[str, Any], ...]
+    repeat: int = 0
 
     @property
     def key(self) -> str:
         """The same for the same candidate, in every run."""
-        return ";".join([self.architecture.name, *(f"{name}={value!r}" for name, value in self.recipe)])
+        repeat = [f"repeat={self.repeat}"] if self.repeat else []
+        return ";".join([self.architecture.name, *(f"{name}={value!r}" for name, value in self.recipe), *repeat])
 
     def seed(self, seed: int) -> int:
         """The seed of its weights, data order and augmentation in a run of seed `seed`: 31 bits."""
         return int.from_bytes(hashlib.sha256(f"{seed};{self.key}".encode()).digest()[:4]) >> 1
+
+
+class Numbered:
+    """Candidates and their numbers, in the order in which they are met; a repaired run has gaps."""
+
+    def __init__(self) -> None:
+        self._candidates: dict[int, Candidate] = {}
+        self._numbers: dict[Candidate, int] = {}
+        self._next = 0
+
+    def __getitem__(self, number: int) -> Candidate:
+        return self._candidates[number]
+
+    def number(self, candidate: Candidate) -> int:
+        """The number of a candidate, the next one if it has none yet."""
+        if candidate not in self._numbers:
+            self.add(self._next, candidate)
+        return self._numbers[candidate]
+
+    def add(self, number: int, candidate: Candidate) -> None:
+        """Take in a candidate that has a number."""
+        self._candidates[number] = candidate
+        self._numbers.setdefault(candidate, number)
+        self._next = max(self._next, number + 1)
 
 
 class Candidates:
@@ -61,6 +90,10 @@ class Candidates:
             if self._space.recipe_varies or architecture not in unwanted:
                 return Candidate(architecture, recipe)
         return None
+
+    def planned(self, draw: Draw) -> Architecture:
+        """What the slot of a draw stands for before anything has failed."""
+        return self._at(draw.bracket, draw.bracket.offset + draw.slot)
 
     def _places(
         self, draw: Draw, in_bracket: set[Architecture], in_iteration: set[Architecture]

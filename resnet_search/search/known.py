@@ -36,17 +36,20 @@ def with_baselines(
     bracket = Bracket(0, following, 0, (Rung(0, len(baselines), 0, max_epochs),))
     named = [baseline.name for baseline in baselines]
     # The recipe of the space, and where its values vary those of the recipe it starts from.
-    known = known_candidates(bracket, [(baseline.architecture.to_dict(), {}) for baseline in baselines], named)
+    known = known_candidates(bracket, [(baseline.architecture.to_dict(), {}, 0) for baseline in baselines], named)
     return (bracket, *brackets), [known]
 
 
 def known_candidates(
-    bracket: Bracket, candidates: Iterable[tuple[dict[str, Any], dict[str, Any]]], presets: Sequence[str] = ()
+    bracket: Bracket, candidates: Iterable[tuple[dict[str, Any], dict[str, Any], int]], presets: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """What run.json or an event says of such a bracket: architecture and recipe by slot, and of baselines the names."""
+    """What run.json or an event says of such a bracket: architecture, recipe and repeat by slot; baselines' names."""
     return {
         "iteration": bracket.iteration,
         "bracket": bracket.number,
-        "candidates": [{"architecture": architecture, "recipe": recipe} for architecture, recipe in candidates],
+        "candidates": [
+            {"architecture": architecture, "recipe": recipe, "repeat": repeat}
+            for architecture, recipe, repeat in candidates
+        ],
         "presets": list(presets),
     }

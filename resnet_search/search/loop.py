@@ -8,6 +8,7 @@ from its folder. Observers hear of the events; nothing here depends on them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -21,7 +22,7 @@ from resnet_search.runs.trials import FAILED, RUNNING, RunView, Trial
 from resnet_search.search.budget import Budget
 from resnet_search.search.candidates import Candidate
 from resnet_search.search.oracle import HyperbandOracle
-from resnet_search.training.job import Epoch, Job
+from resnet_search.training.job import FAILURE, Epoch, Job
 from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Ready, Stopped, Workers
 
 # A worker that dies this often on the same trial dies of it.
@@ -59,6 +60,7 @@ class SearchLoop:
         self._started = 0
         self._failures = 0
         oracle.restore(read_events(self._folder.events))
+        self._projected = len(oracle.end_order)  # Trials that had ended when Keras Tuner's files were last written.
         # What ran when the last driver ended goes on first.
         self._pending = [trial for trial in view.trials.values() if trial.status == RUNNING]
 
@@ -97,7 +99,7 @@ class SearchLoop:
         if created.status != "RUNNING":
             return None
         folder = self._folder.trial(created.trial_id)
-        if folder.exists():
+        if os.path.lexists(folder):
             # Of a trial that the events do not know, as after a copy of them was restored: no part of this one.
             set_aside(folder, "unknown")
         self._note("created", **self._oracle.created)
@@ -125,8 +127,8 @@ class SearchLoop:
         return next(
             (
                 other
-                for other in self._view.trials.values()
-                if other.status == FAILED and other.candidate == trial.candidate and other.epochs <= trial.epochs
+                for other in self._view.of_candidate(trial.candidate)
+                if other.status == FAILED and other.epochs <= trial.epochs
             ),
             None,
         )
@@ -141,7 +143,8 @@ class SearchLoop:
 
     def _job(self, trial: Trial) -> Job:
         content = self._view.content
-        candidate = Candidate(Architecture.from_dict(trial.architecture), tuple(sorted(trial.recipe.items())))
+        architecture, recipe = Architecture.from_dict(trial.architecture), tuple(sorted(trial.recipe.items()))
+        candidate = Candidate(architecture, recipe, trial.repeat)
         return Job(
             trial=trial.trial,
             folder=str(self._folder.trial(trial.trial)),
@@ -200,8 +203,7 @@ class SearchLoop:
         else:
             self._fail(trial, message.reason, message.detail)
             self._count_failure(trial)
-        # Keras Tuner's files are behind by no more than what is running.
-        self._oracle.project(self._folder)
+        self._project_now_and_then()
 
     def _complete(self, trial: Trial, history: Sequence[Epoch], *, setup_seconds: float, train_seconds: float) -> None:
         score = self._oracle.complete(trial.trial, history)
@@ -217,16 +219,23 @@ class SearchLoop:
     def _fail(self, trial: Trial, reason: str, detail: str) -> None:
         folder = self._folder.trial(trial.trial)
         make_folder(folder)
-        write_text(folder / "failure.txt", detail.rstrip() + "\n")
+        write_text(folder / FAILURE, detail.rstrip() + "\n")
         self._oracle.fail(trial.trial, reason)
         self._note("failed", trial=trial.trial, reason=reason)
+
+    def _project_now_and_then(self) -> None:
+        """Bring Keras Tuner's files up to date, which hold all trials, once a tenth more of them have ended."""
+        ended = len(self._oracle.end_order)
+        if ended >= _PROJECTED_AGAIN * self._projected:
+            self._oracle.project(self._folder)
+            self._projected = ended
 
     def _count_failure(self, trial: Trial) -> None:
         self._failures += 1
         if self._failures == FAILURES_IN_A_ROW:
             raise TrainingError(
                 f"{self._failures} trials failed in a row, the last one, {trial.trial}, with: {trial.reason}",
-                f"See {self._folder.trial(trial.trial) / 'failure.txt'}, mend it, and resume the run: "
+                f"See {self._folder.trial(trial.trial) / FAILURE}, mend it, and resume the run: "
                 "it goes on with other candidates.",
             )
 
@@ -259,3 +268,4 @@ class SearchLoop:
 
 # Short enough that Ctrl-C is heard at once where a blocking wait would not be interrupted.
 _POLL_SECONDS = 0.5
+_PROJECTED_AGAIN = 1.1

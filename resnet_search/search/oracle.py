@@ -6,6 +6,7 @@ decided by `search.schedule`: Keras Tuner's own rules lose rungs when a trial fa
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ from resnet_search.networks.presets import PRESETS
 from resnet_search.runs.events import Event
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
-from resnet_search.search.candidates import Candidate, Candidates
+from resnet_search.search.candidates import Candidate, Candidates, Numbered
 from resnet_search.search.hypermodel import ResNetHyperModel, architecture_values
 from resnet_search.search.schedule import Draw, Finished, Promote, Schedule, Wait
 from resnet_search.spaces.brackets import Bracket
@@ -48,8 +49,7 @@ class HyperbandOracle(KerasTunerHyperband):
         self._cost = partial(complexity, input_shape=shape, classes=classes)
         self._known = {
             (known["iteration"], known["bracket"]): [
-                Candidate(Architecture.from_dict(one["architecture"]), tuple(sorted(one["recipe"].items())))
-                for one in known["candidates"]
+                _candidate(one["architecture"], one["recipe"], one.get("repeat", 0)) for one in known["candidates"]
             ]
             for known in view.content.get("known", ())
         }
@@ -58,9 +58,12 @@ class HyperbandOracle(KerasTunerHyperband):
         }
         drawing = [bracket for bracket in brackets if (bracket.iteration, bracket.number) not in self._known]
         self._draws = Candidates(space, space.feasible(shape, classes), drawing, seed)
-        self._schedule = Schedule(tuple(brackets))
+        self._schedule = Schedule(tuple(brackets), self._cost_of_draw)
         self._by_number = {(bracket.iteration, bracket.number): bracket for bracket in brackets}
-        self._candidates: dict[int, Candidate] = {}  # By number; a repaired run has gaps.
+        self._candidates = Numbered()
+        # Architectures that were drawn, by iteration and bracket, and by iteration.
+        self._in_bracket: defaultdict[tuple[int, int], set[Architecture]] = defaultdict(set)
+        self._in_iteration: defaultdict[int, set[Architecture]] = defaultdict(set)
         self._unsaved: set[str] = set()
         hyperparameters = keras_tuner.HyperParameters()
         ResNetHyperModel(space, input_shape=shape, classes=classes).declare_hyperparameters(hyperparameters)
@@ -100,14 +103,14 @@ class HyperbandOracle(KerasTunerHyperband):
         """Whether nothing is left to start, now or later."""
         return isinstance(self._schedule.next(), Finished)
 
-    def complete(self, trial: str, history: Iterable[Epoch]) -> float:
+    def complete(self, trial: str, history: Sequence[Epoch]) -> float:
         """A trial reached its last epoch, whose validation accuracy is its score."""
-        # Known beforehand, or Keras Tuner would build Keras metrics to find out which way is better.
+        tracker = self.trials[trial].metrics
+        # Keras Tuner's own `update_trial` looks for the best epoch so far at every epoch.
         for metric, direction in _METRICS.items():
-            self.trials[trial].metrics.register(metric, direction)
-        for line in history:
-            metrics = {key: value for key, value in line.to_dict().items() if key in _METRICS}
-            self.update_trial(trial, metrics, step=line.epoch)
+            tracker.register(metric, direction)
+            for line in history:
+                tracker.metrics[metric].update(getattr(line, metric), line.epoch)
         return self._end_completed(trial)
 
     def _end_completed(self, trial: str) -> float:
@@ -147,15 +150,18 @@ class HyperbandOracle(KerasTunerHyperband):
         for trial in sorted(self._unsaved):
             path = folder.trial(trial)
             make_folder(path)
-            write_json(path / "trial.json", self.trials[trial].get_state(), durable=False)
+            write_json(path / "trial.json", self.trials[trial].get_state(), durable=False, indent=None)
             # Its Hyperband builds a promoted trial's parent from this.
             write_json(path / "build_config.json", self.build_config, durable=False)
         self._unsaved.clear()
-        write_json(folder.path / "oracle.json", self.get_state(), durable=False)
+        write_json(folder.path / "oracle.json", self.get_state(), durable=False, indent=None)
         write_json(folder.path / "tuner0.json", {}, durable=False)
 
     def save(self) -> None:
         """Keras Tuner's own save, in place and at every step: `project` replaces it."""
+
+    def _check_consecutive_failures(self) -> None:
+        """Keras Tuner goes through all trials, for a limit that is not set."""
 
     def _save_trial(self, trial: TunerTrial) -> None:
         self._unsaved.add(trial.trial_id)
@@ -170,16 +176,18 @@ class HyperbandOracle(KerasTunerHyperband):
         known = self._known.get((bracket.iteration, bracket.number))
         if known is not None:  # Nothing takes the place of one that fails.
             return known[draw.slot] if draw.replacement == 0 else None
-        drawn = [t for t in self._view.trials.values() if t.rung == 0 and t.iteration == bracket.iteration]
-        in_bracket = {self._architecture(t) for t in drawn if t.bracket == bracket.number}
-        return self._draws.draw(draw, in_bracket, {self._architecture(t) for t in drawn})
+        in_bracket = self._in_bracket[bracket.iteration, bracket.number]
+        return self._draws.draw(draw, in_bracket, self._in_iteration[bracket.iteration])
 
-    def _architecture(self, trial: Trial) -> Architecture:
-        return self._candidates[trial.candidate].architecture
+    def _cost_of_draw(self, draw: Draw) -> float:
+        """Multiply-adds of what a slot draws first; networks that are given, not drawn, stay in their order."""
+        if self._space.method == "grid" or (draw.bracket.iteration, draw.bracket.number) in self._known:
+            return 0.0
+        return float(self._cost(self._draws.planned(draw)).macs)
 
     def _start(self, trial_id: str, step: Draw | Promote, candidate: Candidate) -> dict[str, Any]:
         """Register the trial of a step, and describe it for the run's events."""
-        number = self._number(candidate)
+        number = self._candidates.number(candidate)
         parent, reused = self._parent(number, step.rung.epochs)
         promoted_from = step.trial if isinstance(step, Promote) else None
         cost = self._cost(candidate.architecture)
@@ -200,10 +208,11 @@ class HyperbandOracle(KerasTunerHyperband):
             "depth": candidate.architecture.depth,
             "architecture": candidate.architecture.to_dict(),
             "recipe": dict(candidate.recipe),
+            "repeat": candidate.repeat,
             "params": cost.trainable,
             "macs": cost.macs,
         }
-        self._register(trial_id, step)
+        self._register(trial_id, step, candidate)
         return {"status": "RUNNING", "values": self._values(step, candidate)}
 
     def _values(self, step: Draw | Promote, candidate: Candidate) -> dict[str, Any]:
@@ -228,26 +237,18 @@ class HyperbandOracle(KerasTunerHyperband):
         """Values of a network outside the space: Keras Tuner would draw those that are not given."""
         return {**{each.name: each.default for each in self.hyperparameters.space}, "preset": preset}
 
-    def _register(self, trial_id: str, step: Draw | Promote) -> None:
+    def _register(self, trial_id: str, step: Draw | Promote, candidate: Candidate) -> None:
         if isinstance(step, Draw):
             self._schedule.drawn(trial_id, step)
+            self._in_bracket[step.bracket.iteration, step.bracket.number].add(candidate.architecture)
+            self._in_iteration[step.bracket.iteration].add(candidate.architecture)
         else:
             self._schedule.promoted(trial_id, step)
-
-    def _number(self, candidate: Candidate) -> int:
-        for number, known in self._candidates.items():
-            if known == candidate:
-                return number
-        number = max(self._candidates, default=-1) + 1
-        self._candidates[number] = candidate
-        return number
 
     def _parent(self, candidate: int, epochs: int) -> tuple[Trial | None, bool]:
         """What a candidate's trial to `epochs` continues, and whether it was trained that far before."""
         trained = [
-            trial
-            for trial in self._view.trials.values()
-            if trial.candidate == candidate and trial.status == COMPLETED and not trial.reused
+            trial for trial in self._view.of_candidate(candidate) if trial.status == COMPLETED and not trial.reused
         ]
         beyond = [trial for trial in trained if trial.epochs >= epochs]
         if beyond:
@@ -256,14 +257,14 @@ class HyperbandOracle(KerasTunerHyperband):
 
     def _restore_created(self, trial: Trial) -> None:
         bracket = self._by_number[trial.iteration, trial.bracket]
-        candidate = Candidate(Architecture.from_dict(trial.architecture), tuple(sorted(trial.recipe.items())))
+        candidate = _candidate(trial.architecture, trial.recipe, trial.repeat)
         step: Draw | Promote = (
             Draw(bracket, trial.slot, trial.replacement)
             if trial.promoted_from is None
             else Promote(bracket, bracket.rungs[trial.rung], trial.promoted_from, trial.slot)
         )
-        self._register(trial.trial, step)
-        self._candidates[trial.candidate] = candidate
+        self._register(trial.trial, step, candidate)
+        self._candidates.add(trial.candidate, candidate)
         hyperparameters = self.hyperparameters.copy()
         hyperparameters.values = self._values(step, candidate)
         restored = TunerTrial(hyperparameters=hyperparameters, trial_id=trial.trial, status="RUNNING")
@@ -282,9 +283,14 @@ class HyperbandOracle(KerasTunerHyperband):
         if own and own[-1].val_accuracy == trial.score:
             self.complete(trial.trial, own)
             return
-        self.trials[trial.trial].metrics.register(OBJECTIVE, "max")
-        self.update_trial(trial.trial, {OBJECTIVE: trial.score}, step=trial.epochs)
+        tracker = self.trials[trial.trial].metrics
+        tracker.register(OBJECTIVE, "max")
+        tracker.metrics[OBJECTIVE].update(trial.score, trial.epochs)
         self._end_completed(trial.trial)
+
+
+def _candidate(architecture: dict[str, Any], recipe: dict[str, Any], repeat: int) -> Candidate:
+    return Candidate(Architecture.from_dict(architecture), tuple(sorted(recipe.items())), repeat)
 
 
 _METRICS = {"loss": "min", "accuracy": "max", "val_loss": "min", "val_accuracy": "max"}

@@ -33,7 +33,7 @@ _OF_TRIAL = ("trial_id", "status", "score", "message", "hyperparameters")
 def check_keras_tuner(view: RunView) -> Iterator[Check]:
     """Whether oracle.json, tuner0.json and each trial.json say what the events say. Imports the training backend."""
     folder, finished = view.folder, view.state == "finished"
-    cure = f"Write them again: resnet-search doctor {folder.name} --repair"
+    cure = f"Write them again: resnet-search doctor {folder.word} --repair"
     try:
         oracle = restored_oracle(view)
     except (UserError, *DAMAGE) as error:
@@ -134,4 +134,4 @@ def _reopen(view: RunView) -> list[str]:
         return []
     reason = f"{WEIGHTS} {problem}"
     view.apply(append_event(view.folder.events, "reopened", trial=holder.trial, reason=reason))
-    return [f"trial {holder.trial}, the best: its {reason}; resnet-search resume {view.folder.name} trains it again"]
+    return [f"trial {holder.trial}, the best: its {reason}; resnet-search resume {view.folder.word} trains it again"]

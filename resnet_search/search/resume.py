@@ -49,8 +49,13 @@ def changed_workers(content: dict[str, Any], settings: ResumeSettings) -> dict[s
     slots = settings.workers or int(before["slots"])
     if settings.device is None and settings.workers is None:
         return {**before, "threads": settings.threads}
-    slots, chosen = choose_workers(settings.device or str(before["device"]), slots, settings.threads)
-    return {**before, "slots": slots, **{k: v for k, v in asdict(chosen).items() if k != "hang_timeout"}}
+    device, backend = settings.device or str(before["device"]), content.get("backend", "tensorflow")
+    slots, chosen = choose_workers(device, slots, settings.threads, backend=backend)
+    return {**before, "slots": slots, **{k: v for k, v in asdict(chosen).items() if k not in _OF_THE_RUN}}
+
+
+# Settings of workers that no choice of a device touches.
+_OF_THE_RUN = ("hang_timeout", "backend")
 
 
 def extension(view: RunView, settings: ResumeSettings) -> dict[str, Any]:
@@ -98,7 +103,7 @@ def _more_epochs(
     if view.state != "finished" or not ranking:
         raise RunError(
             f"--add-epochs: got {number}, but {view.folder.name} is {view.state}; allowed: once it is finished",
-            f"Finish it first: resnet-search resume {view.folder.name}",
+            f"Finish it first: resnet-search resume {view.folder.word}",
         )
     before = view.max_epochs
     longer = space.with_settings(max_epochs=before + number)  # Says so if that is more than is allowed.
@@ -114,5 +119,5 @@ def _more_epochs(
         "plan": [asdict(one) for one in (*brackets, bracket)],
         "hyperband": {"max_epochs": longer.hyperband.max_epochs},
         "horizon": longer.hyperband.max_epochs,
-        "known": known_candidates(bracket, [(trial.architecture, trial.recipe) for trial in ranking]),
+        "known": known_candidates(bracket, [(trial.architecture, trial.recipe, trial.repeat) for trial in ranking]),
     }

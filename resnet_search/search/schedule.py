@@ -9,7 +9,10 @@ Rules, for every bracket:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import heapq
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from resnet_search.spaces.brackets import Bracket, Rung
 
@@ -57,54 +60,99 @@ class _Entry:
     trial: str
     slot: int
     order: tuple[int, int]
-    score: float | None = None
-    failed: bool = False
+    running: bool = True
+    completed: bool = False
     taken: bool = False
 
-    @property
-    def completed(self) -> bool:
-        return self.score is not None
+
+class _Slots:
+    """The slots of a rung: which are free, and which of these comes first, the one of the least `key`."""
+
+    def __init__(self, size: int, key: Callable[[int], tuple[float, int]]) -> None:
+        self._key, self._size = key, size
+        self._free = set(range(size))
+        self._holders: Counter[int] = Counter()
+        self._queue: list[tuple[float, int]] | None = None  # A heap; slots that are not free any more are in it too.
+
+    def __len__(self) -> int:
+        return len(self._free)
+
+    def first(self) -> int:
+        if self._queue is None:  # Only now, since keys cost something, and most brackets have not begun.
+            self._queue = sorted(map(self._key, self._free))
+        while self._queue[0][1] not in self._free:
+            heapq.heappop(self._queue)
+        return self._queue[0][1]
+
+    def take(self, slot: int) -> None:
+        self._holders[slot] += 1
+        self._free.discard(slot)
+
+    def close(self, slot: int) -> None:
+        self._free.discard(slot)
+
+    def give_back(self, slot: int) -> None:
+        self._holders[slot] -= 1
+        # A repaired run may have two trials in a slot.
+        if self._holders[slot] == 0 and slot < self._size:
+            self._free.add(slot)
+            if self._queue is not None:
+                heapq.heappush(self._queue, self._key(slot))
 
 
-@dataclass(slots=True)
+class _RungState:
+    """A rung in counts and queues, so that a step costs the same however many trials there are."""
+
+    def __init__(self, slots: _Slots) -> None:
+        self.slots = slots
+        self.running = 0
+        self.waiting = 0  # Trials that are completed and not taken further.
+        self._best: list[tuple[float, tuple[int, int], str, _Entry]] = []  # A heap; some are taken already.
+
+    def completed(self, entry: _Entry, score: float) -> None:
+        if not entry.taken:
+            self.waiting += 1
+            heapq.heappush(self._best, (-score, entry.order, entry.trial, entry))
+
+    def taken(self, entry: _Entry) -> None:
+        self.waiting -= entry.completed and not entry.taken
+        entry.taken = True
+
+    def best(self) -> _Entry:
+        """The best that waits."""
+        while self._best[0][3].taken:
+            heapq.heappop(self._best)
+        return self._best[0][3]
+
+
 class _BracketState:
-    bracket: Bracket
-    rungs: list[list[_Entry]] = field(default_factory=list)
-    failures: dict[int, int] = field(default_factory=dict)  # By slot of the first rung.
-    closed: set[int] = field(default_factory=set)  # Slots that no candidate is left for.
+    def __init__(self, bracket: Bracket, cost: Callable[[Draw], float]) -> None:
+        self.bracket = bracket
+        self.failures: Counter[int] = Counter()  # By slot of the first rung.
+        first = _Slots(bracket.draws, lambda slot: (-cost(Draw(bracket, slot, 0)), slot))
+        later = (_Slots(rung.size, lambda slot: (0.0, slot)) for rung in bracket.rungs[1:])
+        self.rungs = [_RungState(slots) for slots in (first, *later)]
 
     def next(self) -> Draw | Promote | None:
-        for index in reversed(range(1, len(self.bracket.rungs))):
-            best = self._certain(index)
-            if best is not None:
-                slot = self._free_slots(index)[0]
+        for index in reversed(range(1, len(self.rungs))):
+            if self._certain(index):
+                best, slot = self.rungs[index - 1].best(), self.rungs[index].slots.first()
                 return Promote(self.bracket, self.bracket.rungs[index], best.trial, slot)
-        slots = self._free_slots(0)
-        return Draw(self.bracket, slots[0], self.failures.get(slots[0], 0)) if slots else None
-
-    def _free_slots(self, index: int) -> list[int]:
-        taken = {entry.slot for entry in self.rungs[index] if not entry.failed}
-        blocked = self.closed if index == 0 else set()
-        return [slot for slot in range(self.bracket.rungs[index].size) if slot not in taken and slot not in blocked]
-
-    def _waiting(self, index: int) -> list[_Entry]:
-        """Completed in rung `index` and not yet taken further."""
-        return [entry for entry in self.rungs[index] if entry.completed and not entry.taken]
+        if not self.rungs[0].slots:
+            return None
+        slot = self.rungs[0].slots.first()
+        return Draw(self.bracket, slot, self.failures[slot])
 
     def _open(self, index: int) -> int:
         """Trials of rung `index` that may still complete: running, or not created yet."""
-        running = sum(not entry.completed and not entry.failed for entry in self.rungs[index])
-        free = len(self._free_slots(index))
+        free = len(self.rungs[index].slots)
         if index > 0:
-            free = min(free, len(self._waiting(index - 1)) + self._open(index - 1))
-        return running + free
+            free = min(free, self.rungs[index - 1].waiting + self._open(index - 1))
+        return self.rungs[index].running + free
 
-    def _certain(self, index: int) -> _Entry | None:
-        """The trial below rung `index` that belongs in it whatever those still open score."""
-        waiting = self._waiting(index - 1)
-        if not waiting or self._open(index - 1) >= len(self._free_slots(index)):
-            return None
-        return min(waiting, key=lambda entry: (-(entry.score or 0.0), entry.order))
+    def _certain(self, index: int) -> bool:
+        """Whether the best below rung `index` belongs in it whatever those still open score."""
+        return self.rungs[index - 1].waiting > 0 and self._open(index - 1) < len(self.rungs[index].slots)
 
     @property
     def complete(self) -> bool:
@@ -112,53 +160,70 @@ class _BracketState:
 
 
 class Schedule:
-    """The state of a search. `next` says what to do; the other methods tell it what happened."""
+    """The state of a search. `next` says what to do; the other methods tell it what happened.
 
-    def __init__(self, brackets: tuple[Bracket, ...]) -> None:
-        self._brackets = [_BracketState(bracket, [[] for _ in bracket.rungs]) for bracket in brackets]
-        self._by_key = {(state.bracket.iteration, state.bracket.number): state for state in self._brackets}
-        self._live = list(self._brackets)
+    `cost`: what training the candidate of a planned draw takes, in any unit. The costliest of the slots that a bracket
+    could fill comes first: it would be waited for, were it the last.
+    """
+
+    def __init__(self, brackets: tuple[Bracket, ...], cost: Callable[[Draw], float] = lambda _: 0.0) -> None:
+        self._live = [_BracketState(bracket, cost) for bracket in brackets]
+        self._by_key = {(state.bracket.iteration, state.bracket.number): state for state in self._live}
         self._entries: dict[str, tuple[_BracketState, int, _Entry]] = {}
 
     def next(self) -> Step:
         """What to start now."""
-        # An earlier bracket that is complete has nothing left to say.
-        self._live = [state for state in self._live if not state.complete]
+        step, complete = None, []
         for state in self._live:
             step = state.next()
             if step is not None:
-                return step
-        return Wait() if self._live else Finished()
+                break
+            if state.complete:
+                complete.append(state)
+        for state in complete:
+            self._live.remove(state)
+        return step or (Wait() if self._live else Finished())
 
     def drawn(self, trial: str, draw: Draw) -> None:
         """A draw was carried out as `trial`."""
-        state = self._state(draw.bracket)
-        self._add(state, 0, _Entry(trial, draw.slot, (draw.slot, draw.replacement)))
+        self._add(self._state(draw.bracket), 0, _Entry(trial, draw.slot, (draw.slot, draw.replacement)))
 
     def close(self, draw: Draw) -> None:
         """A draw found no candidate left: its slot stays empty."""
-        self._state(draw.bracket).closed.add(draw.slot)
+        self._state(draw.bracket).rungs[0].slots.close(draw.slot)
 
     def promoted(self, trial: str, promote: Promote) -> None:
         """A promotion was carried out as `trial`."""
-        state, _, below = self._entries[promote.trial]
-        below.taken = True
+        state, rung, below = self._entries[promote.trial]
+        state.rungs[rung].taken(below)
         self._add(state, promote.rung.index, _Entry(trial, promote.slot, below.order))
 
     def completed(self, trial: str, score: float) -> None:
         """A trial ended with a score."""
-        self._entries[trial][2].score = score
+        state, rung, entry = self._entries[trial]
+        if self._end(state, rung, entry):
+            entry.completed = True
+            state.rungs[rung].completed(entry, score)
 
     def failed(self, trial: str) -> None:
         """A trial ended without one."""
         state, rung, entry = self._entries[trial]
-        entry.failed = True
-        if rung == 0:
-            state.failures[entry.slot] = state.failures.get(entry.slot, 0) + 1
+        if self._end(state, rung, entry):
+            state.rungs[rung].slots.give_back(entry.slot)
+            if rung == 0:
+                state.failures[entry.slot] += 1
 
     def _state(self, bracket: Bracket) -> _BracketState:
         return self._by_key[bracket.iteration, bracket.number]
 
     def _add(self, state: _BracketState, rung: int, entry: _Entry) -> None:
-        state.rungs[rung].append(entry)
+        state.rungs[rung].running += 1
+        state.rungs[rung].slots.take(entry.slot)
         self._entries[entry.trial] = (state, rung, entry)
+
+    @staticmethod
+    def _end(state: _BracketState, rung: int, entry: _Entry) -> bool:
+        """Take a trial off those that run; whether it was one of them."""
+        was_running, entry.running = entry.running, False
+        state.rungs[rung].running -= was_running
+        return was_running

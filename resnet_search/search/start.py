@@ -14,22 +14,24 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resnet_search.errors import RunError, UsageError
+from resnet_search.errors import UsageError
 from resnet_search.files import append_line
+from resnet_search.runs.energy import Meter
 from resnet_search.runs.events import append_event, make_event
 from resnet_search.runs.folder import DATA_FOLDER, RunFolder, check_name, create_run, default_name, name_taken
-from resnet_search.runs.trials import RunView, read_run
+from resnet_search.runs.trials import MAX_WORKERS, RunView, read_run
+from resnet_search.search.images import arrays_of, read_data, with_absolute_source
 from resnet_search.search.known import baselines_of, with_baselines
+from resnet_search.search.memory import largest_trial
 from resnet_search.search.pretrained import sources_of_run, sources_of_space
 from resnet_search.search.resume import ResumeSettings, changed_workers, extension
 from resnet_search.spaces.plan import brackets_from, make_plan
-from resnet_search.spaces.schema import DATA_NAMES
 from resnet_search.spaces.space import SearchSpace
-from resnet_search.training.arrays import Arrays, channel_statistics, whole, write_arrays
-from resnet_search.training.datasets import fingerprint, load_data, split
+from resnet_search.training.arrays import write_arrays
 from resnet_search.training.recipe import RECIPES
 from resnet_search.training.weights import provide
-from resnet_search.workers.devices import choose_workers, keras_backend
+from resnet_search.workers.backend import check_backend, keras_backend
+from resnet_search.workers.devices import choose_workers
 from resnet_search.workers.local import HANG_TIMEOUT, LocalWorkers, WorkerSettings
 from resnet_search.workers.quiet import quiet_stderr
 
@@ -37,18 +39,16 @@ if TYPE_CHECKING:
     from resnet_search.search.budget import Budget
     from resnet_search.search.loop import Observer
 
-# Every parallel worker holds its own TensorFlow: more than this on one machine is a typing error.
-MAX_WORKERS = 256
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSettings:
     """What a run is started with beside its space.
 
-    `train_examples`: search on this many training images, None for all. `workers`: trials at once, None to choose: one
-    on a GPU, else as many as the processors and the memory allow. `threads`: of each worker, None to divide the
-    processors. `device`: auto, cpu or gpu. `hang_timeout`: a worker that finishes no step for so long, in seconds, is
-    replaced. `baselines`: presets that are trained to the end first, to hold what is found against.
+    `train_examples`: search on this many training images, None for all. `workers`: trials at once, None for as many as
+    the processors, or the GPUs, and their memory allow. `threads`: of each worker, None to divide the processors.
+    `device`: auto, cpu or gpu. `hang_timeout`: a worker that finishes no step for so long, in seconds, is
+    replaced. `baselines`: presets that are trained to the end first, to hold what is found against. `merged`: train on
+    the validation images too, so that scores are of images that were trained on.
     """
 
     runs_dir: Path = Path("runs")
@@ -61,6 +61,7 @@ class SearchSettings:
     device: str = "auto"
     hang_timeout: float = HANG_TIMEOUT
     baselines: tuple[str, ...] = ()
+    merged: bool = False
 
     def __post_init__(self) -> None:
         if self.name is not None:
@@ -91,7 +92,8 @@ def run_search(
     So does a `budget`, in order: without an error, once what trains has come to the end of its trial or epoch. Nothing
     is written before the space, the data and the device are known to do. Raises `UserError`s.
     """
-    # An error in the space comes before the time that the images take.
+    # Errors in the space and the installation come before the time that the images take.
+    check_backend()
     sources = sources_of_space(space, make_plan(space))
     baselines = baselines_of(settings.baselines)
     name = settings.name or default_name(space.name, settings.runs_dir)
@@ -100,19 +102,18 @@ def run_search(
     space = with_absolute_source(space)
     provide(sources)
     with quiet_stderr():
-        arrays, description = read_data(space, settings.data_dir, settings.seed, settings.train_examples)
-        slots, workers = choose_workers(settings.device, settings.workers, settings.threads)
-        workers = replace(workers, hang_timeout=settings.hang_timeout)
+        arrays, description = read_data(
+            space, settings.data_dir, settings.seed, settings.train_examples, merged=settings.merged
+        )
         backend = keras_backend()
+        plan = make_plan(space, tuple(description["image_shape"]), len(description["classes"]))
+        trial_bytes = largest_trial(space, plan, arrays.x_train.nbytes)
+        slots, workers = choose_workers(settings.device, settings.workers, settings.threads, trial_bytes=trial_bytes)
+        workers = replace(workers, hang_timeout=settings.hang_timeout)
     write_arrays(settings.runs_dir / DATA_FOLDER / description["arrays"], arrays)
-    shape = tuple(description["image_shape"])
-    plan = make_plan(space, shape, len(description["classes"]))
     brackets, known = with_baselines(plan.brackets, baselines, space.hyperband.max_epochs)
     content = {
-        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "space": space.to_dict(),
-        "recipe": {**RECIPES[space.recipe["name"]].to_dict(), **space.fixed_recipe},
-        "horizon": space.hyperband.max_epochs,
+        **contents_of(space),
         "plan": [asdict(bracket) for bracket in brackets],
         "known": known,
         "feasible": plan.feasible.to_dict(),
@@ -120,11 +121,26 @@ def run_search(
         "seed": settings.seed,
         "workers": {"slots": slots, **asdict(workers)},
         "backend": backend,
+    }
+    folder = create_run(settings.runs_dir, name, content)
+    return start_in(folder, observers, budget)
+
+
+def contents_of(space: SearchSpace) -> dict[str, Any]:
+    """What run.json says of a space, of this moment and of this machine."""
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "space": space.to_dict(),
+        "recipe": {**RECIPES[space.recipe["name"]].to_dict(), **space.fixed_recipe},
+        "horizon": space.hyperband.max_epochs,
         "versions": versions(),
         "machine": {"host": socket.gethostname(), "processors": os.cpu_count(), "system": platform.platform()},
         "command": sys.argv,
     }
-    folder = create_run(settings.runs_dir, name, content)
+
+
+def start_in(folder: RunFolder, observers: Sequence[Observer], budget: Budget | None) -> RunView:
+    """Search in a folder that was made just now."""
     return _drive(folder, "started", observers, budget, ResumeSettings())
 
 
@@ -139,55 +155,6 @@ def resume_run(
     return _drive(folder, "resumed", observers, budget, settings or ResumeSettings())
 
 
-def read_data(
-    space: SearchSpace, data_dir: Path | None, seed: int, train_examples: int | None
-) -> tuple[Arrays, dict[str, Any]]:
-    """Load the images of a space and split them; with them what run.json says of them.
-
-    The test images are counted, and nothing else.
-    """
-    data = load_data(space.data.source, data_dir=data_dir, image_size=space.data.image_size)
-    validation = space.data.validation
-    if train_examples is not None:
-        validation = _subset_validation(validation, len(data.x_train), train_examples)
-    parts = split(data, validation=validation, seed=seed, train_examples=train_examples)
-    x_train = data.x_train[parts.train_index]
-    mean, std = channel_statistics(x_train)
-    arrays = Arrays(
-        x_train,
-        data.y_train[parts.train_index],
-        data.x_train[parts.validation_index],
-        data.y_train[parts.validation_index],
-        data.classes,
-        mean,
-        std,
-    )
-    digest = fingerprint(data)
-    key = f"{digest[:16]}-{len(parts.train_index)}-{len(parts.validation_index)}-{seed}"
-    return arrays, {
-        "source": space.data.source,
-        "location": data.location,
-        "data_dir": None if data_dir is None else str(data_dir.resolve()),
-        "fingerprint": digest,
-        "arrays": key,
-        "train": len(parts.train_index),
-        "train_examples": train_examples,
-        "validation": len(parts.validation_index),
-        "test": len(data.x_test),
-        "image_shape": list(arrays.image_shape),
-        "classes": list(data.classes),
-        "mean": list(mean),
-        "std": list(std),
-        "notes": list(data.notes),
-    }
-
-
-def _subset_validation(validation: float, images: int, train_examples: int) -> float:
-    """A search on a part of the images validates on a part too: a quarter as many, but 1,000 if there are."""
-    planned = round(validation * images) if isinstance(validation, float) else int(validation)
-    return min(planned, max(1000, train_examples // 4))
-
-
 def _drive(
     folder: RunFolder, event: str, observers: Sequence[Observer], budget: Budget | None, settings: ResumeSettings
 ) -> RunView:
@@ -195,6 +162,7 @@ def _drive(
         view = read_run(folder, locked=False)
         if view.state == "finished" and not settings.extends:
             return view
+        check_backend(view.content.get("backend", "tensorflow"))
         space = SearchSpace.from_dict(view.content["space"], where=str(folder.path / "run.json"))
         data = arrays_of(folder, view.content, space)
         with quiet_stderr():
@@ -222,7 +190,8 @@ def _drive(
         each = {key: value for key, value in workers.items() if key != "slots"}
         pool = LocalWorkers(workers["slots"], WorkerSettings(**each), folder.worker_log)
         try:
-            SearchLoop(view, oracle, pool, data=str(data), observers=observers, budget=budget).run()
+            heard = [*observers, Meter(folder)]
+            SearchLoop(view, oracle, pool, data=str(data), observers=heard, budget=budget).run()
         except BaseException as error:
             pool.close()
             with suppress(OSError):  # The disk may be what is wrong.
@@ -233,32 +202,10 @@ def _drive(
     return read_run(folder)
 
 
-def arrays_of(folder: RunFolder, content: dict[str, Any], space: SearchSpace) -> Path:
-    """The arrays of a run; made anew from its source where they are gone, `RunError` if that gives others."""
-    described = content["data"]
-    path = folder.arrays(content)
-    if whole(path):
-        return path
-    data_dir = described["data_dir"]
-    with quiet_stderr():
-        arrays, again = read_data(
-            space,
-            None if data_dir is None else Path(data_dir),
-            content["seed"],
-            described["train_examples"],
-        )
-    if again["fingerprint"] != described["fingerprint"]:
-        raise RunError(
-            f"{folder.name}: its images, {described['location'] or described['source']}, are not those it started with",
-            "Bring the original images back, or start a new run.",
-        )
-    write_arrays(path, arrays)
-    return path
-
-
 def versions() -> dict[str, str]:
     """The versions of everything that a result depends on."""
-    packages = ("resnet-search", "keras", "keras-tuner", "tensorflow", "numpy")
+    jax = ("jax",) if os.environ.get("KERAS_BACKEND") == "jax" else ()
+    packages = ("resnet-search", "keras", "keras-tuner", "tensorflow", *jax, "numpy")
     found = {"python": platform.python_version()}
     for package in packages:
         try:
@@ -266,20 +213,3 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[package] = "not installed"
     return found
-
-
-def with_absolute_source(space: SearchSpace) -> SearchSpace:
-    """A path means the same when the run is resumed from another folder."""
-    source = absolute_source(space.data.source)
-    return space if source == space.data.source else space.with_settings(source=source)
-
-
-def absolute_source(source: str) -> str:
-    """The source of images, a path of which does not depend on the folder that this process was started in."""
-    if source in DATA_NAMES or source.startswith("tfds:"):
-        return source
-    try:
-        path = Path(source).expanduser()
-    except RuntimeError:  # The home of a user that does not exist: `load_data` says that nothing is there.
-        path = Path(source)
-    return str(path.absolute())

@@ -37,13 +37,26 @@ def plan_epoch(seed: int, epoch: int, images: int, *, padding: int, flip: bool) 
     )
 
 
-@lru_cache(maxsize=1)
 def on_device(arrays: Arrays) -> Any:
     """The training images as a variable of the backend, shared by all networks that this process trains in turn.
 
     One of its own for each would stay in memory with the network's graph: 150 MB a trial with CIFAR-10.
     """
+    images = _variable(arrays)
+    if _given_away(images):
+        images.assign(np.asarray(arrays.x_train))
+    return images
+
+
+@lru_cache(maxsize=1)
+def _variable(arrays: Arrays) -> Any:
     return keras.Variable(np.asarray(arrays.x_train), dtype="uint8", trainable=False, name="images")
+
+
+def _given_away(images: Any) -> bool:
+    """Whether a step on JAX, which takes a model's variables over and hands them back, did not come to its end."""
+    value = images._value  # noqa: SLF001 - `value` draws a new one where there is none
+    return value is None or (hasattr(value, "is_deleted") and value.is_deleted())
 
 
 class StoredImages(keras.layers.Layer):

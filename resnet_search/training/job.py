@@ -7,6 +7,7 @@ from typing import Any
 
 WEIGHTS = "checkpoint.weights.h5"  # In a trial's folder: the weights that its score is of.
 HISTORY = "history.jsonl"  # One `Epoch` a line.
+FAILURE = "failure.txt"  # Of a trial that failed: what is known of the cause.
 STATE = "state.h5"  # What training goes on from: `training.checkpoint`.
 
 

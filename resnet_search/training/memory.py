@@ -11,6 +11,7 @@ from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.memory import training_memory
 from resnet_search.training.arrays import Arrays
 from resnet_search.training.job import Epoch, Job, TrialFailure
+from resnet_search.training.kept import KEPT
 from resnet_search.training.recipe import recipe_from
 from resnet_search.training.train import train
 
@@ -29,6 +30,7 @@ def train_in_parts(
 ) -> list[Epoch]:
     """`train`, and where the memory does not suffice again with each batch in more parts; `divided` hears how many.
 
+    Before that, networks kept for promotions go, so that the parts do not depend on what this process trained before.
     The batch, its gradient and the number of steps stay; batch normalisation sees the parts, so its statistics differ.
     `TrialFailure` with the memory that the whole batch is estimated to need if the smallest parts do not fit.
     """
@@ -39,7 +41,10 @@ def train_in_parts(
             if not is_out_of_memory(error):
                 raise
         # Out of the handler, whose traceback keeps the tensors alive.
+        more_room = KEPT.forget()
         gc.collect()
+        if more_room:
+            continue
         batch = min(recipe_from(job.recipe).batch_size, len(arrays.x_train))
         parts = more_parts(batch, job.parts)
         if parts is None:

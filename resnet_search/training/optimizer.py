@@ -46,16 +46,27 @@ class _Averaging:
     window_limit = 1.0
     iterations: Any
     _iterations: Any
+    _model_variables_moving_average: list[Any]
     gradient_accumulation_steps: int | None
+    _average_momentum: Any = 0.0
 
-    @property
-    def ema_momentum(self) -> Any:
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        """Take a step; the weight of the average is worked out once for all variables."""
+        self._average_momentum = self._momentum_now()
+        super().apply(grads, trainable_variables)  # type: ignore[misc]
+
+    def _momentum_now(self) -> Any:
         """1 - 1/window, the window being at least one step."""
         step = ops.cast(self.iterations, "float32") + 1.0
         momentum = 1.0 - 1.0 / ops.maximum(1.0, ops.minimum(step * self.window_fraction, self.window_limit))
         parts = self.gradient_accumulation_steps
         # Keras averages after every part of a batch; the weights change after the last one.
         return ops.where((self._iterations + 1) % parts == 0, momentum, 1.0) if parts else momentum
+
+    @property
+    def ema_momentum(self) -> Any:
+        """What Keras keeps of the average at a step."""
+        return self._average_momentum
 
     @ema_momentum.setter
     def ema_momentum(self, value: float) -> None:
@@ -65,11 +76,31 @@ class _Averaging:
         """Nothing: Keras would put the average in the weights' place after every fit, and go on training from it."""
 
     def load_average(self, variables: Any) -> None:
-        """Assign the averaged weights to `variables`."""
-        super().finalize_variable_values(variables)  # type: ignore[misc]
+        """Assign copies of the averaged weights to `variables`: JAX gives a model's buffers away as it computes."""
+        for variable, average in zip(variables, self._model_variables_moving_average, strict=True):
+            variable.assign(ops.copy(average))
 
 
-class _AveragingSGD(_Averaging, keras.optimizers.SGD):
+class _SGD(keras.optimizers.SGD):
+    """Keras's, on TensorFlow with one operation for each variable where Keras has ten, which take time to compile."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if keras.backend.backend() != "tensorflow" or not self.momentum:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        import tensorflow as tf
+
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=self.momentums[self._get_variable_index(variable)].value.handle,
+            lr=tf.cast(learning_rate, variable.dtype),
+            grad=tf.cast(gradient, variable.dtype),
+            momentum=tf.cast(self.momentum, variable.dtype),
+            use_nesterov=self.nesterov,
+        )
+
+
+class _AveragingSGD(_Averaging, _SGD):
     pass
 
 
@@ -93,7 +124,7 @@ def build_optimizer(recipe: Recipe, *, horizon: int, steps_per_epoch: int, parts
         options["use_ema"] = True
     if recipe.optimizer == "sgd":
         options |= {"momentum": recipe.momentum, "nesterov": recipe.nesterov}
-        optimizer = (_AveragingSGD if averages else keras.optimizers.SGD)(**options)
+        optimizer = (_AveragingSGD if averages else _SGD)(**options)
     else:
         optimizer = (_AveragingAdam if averages else keras.optimizers.Adam)(**options)
     if averages:

@@ -27,6 +27,7 @@ from resnet_search.training.arrays import Arrays
 from resnet_search.training.augmentation import StoredImages, on_device, plan_epoch
 from resnet_search.training.checkpoint import BadCheckpointError, load_state, read_epoch, save_state
 from resnet_search.training.job import HISTORY, STATE, WEIGHTS, Epoch, Job, TrialFailure
+from resnet_search.training.kept import KEPT
 from resnet_search.training.optimizer import build_optimizer, lasting_variables
 from resnet_search.training.recipe import Recipe, recipe_from
 from resnet_search.training.steps import Alive, InTrainingMode, cross_entropy
@@ -44,9 +45,8 @@ def train(
     """
     folder = Path(job.folder)
     make_folder(folder)
-    trainer = Trainer(job, arrays, alive)
     history = _read_history(folder)
-    start = trainer.restore([line.epoch for line in history])
+    trainer, start = _trainer_at_start(job, arrays, alive, [line.epoch for line in history])
     history = [line for line in history if line.epoch <= start]
     # At once, since the state is of no use without the lines that lead to it.
     write_lines(folder / HISTORY, [line.to_dict() for line in history])
@@ -58,7 +58,25 @@ def train(
         report(line)
     if not (folder / WEIGHTS).is_file():
         trainer.keep_weights()
+    if job.epochs < job.horizon:
+        KEPT.keep(job, arrays, trainer, trainer.size)
     return history
+
+
+def _trainer_at_start(
+    job: Job, arrays: Arrays, alive: Callable[[], None], known: Collection[int]
+) -> tuple[Trainer, int]:
+    """A trainer, kept or new, in the state that the job starts from, and the epoch of that state."""
+    on_device(arrays)  # Where a failed step on JAX has taken them, they come back: a kept trainer has them too.
+    kept: Trainer | None = KEPT.take(job, arrays)
+    if kept is not None:
+        kept.serve(job, alive)
+        start = kept.restore(known)
+        if start > 0:
+            return kept, start
+        del kept  # Its first weights are gone.
+    trainer = Trainer(job, arrays, alive)
+    return trainer, trainer.restore(known)
 
 
 def _read_history(folder: Path) -> list[Epoch]:
@@ -74,8 +92,8 @@ class Trainer:
 
     def __init__(self, job: Job, arrays: Arrays, alive: Callable[[], None] = lambda: None) -> None:
         keras.utils.clear_session()
-        self.callbacks = [Alive(alive)]
-        self.job, self.arrays = job, arrays
+        self.serve(job, alive)
+        self.arrays = arrays
         self.recipe: Recipe = recipe_from(job.recipe)
         self.architecture = Architecture.from_dict(job.architecture)
         self.batch = min(self.recipe.batch_size, len(arrays.x_train))
@@ -104,15 +122,31 @@ class Trainer:
         self.in_training_mode = InTrainingMode(self.network)
         self.state = {"network": self.network.variables, "optimizer": lasting_variables(self.optimizer)}
 
+    def serve(self, job: Job, alive: Callable[[], None]) -> None:
+        """Take up a job, which is of the same candidate as any before it."""
+        self.job, self.callbacks = job, [Alive(alive)]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all variables."""
+        size: int = sum(4 * math.prod(variable.shape) for group in self.state.values() for variable in group)
+        return size
+
     def _compile(self) -> Any:
         inputs = [keras.Input(shape, dtype="int32", name=name) for name, shape in _PLAN_INPUTS.items()]
         images = StoredImages(on_device(self.arrays), self.arrays.mean, name="images")
         model = keras.Model(inputs, self.network(images(inputs)))
         smoothing = self.recipe.label_smoothing
-        model.compile(self.optimizer, cross_entropy(smoothing, len(self.arrays.classes)), metrics=["accuracy"])
+        # Metrics by object: Keras makes the variables of named ones in the first step, and traces that a second time.
+        accuracy = keras.metrics.SparseCategoricalAccuracy
+        model.compile(
+            self.optimizer, cross_entropy(smoothing, len(self.arrays.classes)), metrics=[accuracy("accuracy")]
+        )
         # The cross-entropy as a metric too, since Keras adds the weight decay to what it calls loss.
         unpenalised = keras.metrics.SparseCategoricalCrossentropy("cross_entropy", from_logits=True)
-        self.network.compile(loss=cross_entropy(0.0, len(self.arrays.classes)), metrics=[unpenalised, "accuracy"])
+        self.network.compile(
+            loss=cross_entropy(0.0, len(self.arrays.classes)), metrics=[unpenalised, accuracy("accuracy")]
+        )
         return model
 
     def restore(self, known: Collection[int]) -> int:

@@ -6,6 +6,7 @@ Started as `python -m resnet_search.workers.child SETTINGS`, the settings being 
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import queue
@@ -25,6 +26,8 @@ def main() -> None:
     jobs: queue.Queue[Job] = queue.Queue()
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
     devices = _configure(**json.loads(sys.argv[1]))
+    # What was imported stays, and need not be looked through in the collection that each trial begins with.
+    gc.freeze()
     _say(answers, {"kind": "ready", "devices": devices})
     while True:
         _say(answers, _work(jobs.get(), answers))
@@ -98,8 +101,12 @@ _PLACES = ("Graph execution error:", "Detected at node", 'File "', "<stack trace
 _THE_CANDIDATE = frozenset({None, errno.ENOMEM})
 
 
-def _configure(threads: int, precision: str, jit: bool) -> list[str]:
-    """Set the backend up before its first use; the names of the devices it has."""
+def _configure(threads: int, precision: str, jit: bool, gpu_limit: int = 0) -> list[str]:
+    """Set the backend up before its first use; the names of the devices it has.
+
+    `gpu_limit`: bytes of a GPU's memory that TensorFlow may take, 0 for all. JAX reads all but `precision` from the
+    environment.
+    """
     import keras
 
     if keras.backend.backend() == "tensorflow":
@@ -108,6 +115,10 @@ def _configure(threads: int, precision: str, jit: bool) -> list[str]:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         tf.config.optimizer.set_jit(jit)
+        if gpu_limit:
+            share = tf.config.LogicalDeviceConfiguration(memory_limit=gpu_limit // 2**20)
+            for gpu in tf.config.list_physical_devices("GPU"):
+                tf.config.set_logical_device_configuration(gpu, [share])
         keras.config.set_dtype_policy(precision)
         return [device.name for device in tf.config.list_physical_devices()]
     keras.config.set_dtype_policy(precision)

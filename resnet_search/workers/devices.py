@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 
 from resnet_search.errors import TrainingError
+from resnet_search.workers.backend import INSTALL_GPU, keras_backend
 from resnet_search.workers.local import WorkerSettings
 
 # A worker with TensorFlow, CIFAR-10 and a small network was seen at 1 to 1.5 GB; some is left for others.
 _WORKER_BYTES = 2_500_000_000
+FRAMEWORK_BYTES = 1_500_000_000
 # Beyond this, the last trials of a bracket leave most of them idle.
 _MOST_WORKERS = 8
+# What CUDA and its libraries take of a GPU for each process, outside the backend's own memory: at most, with room.
+CONTEXT_BYTES = 2**30
+# Of a GPU's memory; the rest is for the display, the driver, and what estimates leave out.
+_USABLE = 0.9
 # The first generation with bfloat16 in its matrix units.
 _BFLOAT16_CAPABILITY = (8, 0)
 
@@ -27,37 +36,58 @@ def nvidia_gpus() -> list[str]:
     for information in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
         fields = dict(line.split(":", 1) for line in information.read_text().splitlines() if ":" in line)
         names.append(fields.get("Model", "NVIDIA GPU").strip())
+    return names or _ask_smi("name")
+
+
+def _ask_smi(what: str) -> list[str]:
+    """A property of every GPU, by nvidia-smi; none where it is absent or fails."""
     smi = shutil.which("nvidia-smi")
-    if names or smi is None:
-        return names
+    if smi is None:
+        return []
     try:
         listed = subprocess.run(
-            [smi, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, timeout=10, check=True
-        )
+            [smi, f"--query-gpu={what}", "--format=csv,noheader,nounits"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return []
     return [line.strip() for line in listed.stdout.splitlines() if line.strip()]
 
 
-def keras_backend() -> str:
-    """The backend that Keras trains with: tensorflow unless KERAS_BACKEND or Keras's own settings say otherwise."""
-    import keras
-
-    return str(keras.backend.backend())
-
-
-def backend_gpus() -> list[str]:
-    """The names of the GPUs that the Keras backend can train on. Imports the backend."""
-    if keras_backend() == "tensorflow":
+def backend_gpus(backend: str) -> list[str]:
+    """The names of the GPUs that a Keras backend can train on. Imports TensorFlow; JAX is asked in another process."""
+    if backend == "tensorflow":
         import tensorflow as tf
 
         return [
             str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name))
             for gpu in tf.config.list_physical_devices("GPU")
         ]
-    import keras
+    return [name for name, _ in _jax_gpus()]
 
-    return [str(device) for device in keras.distribution.list_devices("gpu")]
+
+def _jax_gpus() -> list[tuple[str, tuple[int, int]]]:
+    """Name and compute capability of each GPU. JAX keeps a part of a GPU's memory to itself once it has looked."""
+    done = subprocess.run([sys.executable, "-c", _ASK_JAX], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError((done.stderr.strip() or "JAX does not start").splitlines()[-1])
+    return [(name, (major, minor)) for name, major, minor in json.loads(done.stdout.splitlines()[-1])]
+
+
+_ASK_JAX = """
+import json, jax
+found = [device for device in jax.devices() if device.platform == "gpu"]
+# "8.0", and a name such as "gfx90a" on GPUs of another maker.
+parts = [str(getattr(device, "compute_capability", "")).split(".") for device in found]
+numbers = [[int(part) for part in two] if len(two) == 2 and all(map(str.isdigit, two)) else [0, 0] for two in parts]
+print(json.dumps([[device.device_kind, *number] for device, number in zip(found, numbers)]))
+"""
+
+
+def gpu_memory() -> int:
+    """Bytes of memory of the smallest NVIDIA GPU; 0 where nvidia-smi does not say."""
+    sizes = _ask_smi("memory.total")
+    return min(int(size) for size in sizes) * 2**20 if sizes and all(map(str.isdigit, sizes)) else 0
 
 
 def unusable_gpu(present: list[str], usable: list[str]) -> str:
@@ -73,47 +103,97 @@ def unusable_gpu(present: list[str], usable: list[str]) -> str:
     )
 
 
-GPU_CURE = "Install them: pip install 'resnet-search[gpu]'. To train on the processor all the same: --device cpu"
+def gpu_cure(backend: str) -> str:
+    """What to do where the backend cannot use a GPU."""
+    return f"Install them: {INSTALL_GPU[backend]}. To train on the processor all the same: --device cpu"
 
 
-def choose_workers(device: str, workers: int | None, threads: int | None) -> tuple[int, WorkerSettings]:
+def choose_workers(
+    device: str, workers: int | None, threads: int | None, *, backend: str | None = None, trial_bytes: int = 0
+) -> tuple[int, WorkerSettings]:
     """How many workers train at once, and their settings; None leaves the number to this machine.
 
     On a processor several small networks on one thread each train faster than one on several threads, so there are as
-    many workers as processors, as far as the memory goes. A GPU has one.
+    many workers as processors, as far as the memory goes if each trains what takes `trial_bytes`. On a GPU, as many as
+    fit so, one if that or the GPU's memory is not known. `backend`: None for what Keras takes here.
     """
-    settings = choose_settings(device, threads=1)
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    settings = choose_settings(device, threads=1, backend=backend or keras_backend())
+    if settings.device == "gpu":
+        workers, share = share_gpus(workers, settings.gpus, settings.gpu_bytes, trial_bytes)
+        settings = replace(settings, gpu_share=share)
+    elif workers is None:
+        workers = processor_workers(trial_bytes)
+    return workers, replace(settings, threads=threads or max(1, _processors() // workers))
+
+
+def share_gpus(workers: int | None, gpus: int, memory: int, trial_bytes: int) -> tuple[int, float]:
+    """How many workers on `gpus` GPUs of `memory` bytes (0: unknown), and the part of one that each may take.
+
+    None: as many as fit with `trial_bytes` each. A part of 0 is no limit, for a worker that has a GPU to itself.
+    """
+    usable = _USABLE * memory
     if workers is None:
-        fitting = psutil.virtual_memory().available // _WORKER_BYTES
-        workers = 1 if settings.device == "gpu" else max(1, min(processors, fitting, _MOST_WORKERS))
-    return workers, replace(settings, threads=threads or max(1, processors // workers))
+        fitting = int(usable // (CONTEXT_BYTES + trial_bytes)) if memory and trial_bytes else 1
+        workers = min(max(1, fitting) * gpus, _MOST_WORKERS, _processors())
+    each = math.ceil(workers / gpus)
+    if each == 1:
+        return workers, 0.0
+    share = _USABLE / each - (CONTEXT_BYTES / memory if memory else 0.0)
+    if share <= 0:
+        most = gpus * (math.ceil(usable / CONTEXT_BYTES) - 1)
+        raise TrainingError(
+            f"--workers: got {workers}, for which a GPU of {memory / 2**30:.0f} GiB is too small: CUDA alone takes "
+            f"{CONTEXT_BYTES / 2**30:g} GiB a worker",
+            f"At most {max(most, gpus)} start there; leave --workers out for as many as fit.",
+        )
+    return workers, share
 
 
-def choose_settings(device: str, threads: int) -> WorkerSettings:
+def processor_workers(trial_bytes: int = 0) -> int:
+    """How many workers train at once on the processors, unless the user says how many."""
+    each = max(_WORKER_BYTES, FRAMEWORK_BYTES + trial_bytes)
+    fitting = int(psutil.virtual_memory().available // each)
+    return max(1, min(_processors(), fitting, _MOST_WORKERS))
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def choose_settings(device: str, threads: int, *, backend: str) -> WorkerSettings:
     """Settings of the workers for `device` auto, cpu or gpu; `TrainingError` where that would be a surprise.
 
     On a GPU: XLA, and bfloat16 arithmetic where the GPU has it. On a processor: float32 without XLA, whose
     convolutions there are slow.
     """
     if device == "cpu":
-        return WorkerSettings(threads=threads, device="cpu")
-    usable = backend_gpus()
+        return WorkerSettings(threads=threads, device="cpu", backend=backend)
+    usable = backend_gpus(backend)
     if not usable:
         why = unusable_gpu(nvidia_gpus(), usable)
         if why:
-            raise TrainingError(f"--device: got {device!r}, but {why}", GPU_CURE)
+            raise TrainingError(f"--device: got {device!r}, but {why}", gpu_cure(backend))
         if device == "gpu":
             raise TrainingError("--device: got 'gpu', but this machine has none", "Use --device cpu, or auto.")
-        return WorkerSettings(threads=threads, device="cpu")
-    precision = "mixed_bfloat16" if _has_bfloat16() else "float32"
-    return WorkerSettings(threads=threads, precision=precision, jit=True, device="gpu")
+        return WorkerSettings(threads=threads, device="cpu", backend=backend)
+    precision = "mixed_bfloat16" if _has_bfloat16(backend) else "float32"
+    return WorkerSettings(
+        threads=threads,
+        precision=precision,
+        jit=True,
+        device="gpu",
+        gpus=len(usable),
+        gpu_bytes=gpu_memory(),
+        backend=backend,
+    )
 
 
-def _has_bfloat16() -> bool:
-    if keras_backend() != "tensorflow":
-        return True
-    import tensorflow as tf
+def _has_bfloat16(backend: str) -> bool:
+    if backend == "tensorflow":
+        import tensorflow as tf
 
-    details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
-    return all(tuple(detail.get("compute_capability", (0, 0))) >= _BFLOAT16_CAPABILITY for detail in details)
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+        found = [tuple(detail.get("compute_capability", (0, 0))) for detail in details]
+    else:
+        found = [capability for _, capability in _jax_gpus()]
+    return all(capability >= _BFLOAT16_CAPABILITY for capability in found)

@@ -6,14 +6,17 @@ makes no progress.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import platform
 import queue
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +39,9 @@ _MOST_WAITED = 5.0
 class WorkerSettings:
     """How each process computes: intra-op threads, `float32` or `mixed_bfloat16`, XLA, and on which device.
 
-    `hang_timeout`: a process that finishes no step for so long, in seconds, is replaced.
+    `hang_timeout`: a process that finishes no step for so long, in seconds, is replaced. `gpus`: how many there are,
+    which take the workers in turn. `gpu_share`: the part of a GPU's memory that each may take, 0 for all of it.
+    `gpu_bytes`: the memory of a GPU, 0 where that is not known. `backend`: of Keras; empty for what it takes here.
     """
 
     threads: int
@@ -44,6 +49,10 @@ class WorkerSettings:
     jit: bool = False
     device: str = "cpu"
     hang_timeout: float = HANG_TIMEOUT
+    gpus: int = 1
+    gpu_share: float = 0.0
+    gpu_bytes: int = 0
+    backend: str = ""
 
 
 class LocalWorkers:
@@ -125,7 +134,7 @@ class _Process:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env=_environment(settings),
+                env=_environment(settings, slot),
                 # Ctrl-C is for the driver alone; it ends its workers in its own order.
                 start_new_session=True,
             )
@@ -210,13 +219,47 @@ def _message(slot: int, said: dict[str, Any]) -> Message:
 
 
 def _settings_dict(settings: WorkerSettings) -> dict[str, Any]:
-    return {"threads": settings.threads, "precision": settings.precision, "jit": settings.jit}
+    return {
+        "threads": settings.threads,
+        "precision": settings.precision,
+        "jit": settings.jit,
+        "gpu_limit": int(settings.gpu_share * settings.gpu_bytes),
+    }
 
 
-def _environment(settings: WorkerSettings) -> dict[str, str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": str(settings.threads), "TF_CPP_MIN_LOG_LEVEL": "2"}
-    # Memory as it is needed, so that several trials can share one GPU.
-    environment |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+def _environment(settings: WorkerSettings, slot: int) -> dict[str, str]:
+    # NPROC is the size of JAX's thread pool on a processor, which has no setting of its own.
+    threads = {"OMP_NUM_THREADS": str(settings.threads), "NPROC": str(settings.threads)}
+    environment = {**os.environ, **threads, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    if settings.backend:
+        environment["KERAS_BACKEND"] = settings.backend
+    # A step compiles for longer than a short trial takes, and a promotion compiles the same again.
+    with suppress(RuntimeError):  # Without a home, without a cache.
+        environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(_compiled()))
+        environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
     if settings.device == "cpu":
-        environment |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+        return environment | {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+    # Memory as it is needed, so that several trials can share one GPU; JAX holds itself to 75 % unless told.
+    environment |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{settings.gpu_share or _ALONE:.3f}"
+    if settings.gpus > 1:
+        visible = [name for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+        numbers = visible or [str(number) for number in range(settings.gpus)]
+        environment["CUDA_VISIBLE_DEVICES"] = numbers[slot % len(numbers)]
     return environment
+
+
+_ALONE = 0.9
+
+
+def _compiled() -> Path:
+    """The folder in which JAX keeps what it has compiled, for later workers and runs of this user.
+
+    One for each kind of processor: a home may be shared by machines, and instructions that one lacks end the process.
+    """
+    processor = platform.processor() or platform.machine()
+    with suppress(OSError):
+        said = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        processor = next((line for line in said if line.startswith(("flags", "Features"))), processor)
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return caches / "resnet-search" / f"jax-{hashlib.sha256(processor.encode()).hexdigest()[:12]}"

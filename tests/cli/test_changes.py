@@ -55,6 +55,43 @@ def test_what_can_change_reaches_the_search(command: Callable[..., Outcome]) -> 
     assert not settings.extends
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "runs/held: is in use by another process"),
+        (["--add-epochs", "3"], "runs/held: is in use by another process"),
+    ],
+)
+def test_a_run_that_is_driven_is_left_alone(
+    command: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = make_run(Path("runs"), "held", stop_after=2)
+    with folder.lock():
+        (folder.path / "lock").write_text("")
+        outcome = command("resume", "held", *words)
+    assert (outcome.status, outcome.out) == (1, "")
+    assert outcome.err.startswith(f"Error: {told}\n")
+    assert "resnet-search stop held" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--add-epochs", "3"], "--add-epochs"),
+        (["--add-epochs", "3", "--add-iterations", "1"], "--add-epochs: got it beside --add-iterations"),
+    ],
+)
+def test_an_extension_that_cannot_be_is_refused_at_once(
+    command: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_run(Path("runs"), "a", stop_after=2)
+    outcome = command("resume", "a", *words)
+    assert (outcome.status, outcome.out) == (1, "")
+    assert outcome.err.startswith(f"Error: {told}")
+
+
 def test_budgets_reach_the_search(command: Callable[..., Outcome], made_up: list[Any]) -> None:
     assert command("run", "--space", "quickstart", "--name", "a", "--time-budget", "1h30m", "-q").status == 0
     assert (budgets[0].seconds, budgets[0].trials) == (5400.0, None)

@@ -21,6 +21,8 @@ HEAVY = {
     "PIL",
     "h5py",
     "pydantic",
+    "plotly",
+    "optuna",
     "jax",
 }
 SCRIPT = """
@@ -37,7 +39,7 @@ print(json.dumps([status, sorted({name.split(".")[0] for name in sys.modules})])
     [
         ["--help"],
         ["--version"],
-        *([name, "--help"] for name in ("run", "train", "resume", "export", "doctor")),
+        *([name, "--help"] for name in ("run", "train", "resume", "report", "export", "predict", "doctor")),
         ["spaces"],
         ["models"],
         ["models", "resnet-50"],

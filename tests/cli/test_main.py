@@ -55,6 +55,30 @@ def test_a_users_error_is_message_and_cure(failing: Callable[..., Outcome]) -> N
     assert outcome == Outcome(1, "", "Error: it is \\x1b[31mwrong\nMend it.\n")
 
 
+LONG = (
+    "it is wrong, and a word is said of each thing that was seen on the way: see resnet-search list --runs-dir a/b/c/d"
+)
+MISTAKES = "space: 1 mistake\n  - n is 3; allowed are the numbers from 4 to 8"
+
+
+@pytest.mark.parametrize(
+    ("message", "lines"),
+    [
+        (LONG, ["Error: it is wrong, and a word is said", "of each thing that was seen on the way:",
+                "see", "resnet-search list --runs-dir a/b/c/d"]),
+        (MISTAKES, ["Error: space: 1 mistake", "  - n is 3; allowed are the numbers from", "    4 to 8"]),
+        ("x" * 60, ["Error:", "x" * 60]),
+    ],
+)  # fmt: skip
+def test_on_a_terminal_an_error_is_wrapped_between_words(
+    failing: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, message: str, lines: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert failing(UserError(message)).err == f"Error: {message}\n"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert failing(UserError(message)).err.splitlines() == lines
+
+
 def test_an_error_in_a_search_names_the_way_on(failing: Callable[..., Outcome], tmp_path: Path) -> None:
     run = make_run(tmp_path / "my runs", stop_after=1)
     outcome = failing(UserError("wrong"), folder=run.path, runs_dir=tmp_path / "my runs", begun=True)

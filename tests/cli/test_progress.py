@@ -136,3 +136,39 @@ def test_a_reader_that_is_gone_does_not_end_the_search(tmp_path: Path, monkeypat
     with PlainLines("Reading ...") as lines:
         replay(make_run(tmp_path), lines)
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("stop_after", [0, 5, 22, 10**9])
+def test_what_is_kept_is_what_all_trials_say(tmp_path: Path, stop_after: int) -> None:
+    folder = make_run(tmp_path, stop_after=stop_after)
+    view, progress = RunView(folder, folder.read()), Progress()
+    for event in read_events(folder.events):
+        view.apply(event)
+        now, trials = progress.take(event, view), list(view.trials.values())
+        assert now.best is view.leader
+        assert now.trials == view.completed
+        assert now.failed == sum(trial.status == "failed" for trial in trials)
+        assert [trial.trial for trial in now.running] == [trial.trial for trial in trials if trial.status == "running"]
+        assert (now.planned_trials, now.planned_epochs) == (view.planned_trials, view.planned_epochs)
+    again = Progress().take({"event": "resumed"}, view)
+    for name in ("trials", "failed", "epochs", "best"):
+        assert getattr(again, name) == getattr(now, name)
+    assert again.seconds_left == pytest.approx(now.seconds_left)
+
+
+def test_of_equals_the_best_is_the_one_drawn_first_in_the_plan_whenever_it_was_drawn(tmp_path: Path) -> None:
+    folder = make_run(tmp_path)
+    events = read_events(folder.events)
+    for event in events:
+        if event["event"] == "completed":
+            event["score"] = 0.5
+    view, progress = RunView(folder, folder.read()), Progress()
+    last = next(e for e in reversed(events) if e["event"] == "created" and e["epochs"] == view.max_epochs)
+    # Drawn again, and so first in the plan.
+    again = {**last, "trial": "0099", "bracket": 9, "slot": 0, "rung": 0, "promoted_from": None, "parent": None}
+    for event in [*events[:-1], again]:
+        view.apply(event)
+        now = progress.take(event, view)
+    assert now.best is view.leader
+    assert now.best is not None
+    assert now.best.candidate == last["candidate"]

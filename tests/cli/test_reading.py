@@ -314,6 +314,29 @@ def test_the_table_of_trials(run: RunFolder, command: Callable[..., Outcome]) ->
     assert f"{winner.score:.4f}" in row
 
 
+def test_a_table_of_many_trials_is_cut_and_says_so(
+    run: RunFolder, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = len(read_run(run).trials)
+    assert len(command("trials", run.name).out.splitlines()) == 1 + trials, "not one of few"
+    monkeypatch.setattr(trials_command, "ROWS", 10)
+    lines = command("trials", run.name).out.splitlines()
+    assert len(lines) == 1 + 10 + 1
+    assert lines[-1] == f"and {trials - 10} more: --all shows them, --json and --csv have them"
+    assert len(command("trials", run.name, "--all").out.splitlines()) == 1 + trials
+    assert len(command("trials", run.name, "--top", 12).out.splitlines()) == 1 + 12
+    assert len(json.loads(command("trials", run.name, "--json").out)) == trials
+    assert len(command("trials", run.name, "--csv").out.splitlines()) == 1 + trials
+    assert "--all and --top: got both" in command("trials", run.name, "--all", "--top", 2).err
+
+
+def test_ids_of_five_digits_come_behind_those_of_four(run: RunFolder, command: Callable[..., Outcome]) -> None:
+    created = next(e for e in map(json.loads, run.events.read_text().splitlines()) if e["event"] == "created")
+    append_line(run.events, {**created, "trial": "10000"})
+    listed = json.loads(command("trials", run.name, "--json", "--sort", "trial").out)
+    assert [trial["trial"] for trial in listed][-2:] == [f"{len(listed) - 2:04d}", "10000"]
+
+
 def test_a_run_is_a_name_a_path_or_latest(run: RunFolder, command: Callable[..., Outcome]) -> None:
     outcomes = {command("trials", ref, "--json").out for ref in (run.name, f"runs/{run.name}", run.path, "latest")}
     assert len(outcomes) == 1
@@ -334,7 +357,15 @@ def test_show(run: RunFolder, command: Callable[..., Outcome]) -> None:
 
 def test_show_says_why_a_trial_failed(run: RunFolder, command: Callable[..., Outcome]) -> None:
     failed = next(trial for trial in read_run(run).trials.values() if trial.status == "failed")
-    assert "Failed with" in command("show", run.name, failed.trial.lstrip("0")).out
+    out = command("show", run.name, failed.trial.lstrip("0")).out
+    assert "Failed with" in out
+    assert "failure.txt" not in out
+    folder = run.trial(failed.trial)
+    folder.mkdir()
+    (folder / "failure.txt").write_text("Traceback ...\n")
+    out = command("show", run.name, failed.trial.lstrip("0")).out
+    path = folder.relative_to(Path.cwd()) / "failure.txt"
+    assert re.search(rf"^Details +{re.escape(str(path))}$", out, re.MULTILINE)
 
 
 def test_batches_in_parts_are_told(run: RunFolder, command: Callable[..., Outcome]) -> None:

@@ -18,6 +18,7 @@ from resnet_search.runs.events import read_events
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import RunView, read_run
 from resnet_search.search import start
+from tests.report.test_exported import EXPORTED
 
 from .conftest import Outcome, make_run
 
@@ -55,12 +56,14 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         folder.events.write_bytes(whole.events.read_bytes())
         return tell(folder, observers)
 
-    def export_run(view: RunView, trial: Any, out: Path | None) -> Any:
+    def export_run(view: RunView, trial: Any, out: Path | None, **_: Any) -> Any:
         calls.append((view.folder.name, trial and trial.trial, out))
         folder = out or view.folder.path / "export"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MANIFEST).write_text(json.dumps({"trial": "0000", "completed": view.completed}))
-        return SimpleNamespace(folder=folder, difference=1.5e-7, accuracy=0.75, notes=("a \x1b[31mnote",))
+        return SimpleNamespace(
+            folder=folder, difference=1.5e-7, accuracy=0.75, notes=("a \x1b[31mnote",), exported=EXPORTED
+        )
 
     monkeypatch.setattr(start, "run_search", search)
     monkeypatch.setattr(start, "resume_run", resume)
@@ -95,7 +98,7 @@ def test_commands_to_type_name_the_folder_of_runs(command: Callable[..., Outcome
 
 def test_a_quiet_run_prints_paths_alone(command: Callable[..., Outcome]) -> None:
     outcome = command("run", "--space", "quickstart", "--name", "a", "--quiet")
-    assert outcome.out == "runs/a/export/saved_model\nruns/a/export/report.md\n"
+    assert outcome.out == "runs/a/export/saved_model\nruns/a/export/report.md\nruns/a/report/report.html\n"
     assert command("resume", "a", "--quiet").out == outcome.out
     assert command("run", "--space", "quickstart", "--name", "b", "--quiet", "--no-export").out == "runs/b\n"
     assert outcome.err == ""
@@ -181,7 +184,7 @@ def test_an_export_without_a_difference_says_so(
 ) -> None:
     from resnet_search.export import saved_model
 
-    exact = SimpleNamespace(folder=Path("export"), difference=0.0, accuracy=0.75, notes=())
+    exact = SimpleNamespace(folder=Path("export"), difference=0.0, accuracy=0.75, notes=(), exported=EXPORTED)
     monkeypatch.setattr(saved_model, "export_run", lambda *_: exact)
     out = command("run", "--space", "quickstart", "--name", "a").out
     assert "Verified    no difference from the trained model" in out

@@ -22,7 +22,7 @@ from resnet_search.networks.imagenet import SOURCES
 from resnet_search.networks.presets import PRESETS, preset
 from resnet_search.report.units import duration
 from resnet_search.runs.events import append_event, read_events
-from resnet_search.runs.folder import RunFolder
+from resnet_search.runs.folder import RunFolder, name_taken
 from resnet_search.runs.trials import RunView, read_run
 from resnet_search.search import start
 from resnet_search.spaces.load import parse_space
@@ -54,10 +54,11 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
                 observer(event, view)
         return read_run(folder)
 
-    def export_run(view: RunView, trial: Any, out: Any) -> Any:
+    def export_run(view: RunView, trial: Any, out: Any, **_: Any) -> Any:
         folder = view.folder.path / "export"
         folder.mkdir()
-        return SimpleNamespace(folder=folder, difference=1.5e-7, accuracy=0.75, notes=())
+        files = SimpleNamespace(ensemble=None, files=())
+        return SimpleNamespace(folder=folder, difference=1.5e-7, accuracy=0.75, notes=(), exported=files)
 
     monkeypatch.setattr(start, "run_search", run_search)
     monkeypatch.setattr(saved_model, "export_run", export_run)
@@ -97,6 +98,32 @@ def test_a_network_is_a_grid_of_its_own(command: Callable[..., Outcome], made_up
 def test_the_name_of_a_run_begins_with_the_model(command: Callable[..., Outcome], made_up: list[Any]) -> None:
     outcome = command("train", "--model", "wrn-16-4", "--data", "shapes", "--no-export", "-q")
     assert outcome.out.startswith("runs/wrn-16-4-20")
+
+
+def test_a_name_that_another_run_has_taken_meanwhile(
+    command: Callable[..., Outcome], made_up: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several runs started in one second, each reads its images before it makes its folder."""
+    quickly = start.run_search
+    taken: list[Any] = []
+
+    def slowly(space: SearchSpace, settings: Any, *rest: Any, **more: Any) -> RunView:
+        if not taken:
+            taken.append(make_run(settings.runs_dir, settings.name, stop_after=1))
+        if (settings.runs_dir / settings.name).exists():
+            raise name_taken(settings.runs_dir, settings.name)
+        return quickly(space, settings, *rest, **more)
+
+    monkeypatch.setattr(start, "run_search", slowly)
+    words = ["train", "--model", "wrn-16-4", "--data", "shapes", "--no-export", "-q"]
+    outcome = command(*words)
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.startswith("runs/wrn-16-4-20")
+    assert outcome.out.strip() != str(taken[0].path)
+    # A name that was asked for is another matter.
+    taken.clear()
+    outcome = command(*words, "--name", "mine")
+    assert "--name: got 'mine', which exists in runs" in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -148,6 +175,7 @@ def test_recipes(
 def test_images_are_as_large_as_the_network_was_made_for(
     command: Callable[..., Outcome], made_up: list[Any], words: list[str], size: int
 ) -> None:
+    Path("photos/train").mkdir(parents=True)
     command("train", "--data", "shapes", *words)
     assert made_up[0][0].data.image_size == size
 
@@ -166,7 +194,7 @@ def test_a_network_of_large_images_on_small_ones_is_noted(command: Callable[...,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "--model: missing; allowed: one of"),
+        ([], "RUN or --model: missing; allowed: a run whose best is trained, or one of"),
         (["--model", "resnet-21"], "resnet-20"),
         (["--model", "resnet-20", "--recipe", "hee"], "nearest: he"),
         (["--model", "resnet-20", "--epochs", "0"], "--epochs"),
@@ -180,6 +208,8 @@ def test_a_network_of_large_images_on_small_ones_is_noted(command: Callable[...,
         (["--model", "resnet-20", "--image-size", "4"], "--image-size"),
         (["--model", "resnet-20", "--validation", "2.5"], "--validation"),
         (["--model", "resnet-20", "surplus"], "surplus"),
+        (["--model", "resnet-20", "--time-budget", "2"], "a time such as 2h"),
+        (["--model", "resnet-20", "--max-trials", "2"], "--max-trials"),
     ],
 )
 def test_wrong_command_lines(
@@ -316,6 +346,28 @@ max_epochs = 3
 [data]
 source = "shapes"
 """
+
+
+@pytest.mark.parametrize(("words", "seconds"), [([], None), (["--time-budget", "2h"], 7200.0)])
+def test_a_time_budget_ends_it_in_order(
+    command: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str],
+    seconds: float | None,
+) -> None:  # fmt: skip
+    def run_search(space: SearchSpace, settings: Any, observers: Any = (), *, budget: Any = None) -> RunView:
+        assert (budget.seconds, budget.trials) == (seconds, None)
+        folder = under_way(settings.runs_dir, 4)
+        append_event(folder.events, "stopped", reason="the time budget is spent")
+        return read_run(folder)
+
+    monkeypatch.setattr(start, "run_search", run_search)
+    monkeypatch.chdir(tmp_path)
+    outcome = command("train", "--model", "resnet-20", "--data", "shapes", "--name", "t", *words)
+    assert outcome.status == 0, outcome.err
+    assert "Trained resnet-20 for 4 of 9 epochs in " in outcome.out
+    assert "Stopped before the end of the plan: the time budget is spent.\n\nNext:\n" in outcome.out
+    assert outcome.out.endswith("  resnet-search resume t\n")
+    # What is stopped inside its one trial has no weights that a score is of.
+    assert "SavedModel" not in outcome.out
 
 
 def test_several_networks_have_no_rungs_either(

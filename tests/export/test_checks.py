@@ -4,15 +4,18 @@ import numpy as np
 import pytest
 
 from resnet_search.errors import ExportError
-from resnet_search.export.checks import accuracy, difference
+from resnet_search.export.checks import accuracy, agreement, difference
+from resnet_search.export.formats import FORMATS
 
 EXPECTED = np.full((4, 2), 0.5, "float32")
+EXACT = [made for made in FORMATS.values() if made.name != "litert-int8"]
+INT8 = FORMATS["litert-int8"]
 
 
 def test_a_small_difference_is_measured() -> None:
     outputs = EXPECTED.copy()
     outputs[2, 1] += 3e-6
-    assert difference(outputs, EXPECTED) == pytest.approx(3e-6, rel=0.1)
+    assert difference(outputs, EXPECTED, FORMATS["onnx"]) == pytest.approx(3e-6, rel=0.1)
 
 
 @pytest.mark.parametrize(
@@ -25,8 +28,23 @@ def test_a_small_difference_is_measured() -> None:
     ],
 )
 def test_other_outputs_are_refused(outputs: np.ndarray, reason: str) -> None:
-    with pytest.raises(ExportError, match=reason):
-        difference(outputs, EXPECTED)
+    for made in EXACT:
+        with pytest.raises(ExportError, match=f"the reloaded {made.name} .*{reason}"):
+            difference(outputs, EXPECTED, made)
+
+
+def test_eight_bits_may_differ_and_are_probabilities_all_the_same() -> None:
+    assert difference(EXPECTED + np.float32(0.25), EXPECTED, INT8) == 0.25
+    with pytest.raises(ExportError, match="the reloaded litert-int8 gives probabilities that are not finite"):
+        difference(np.full((4, 2), np.nan, "float32"), EXPECTED, INT8)
+    with pytest.raises(ExportError, match="gives uint8"):
+        difference(np.zeros((4, 2), "uint8"), EXPECTED, INT8)
+
+
+def test_agreement_is_of_classes() -> None:
+    outputs = np.array([[0.1, 0.9], [0.6, 0.4], [0.3, 0.7], [0.0, 1.0]], "float32")
+    expected = np.array([[0.4, 0.6], [0.4, 0.6], [0.2, 0.8], [0.1, 0.9]], "float32")
+    assert agreement(outputs, expected) == 0.75
 
 
 TRUTH = np.zeros(1000, "int64")

@@ -13,16 +13,19 @@ import numpy as np
 import pytest
 
 from resnet_search.errors import ExportError, RunError
-from resnet_search.export import saved_model
-from resnet_search.export.build import Request, load_network
-from resnet_search.export.children import build_saved_model, run_saved_model
-from resnet_search.export.saved_model import WEIGHTS, export_run, weights_of
+from resnet_search.export import make, saved_model
+from resnet_search.export.build import Member, Request, load_network
+from resnet_search.export.children import build_saved_model, run_file, time_on_gpu
+from resnet_search.export.formats import FORMATS
+from resnet_search.export.saved_model import export_run, weights_of
 from resnet_search.networks import imagenet
 from resnet_search.networks.architecture import Architecture
-from resnet_search.report.content import Exported
+from resnet_search.runs.latency import read_latencies
 from resnet_search.runs.trials import RunView
+from resnet_search.training.job import WEIGHTS
 from tests.export.conftest import CLASSES, VALIDATION, architecture
 from tests.report.conftest import Events
+from tests.report.test_exported import SAVED_MODEL as MADE
 
 MakeView = Callable[..., RunView]
 
@@ -35,16 +38,15 @@ def write_weights(path: Path, a: Architecture, seed: int = 0) -> None:
 
 def make_request(folder: Path, weights: Path, a: Architecture) -> Request:
     np.save(folder / "sample.npy", np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8))
+    member = Member(weights=str(weights), architecture=a.to_dict(), mean=(120.0, 121.0, 122.0), std=(60.0, 61.0, 62.0))
     return Request(
-        weights=str(weights),
-        architecture=a.to_dict(),
+        members=(member,),
         image_shape=(32, 32, 3),
         classes=len(CLASSES),
-        mean=(120.0, 121.0, 122.0),
-        std=(60.0, 61.0, 62.0),
         images=str(folder / "sample.npy"),
         expected=str(folder / "expected.npy"),
         saved_model=str(folder / "saved_model"),
+        keras="",
         error=str(folder / "error.txt"),
     )
 
@@ -77,6 +79,7 @@ def test_an_export_is_verified_described_and_works_as_it_says(
         "classes.json",
         "report.md",
         "export.json",
+        "README.md",
     }
     assert result.difference <= 1e-5
     assert result.accuracy == pytest.approx(view.trials["0000"].score, abs=2.1 / VALIDATION)
@@ -84,7 +87,12 @@ def test_an_export_is_verified_described_and_works_as_it_says(
     assert json.loads((result.folder / "classes.json").read_text()) == list(CLASSES)
     manifest = json.loads((result.folder / "export.json").read_text())
     assert manifest["trial"] == result.trial == "0000"
-    assert manifest["verified"]["compared"] == 64
+    assert manifest["members"] == ["0000"]
+    assert manifest["verified"]["compared"] == VALIDATION
+    (file,) = manifest["verified"]["files"]
+    assert (file["format"], file["name"], file["runtime"]) == ("saved_model", "saved_model", "TensorFlow")
+    assert [(one["device"], one["batch"]) for one in file["latencies"]][:2] == [("cpu", 1), ("cpu", 128)]
+    assert read_latencies(view.folder) == {"0000": result.exported.files[0].latencies}
 
     report = result.report.read_text()
     size = sum(path.stat().st_size for path in result.saved_model.rglob("*") if path.is_file())
@@ -113,8 +121,8 @@ def test_a_model_that_gives_other_outputs_fails_and_leaves_the_earlier_export(
         shutil.rmtree(request.saved_model)
         shutil.copytree(other, request.saved_model)
 
-    monkeypatch.setattr(saved_model, "build_saved_model", plant)
-    with pytest.raises(ExportError, match="the reloaded SavedModel differs from the trained model by"):
+    monkeypatch.setattr(make, "build_saved_model", plant)
+    with pytest.raises(ExportError, match="the reloaded saved_model differs from the trained model by"):
         export_run(make_view(), out=out)
     assert [path.name for path in out.iterdir()] == ["export.json"]
     assert {path.name for path in tmp_path.iterdir()} == {"runs", "out"}
@@ -135,10 +143,10 @@ def not_finite(path: Path) -> None:
 def test_weights_that_do_not_fit_are_found(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     write_weights(tmp_path / WEIGHTS, architecture())
     request = make_request(tmp_path, tmp_path / WEIGHTS, architecture())
-    load_network(request)
+    load_network(request.members[0], request.image_shape, request.classes)
     spoil(tmp_path / WEIGHTS)
     with pytest.raises(ValueError, match=r"not finite|shape"):
-        load_network(request)
+        load_network(request.members[0], request.image_shape, request.classes)
 
 
 def test_weights_that_cannot_be_used_are_named(make_view: MakeView) -> None:
@@ -165,17 +173,19 @@ def test_a_network_from_weights_of_imagenet_keeps_their_normalisation(
         asked.append(request)
         raise ExportError("enough")
 
-    monkeypatch.setattr(saved_model, "build_saved_model", build)
+    monkeypatch.setattr(make, "build_saved_model", build)
     with pytest.raises(ExportError, match="enough"):
         export_run(view)
-    assert (asked[0].mean, asked[0].std) == imagenet.CAFFE
+    (member,) = asked[0].members
+    assert (member.mean, member.std) == imagenet.CAFFE
 
 
 def test_a_run_that_is_not_finished_exports_its_best_with_notes(
     make_view: MakeView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view = make_view(max_epochs=3, finished=False)
-    monkeypatch.setattr(saved_model, "_make", lambda *_: Exported(difference=0, compared=1, accuracy=1, size=1))
+    monkeypatch.setattr(saved_model, "make_files", lambda *_: ([MADE], np.zeros(VALIDATION, "int64")))
+    monkeypatch.setattr(saved_model, "accuracy", lambda *_, **__: 1.0)
     result = export_run(view)
     assert result.notes == (
         "The run is interrupted, not finished: a better trial may still come.",
@@ -250,13 +260,23 @@ def test_a_model_that_needs_python_is_refused(tmp_path: Path) -> None:
     save_module(tmp_path / "model", lambda images: tf.py_function(lambda x: x[:, 0, 0], [images], tf.uint8))
     np.save(tmp_path / "images.npy", np.zeros((2, 32, 32, 3), "uint8"))
     with pytest.raises(ExportError, match="EagerPyFunc, which needs more than TensorFlow's own runtime"):
-        run_saved_model(tmp_path / "model", tmp_path / "images.npy", tmp_path / "images.npy", tmp_path)
+        run_file(FORMATS["saved_model"], tmp_path / "model", tmp_path / "images.npy", tmp_path)
 
 
 def test_the_driver_stays_without_numerical_libraries_but_numpy() -> None:
     program = "import sys, resnet_search.export.saved_model; print({'keras', 'tensorflow', 'h5py'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.slow
+def test_a_gpu_is_timed_where_tensorflow_sees_one(other: Path, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    np.save(tmp_path / "images.npy", np.zeros((3, 32, 32, 3), "uint8"))
+    found = time_on_gpu(FORMATS["saved_model"], other, tmp_path / "images.npy", tmp_path)
+    assert [one.batch for one in found] == ([1, 128] if tf.config.list_physical_devices("GPU") else [])
+    assert "cpu" not in {one.device for one in found}
 
 
 @pytest.mark.slow
@@ -280,6 +300,7 @@ def test_other_blocks_run_with_tensorflow_alone(
     sample, expected = Path(request.images), np.load(request.expected)
     for onednn in ("1", "0"):
         monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", onednn)
-        outputs, labels = run_saved_model(tmp_path / "saved_model", sample, sample, tmp_path)
-        assert np.abs(outputs - expected).max() <= 1e-5
-        assert labels.tolist() == expected.argmax(axis=1).tolist()
+        ran = run_file(FORMATS["saved_model"], tmp_path / "saved_model", sample, tmp_path, every=sample, batches=())
+        assert np.abs(ran.outputs - expected).max() <= 1e-5
+        assert ran.labels.tolist() == expected.argmax(axis=1).tolist()
+        assert ran.latencies == ()

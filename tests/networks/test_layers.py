@@ -9,6 +9,7 @@ keras = pytest.importorskip("keras")
 
 from resnet_search.networks.anatomy import anatomy  # noqa: E402
 from resnet_search.networks.layers import (  # noqa: E402
+    BatchNormalization,
     GroupedConv2D,
     HighwayMerge,
     PaddedIdentity,
@@ -101,6 +102,88 @@ def test_standardize_keeps_fractions_in_half_precision():
     np.testing.assert_allclose(np.asarray(got, "float32"), 0.03 / 64, rtol=1e-2)
 
 
+def normalised(layer, x, training=True):
+    """Outputs and gradients of a batch norm, with its weights after the step."""
+    import tensorflow as tf
+
+    inputs = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs = layer(inputs, training=training)
+        loss = tf.reduce_sum(tf.sin(tf.cast(outputs, "float32")))
+    gradients = tape.gradient(loss, [inputs, *layer.trainable_weights])
+    return [np.asarray(value, "float32") for value in (outputs, *gradients, *layer.weights)]
+
+
+def both_norms(shape, **options):
+    """Keras's batch norm and this project's with the same, uneven weights."""
+    options = {"momentum": 0.9, "epsilon": 1e-5, **options}
+    made = keras.layers.BatchNormalization(**options), BatchNormalization(**options)
+    for layer in made:
+        layer.build(shape)
+    made[0].set_weights([RNG.uniform(0.5, 1.5, weight.shape) for weight in made[0].weights])
+    made[1].set_weights(made[0].get_weights())
+    return made
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((16, 9, 7, 5), {}),
+        ((1, 4, 4, 3), {}),  # one image
+        ((8, 6), {}),
+        ((4, 3, 5, 5), {"axis": 1}),
+        ((4, 5, 5, 3), {"scale": False}),
+        ((4, 5, 5, 3), {"center": False}),
+        ((4, 5, 5, 3), {"trainable": False}),
+    ],
+)
+def test_batch_norm_is_keras_own(shape, options, training):
+    x = RNG.normal(3, 2, shape).astype("float32")
+    keras_own, own = both_norms(shape, **options)
+    for got, want in zip(normalised(own, x, training), normalised(keras_own, x, training), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5 * max(1, np.abs(want).max()))
+
+
+def test_batch_norm_of_a_single_value_gives_the_offset():
+    """Its variance is zero; Keras subtracts two large numbers here, and is off by 1e-4."""
+    layer = both_norms((1, 1, 1, 3))[1]
+    outputs, *_, moving_mean, moving_variance = normalised(layer, np.full((1, 1, 1, 3), 3, "float32"))
+    np.testing.assert_allclose(outputs[0, 0, 0], np.asarray(layer.beta), rtol=1e-6)
+    assert np.isfinite([moving_mean, moving_variance]).all()
+
+
+def test_batch_norm_in_half_precision_is_keras_own():
+    x = RNG.normal(size=(32, 6, 6, 4)).astype("float32")
+    keras_own, own = both_norms(x.shape, dtype="mixed_bfloat16")
+    for got, want in zip(normalised(own, x), normalised(keras_own, x), strict=True):
+        np.testing.assert_allclose(got, want, rtol=0.02, atol=0.02 * np.abs(want).max())
+    assert own(x, training=True).dtype == "bfloat16"
+
+
+def test_batch_norm_of_a_training_step_is_one_operation():
+    import tensorflow as tf
+
+    layer = BatchNormalization()
+    layer.build((None, 8, 8, 4))
+    images = tf.TensorSpec((None, 8, 8, 4))
+    for training in (True, False):
+        call = tf.function(lambda x, training=training: layer(x, training=training))
+        operations = [node.type for node in call.get_concrete_function(images).graph.get_operations()]
+        assert operations.count("FusedBatchNormV3") == training
+
+
+def test_batch_norm_keeps_the_names_of_keras_in_files(tmp_path):
+    """So that weights of earlier runs go on loading, and plain Keras can read these."""
+    x = RNG.normal(size=(4, 3, 3, 2)).astype("float32")
+    keras_own, own = (keras.Sequential([keras.Input((3, 3, 2)), layer]) for layer in both_norms(x.shape))
+    own.layers[0].set_weights([RNG.uniform(0.5, 1.5, weight.shape) for weight in own.weights])
+    own.save_weights(tmp_path / "own.weights.h5")
+    keras_own.load_weights(tmp_path / "own.weights.h5")
+    np.testing.assert_array_equal(np.asarray(keras_own(x)), np.asarray(own(x)))
+
+
 @pytest.mark.parametrize(("height", "stride", "channels"), [(4, 2, 6), (5, 2, 3), (4, 1, 5)])
 def test_padded_identity(height, stride, channels):
     x = RNG.normal(size=(2, height, 4, 3)).astype("float32")
@@ -125,6 +208,7 @@ def test_layers_survive_serialization():
     made = [
         Standardize([1], [2]),
         GroupedConv2D(8, 3, groups=2, strides=2, form="split"),
+        BatchNormalization(momentum=0.9, epsilon=1e-5),
         PaddedIdentity(8, 2),
         HighwayMerge(),
     ]

@@ -38,6 +38,7 @@ def test_a_finished_run_has_every_part_in_order(finished: RunView) -> None:
         "What this accuracy is not",
         "How to use it",
         "The best ten",
+        "Accuracy against cost",
         "How it was trained",
         "Brackets, as planned and as run",
         "What it cost",

@@ -17,10 +17,15 @@ from resnet_search.runs.trials import RunView, read_run
 CONTENT = {
     "created": "2026-01-01",
     "space": {"hyperband": {"max_epochs": 3}},
-    "plan": [{"rungs": [{"size": 2, "initial_epoch": 0, "epochs": 1}, {"size": 1, "initial_epoch": 1, "epochs": 3}]}],
+    "plan": [
+        {"iteration": 0, "number": 1, "rungs": [
+            {"size": 2, "initial_epoch": 0, "epochs": 1}, {"size": 1, "initial_epoch": 1, "epochs": 3},
+        ]},
+        {"iteration": 0, "number": 0, "rungs": []},
+    ],
     "data": {"notes": [], "arrays": "none", "source": "shapes"},
     "workers": {"slots": 1},
-}
+}  # fmt: skip
 
 
 def created(trial: str, candidate: int, **values: Any) -> dict[str, Any]:

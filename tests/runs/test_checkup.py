@@ -13,6 +13,7 @@ import pytest
 from resnet_search.files import append_line
 from resnet_search.runs.checkup import Checkup, h5_problem
 from resnet_search.runs.doctor import OK, PROBLEM, WARNING, Check
+from resnet_search.runs.events import append_event
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.salvage import salvage
 
@@ -101,9 +102,6 @@ def test_a_trial_that_runs(writer: Writer) -> None:
     writer.create("0000", 0)
     writer.complete("0000", 0.3)
     writer.create("0001", 0, rung=1, parent="0000", promoted_from="0000", initial_epoch=1, epochs=3)
-    content = json.loads((writer.folder.path / "run.json").read_text())
-    content["plan"][0] |= {"iteration": 0, "number": 1}
-    (writer.folder.path / "run.json").write_text(json.dumps(content))
     assert findings(writer.folder) == []
     own = writer.folder.trial("0001") / "state.h5"
     own.parent.mkdir()
@@ -170,3 +168,9 @@ def test_hdf5_files(tmp_path: Path) -> None:
     for size in (0, 1, 100, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:size])
         assert h5_problem(path).startswith("is damaged"), size
+
+
+def test_a_number_of_epochs_that_cannot_be_is_counted_in_no_time(writer: Writer) -> None:
+    writer.create("0000", 0, epochs=2**62)
+    append_event(writer.folder.events, "completed", trial="0000", score=0.3, setup_seconds=0, train_seconds=0)
+    assert any("history.jsonl is gone or not whole" in check.text for check in findings(writer.folder))

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(autouse=True)
 def no_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose backend starts and has no GPU."""
-    monkeypatch.setattr(devices, "backend_gpus", list)
+    monkeypatch.setattr(devices, "backend_gpus", lambda _: [])
     monkeypatch.setattr(devices, "nvidia_gpus", list)
 
 
@@ -57,6 +57,26 @@ def test_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found == {name: PROBLEM if name == "keras" else OK for name in doctor.PACKAGES}
 
 
+def test_on_jax_alone_what_is_missed_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = {"tensorflow", "tensorflow-datasets"}
+
+    def version(name: str) -> str:
+        if name in absent:
+            raise metadata.PackageNotFoundError
+        return "1.0"
+
+    monkeypatch.setattr(metadata, "version", version)
+    found = {check.name: check for check in doctor.check_packages()}
+    assert {name for name, check in found.items() if check.status == WARNING} == absent
+    assert "SavedModel" in found["tensorflow"].text
+    assert all(found[name].cure == f"Install it: pip install {name}" for name in absent)
+    absent.add("jax")
+    found = {check.name: check for check in doctor.check_packages()}
+    assert {name for name, check in found.items() if check.status == PROBLEM} == absent
+    absent.difference_update({"tensorflow", "tensorflow-datasets"})
+    assert {check.status for check in doctor.check_packages()} == {OK}, "TensorFlow alone is enough"
+
+
 def test_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1e9, total=2e9))
     assert doctor.check_memory().status == WARNING
@@ -72,13 +92,13 @@ def test_a_gpu_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_gpu_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "nvidia_gpus", lambda: ["NVIDIA Toy"])
-    monkeypatch.setattr(devices, "backend_gpus", lambda: ["NVIDIA Toy"])
+    monkeypatch.setattr(devices, "backend_gpus", lambda _: ["NVIDIA Toy"])
     _, gpu = doctor.check_devices()
     assert (gpu.status, gpu.text) == (OK, "NVIDIA Toy")
 
 
 def test_a_backend_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> list[str]:
+    def broken(_: str) -> list[str]:
         raise ImportError("libcudart.so: cannot open\nand much more")
 
     monkeypatch.setattr(devices, "backend_gpus", broken)

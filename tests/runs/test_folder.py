@@ -3,15 +3,26 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from resnet_search.errors import RunError, UsageError
-from resnet_search.runs.folder import FORMAT, Driver, RunFolder, create_run, default_name, find_run, list_runs
+from resnet_search.runs.folder import (
+    FORMAT,
+    Driver,
+    RunFolder,
+    create_run,
+    default_name,
+    find_run,
+    list_runs,
+    repair_words,
+)
 
 
 def test_a_run_is_found_by_name_path_and_latest(tmp_path):
@@ -146,3 +157,32 @@ def test_the_default_name_can_be_one(tmp_path):
     create_run(tmp_path, default_name("cifar_small", tmp_path), {})
     assert len(list_runs(tmp_path)) == 3
     assert json.loads((run.path / "run.json").read_text())["name"].startswith("cifar_small-")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_lock_that_is_a_pipe_is_not_waited_for(tmp_path):
+    run = create_run(tmp_path, "a", {})
+    os.mkfifo(run.path / "lock")
+    assert not run.is_locked()
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [("a-1", "a-1"), ("my run", "'my run'"), ("$(touch x)", "'$(touch x)'"), ("-rf", "runs/-rf")],
+)
+def test_a_name_that_someone_has_given_is_one_word_of_a_shell(name, word):
+    run = RunFolder(Path("runs") / name)
+    assert run.word == word
+    assert repair_words(run).endswith(f"resnet-search doctor {word} --repair")
+
+
+def test_a_lock_that_cannot_be_written_is_named(tmp_path):
+    run = create_run(tmp_path, "a", {})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))  # Like a full disk: every write fails.
+    try:
+        with pytest.raises(OSError, match="too large") as caught, run.lock():
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.filename == str(run.path / "lock")

@@ -15,10 +15,15 @@ from resnet_search.runs.trials import open_run, read_run
 CONTENT = {
     "created": "2026-01-01",
     "space": {"hyperband": {"max_epochs": 3}},
-    "plan": [{"rungs": [{"size": 2, "initial_epoch": 0, "epochs": 1}, {"size": 1, "initial_epoch": 1, "epochs": 3}]}],
+    "plan": [
+        {"iteration": 0, "number": 1, "rungs": [
+            {"size": 2, "initial_epoch": 0, "epochs": 1}, {"size": 1, "initial_epoch": 1, "epochs": 3},
+        ]},
+        {"iteration": 0, "number": 0, "rungs": []},
+    ],
     "data": {"notes": []},
     "workers": {"slots": 1},
-}
+}  # fmt: skip
 
 
 def created(trial: str, candidate: int, **values):
@@ -198,3 +203,39 @@ def test_run_json_without_what_every_run_has(run):
     (run.path / "run.json").write_text(json.dumps({"format": 1}))
     with pytest.raises(RunError, match=r"run\.json"):
         open_run(run.path)
+
+
+def test_a_clock_that_is_set_back_takes_no_time_back(run):
+    seconds = read_run(run).seconds
+    begun = read_run(run).sessions[-1][0]
+    append_line(run.events, {"event": "started", "time": begun + 10, "process": 1, "host": "h"})
+    append_line(run.events, {"event": "interrupted", "time": begun + 25, "reason": "x"})
+    append_line(run.events, {"event": "interrupted", "time": begun - 9999, "reason": "x"})
+    assert read_run(run).seconds == pytest.approx(seconds + 15)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"event": "started", "workers": "x"},
+        {"event": "started", "workers": {"slots": 0}},
+        {"event": "resumed", "workers": {"slots": 257}},  # So many processes would be started.
+        {"event": "extended", "plan": [], "hyperband": {}, "horizon": 3, "known": None},
+        {"event": "extended", "plan": CONTENT["plan"], "hyperband": {"max_epochs": 2**70}, "horizon": 3, "known": None},
+        {"event": "created", **created("0001", 1, bracket=7)},
+    ],
+)
+def test_what_cannot_be_driven_is_damage(run, line):
+    append_event(run.events, "created", **created("0000", 0))
+    append_line(run.events, {"time": 1.8e9, **line})
+    with pytest.raises(RunError, match="line 3") as caught:
+        read_run(run)
+    assert "doctor run --repair" in caught.value.cure
+
+
+@pytest.mark.parametrize("slots", [0, 257, -1, "2", None])
+def test_a_number_of_workers_that_cannot_be(tmp_path, slots):
+    run = create_run(tmp_path, "odd", {**CONTENT, "workers": {"slots": slots}})
+    append_event(run.events, "started", process=1, host="h")
+    with pytest.raises(RunError, match="run.json: is damaged"):
+        read_run(run)

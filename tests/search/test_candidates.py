@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from resnet_search.networks.complexity import complexity
-from resnet_search.search.candidates import Candidates
+from resnet_search.search.candidates import Candidates, Numbered
 from resnet_search.search.schedule import Draw
 from resnet_search.spaces import feasible
 from resnet_search.spaces.brackets import hyperband
@@ -129,3 +129,25 @@ def test_a_failed_network_of_a_grid_is_not_replaced(make_search):
     assert view.state == "finished"
     assert [trial.name for trial in view.trials.values()] == [a.name for a in space.feasible().architectures]
     assert len(view.ranking()) == view.planned_trials - len(failed)
+
+
+def test_candidates_have_the_numbers_in_which_they_are_met_and_a_repaired_run_has_gaps():
+    space = make_space()
+    draws = Candidates(space, space.feasible(), hyperband(9, 3, 1), 0)
+    bracket = hyperband(9, 3, 1)[0]
+    first, second, third = (draws.draw(Draw(bracket, slot, 0), set(), set()) for slot in range(3))
+    numbered = Numbered()
+    assert [numbered.number(one) for one in (first, second, first)] == [0, 1, 0]
+    numbered.add(7, third)
+    assert (numbered.number(third), numbered[7]) == (7, third)
+    other = draws.draw(Draw(bracket, 4, 0), set(), set())
+    assert numbered.number(other) == 8
+
+
+def test_what_is_planned_is_what_is_drawn_before_anything_has_failed():
+    space = make_space()
+    draws = Candidates(space, space.feasible(), hyperband(9, 3, 2), 0)
+    for bracket in hyperband(9, 3, 2):
+        for slot in range(bracket.draws):
+            draw = Draw(bracket, slot, 0)
+            assert draws.planned(draw) == draws.draw(draw, set(), set()).architecture

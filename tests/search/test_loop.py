@@ -8,7 +8,10 @@ from collections import Counter
 import pytest
 
 from resnet_search.errors import TrainingError
+from resnet_search.search.candidates import Candidates
 from resnet_search.search.loop import FAILURES_IN_A_ROW, LOSSES_OF_A_TRIAL
+from resnet_search.search.schedule import Draw
+from resnet_search.spaces.plan import brackets_from
 from resnet_search.workers.contract import Lost
 
 from .conftest import KnownWorkers, make_space
@@ -184,6 +187,16 @@ def test_a_full_disk_ends_the_search_and_costs_no_candidate(make_search):
     assert not [t for t in view.trials.values() if t.status == "failed"]
 
 
+def test_a_link_to_nowhere_in_the_place_of_a_trials_folder_is_set_aside(make_search):
+    search = make_search()
+    link = search.folder.trial("0000")
+    link.symlink_to(search.folder.path / "nowhere")
+    search.drive(KnownWorkers(1))
+    assert link.is_dir()
+    assert not link.is_symlink()
+    assert (search.folder.path / "trial_0000.unknown-1").is_symlink()
+
+
 def test_recipe_values_that_vary_are_drawn_for_each_candidate(make_search):
     space = make_space(extra="[recipe]\nlearning_rate = { min = 0.01, max = 0.4, log = true }")
     workers = KnownWorkers(1)
@@ -201,3 +214,16 @@ def test_observers_hear_everything_in_order(make_search):
     assert kinds[:3] == ["created", "epoch", "completed"]
     assert kinds[-1] == "finished"
     assert kinds.count("completed") == 23
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_the_costliest_free_draw_of_a_bracket_starts_first_and_slots_draw_what_they_would(make_search, workers):
+    search = make_search()
+    view = search.drive(KnownWorkers(workers))
+    draws = Candidates(search.space, search.space.feasible(), brackets_from(view.content["plan"]), 0)
+    for bracket in brackets_from(view.content["plan"]):
+        started = [t for t in view.trials.values() if (t.bracket, t.rung) == (bracket.number, 0)]
+        assert [t.macs for t in started] == sorted((t.macs for t in started), reverse=True)
+        for trial in started:
+            drawn = draws.draw(Draw(bracket, trial.slot, 0), set(), set())
+            assert drawn.architecture.to_dict() == trial.architecture

@@ -8,6 +8,13 @@ import pytest
 from resnet_search.networks.architecture import Architecture
 from resnet_search.training.arrays import Arrays, channel_statistics
 from resnet_search.training.job import Job
+from resnet_search.training.kept import KEPT
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept():
+    """Each test begins as a worker process does."""
+    KEPT.forget()
 
 
 @pytest.fixture(scope="session")

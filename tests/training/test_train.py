@@ -262,3 +262,26 @@ def test_validation_takes_fewer_of_larger_images(side, part, parts, expected):
         arrays=SimpleNamespace(image_shape=(side, side, 3)), part=part, job=SimpleNamespace(parts=parts)
     )
     assert Trainer._validation_batch.fget(trainer) == expected
+
+
+@pytest.mark.parametrize("options", [{}, {"nesterov": False}, {"momentum": 0.0}, {"average_fraction": 0.0}])
+def test_sgd_is_keras_own(options):
+    """In one operation a variable on TensorFlow; to rounding."""
+    from resnet_search.training.optimizer import build_optimizer
+    from resnet_search.training.recipe import Recipe
+
+    recipe = Recipe(**options)
+    random = np.random.default_rng(0)
+    start, gradients = random.normal(size=(5, 3)), random.normal(size=(6, 5, 3)).astype("float32")
+    own = build_optimizer(recipe, horizon=2, steps_per_epoch=3)
+    keras_own = keras.optimizers.SGD(own._learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov)
+    values = []
+    for optimizer in (own, keras_own):
+        variable = keras.Variable(start, dtype="float32")
+        optimizer.build([variable])
+        for gradient in gradients:
+            optimizer.apply([keras.ops.convert_to_tensor(gradient)])
+        momentums = [keras.ops.convert_to_numpy(one) for one in optimizer.variables if "momentum" in one.name]
+        values.append([keras.ops.convert_to_numpy(variable), *momentums])
+    for one, other in zip(*values, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)

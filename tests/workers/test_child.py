@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ import pytest
 from resnet_search.networks.architecture import Architecture
 from resnet_search.training import arrays, memory
 from resnet_search.training.job import Job
-from resnet_search.workers.child import _cause, _work
+from resnet_search.workers.child import _cause, _configure, _work
 
 SMALL = Architecture.from_axes(block="basic", n=1, width=2)
 
@@ -60,3 +61,25 @@ no kernel for it
 )
 def test_the_reason_is_what_went_wrong_not_where(message: str, cause: str) -> None:
     assert _cause(message) == cause
+
+
+@pytest.mark.skipif(find_spec("tensorflow") is None, reason="TensorFlow is not installed")
+@pytest.mark.parametrize(("limit", "asked"), [(0, []), (3 * 2**30, [("GPU:0", 3072), ("GPU:1", 3072)])])
+def test_a_share_of_a_gpu_is_a_limit_of_tensorflow(monkeypatch, limit, asked):
+    import tensorflow as tf
+
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    told = []
+    monkeypatch.setattr(
+        tf.config, "list_physical_devices", lambda *_: [SimpleNamespace(name=f"GPU:{n}") for n in (0, 1)]
+    )
+    monkeypatch.setattr(
+        tf.config,
+        "set_logical_device_configuration",
+        lambda gpu, shares: told.append((gpu.name, shares[0].memory_limit)),
+    )
+    for name in ("set_intra_op_parallelism_threads", "set_inter_op_parallelism_threads"):
+        monkeypatch.setattr(tf.config.threading, name, lambda _: None)
+    monkeypatch.setattr(tf.config.optimizer, "set_jit", lambda _: None)
+    _configure(threads=1, precision="float32", jit=False, gpu_limit=limit)
+    assert told == asked

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from resnet_search.errors import TrainingError
-from resnet_search.workers import devices
+from resnet_search.workers import backend, devices
 
 
 def test_nothing_to_say_without_a_gpu_or_with_one_that_works():
@@ -24,32 +24,32 @@ def test_a_gpu_that_the_backend_does_not_see_is_named(monkeypatch):
 def test_training_on_the_processor_beside_an_idle_gpu_is_refused(monkeypatch, device):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(devices, "nvidia_gpus", lambda: ["NVIDIA A100"])
-    monkeypatch.setattr(devices, "backend_gpus", list)
+    monkeypatch.setattr(devices, "backend_gpus", lambda _: [])
     with pytest.raises(TrainingError, match="NVIDIA A100") as caught:
-        devices.choose_settings(device, 2)
+        devices.choose_settings(device, 2, backend="tensorflow")
     assert "resnet-search[gpu]" in caught.value.cure
     assert "--device cpu" in caught.value.cure
-    assert devices.choose_settings("cpu", 2).device == "cpu"
+    assert devices.choose_settings("cpu", 2, backend="tensorflow").device == "cpu"
 
 
 def test_without_a_gpu_auto_is_the_processor_and_gpu_an_error(monkeypatch):
     monkeypatch.setattr(devices, "nvidia_gpus", list)
-    monkeypatch.setattr(devices, "backend_gpus", list)
-    settings = devices.choose_settings("auto", 3)
+    monkeypatch.setattr(devices, "backend_gpus", lambda _: [])
+    settings = devices.choose_settings("auto", 3, backend="tensorflow")
     assert (settings.device, settings.threads, settings.precision, settings.jit) == ("cpu", 3, "float32", False)
     with pytest.raises(TrainingError, match="this machine has none"):
-        devices.choose_settings("gpu", 3)
+        devices.choose_settings("gpu", 3, backend="tensorflow")
 
 
 def test_workers_share_the_processors_and_a_gpu_has_one(monkeypatch):
-    monkeypatch.setattr(devices, "backend_gpus", list)
+    monkeypatch.setattr(devices, "backend_gpus", lambda _: [])
     monkeypatch.setattr(devices, "nvidia_gpus", list)
     monkeypatch.setattr(devices.os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
     memory = {"available": 100 * 10**9}
     monkeypatch.setattr(devices.psutil, "virtual_memory", lambda: SimpleNamespace(**memory))
 
     def chosen(*arguments):
-        workers, settings = devices.choose_workers(*arguments)
+        workers, settings = devices.choose_workers(*arguments, backend="tensorflow")
         return workers, settings.threads
 
     assert chosen("auto", None, None) == (6, 1)
@@ -59,13 +59,101 @@ def test_workers_share_the_processors_and_a_gpu_has_one(monkeypatch):
     assert chosen("cpu", None, None) == (2, 3)
     memory["available"] = 10**9
     assert chosen("cpu", None, None) == (1, 6)
-    monkeypatch.setattr(devices, "backend_gpus", lambda: ["NVIDIA A100"])
-    monkeypatch.setattr(devices, "_has_bfloat16", lambda: True)
+    monkeypatch.setattr(devices, "backend_gpus", lambda _: ["NVIDIA A100"])
+    monkeypatch.setattr(devices, "_has_bfloat16", lambda _: True)
     assert chosen("auto", None, None) == (1, 6)
 
 
 def test_on_a_gpu_xla_and_half_precision(monkeypatch):
-    monkeypatch.setattr(devices, "backend_gpus", lambda: ["NVIDIA A100"])
-    monkeypatch.setattr(devices, "_has_bfloat16", lambda: True)
-    settings = devices.choose_settings("auto", 2)
+    monkeypatch.setattr(devices, "backend_gpus", lambda _: ["NVIDIA A100"])
+    monkeypatch.setattr(devices, "_has_bfloat16", lambda _: True)
+    settings = devices.choose_settings("auto", 2, backend="tensorflow")
     assert (settings.device, settings.precision, settings.jit) == ("gpu", "mixed_bfloat16", True)
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("workers", "gpus", "memory", "trial", "expected"),
+    [
+        (None, 1, 0, 3 * GIB, (1, 0.0)),  # Nobody says how large the GPU is.
+        (None, 1, 80 * GIB, 0, (1, 0.0)),
+        (None, 1, 8 * GIB, 5 * GIB, (1, 0.0)),
+        (None, 1, 8 * GIB, 50 * GIB, (1, 0.0)),  # What does not fit is tried in parts.
+        (None, 1, 10 * GIB, 2 * GIB, (3, 0.3 - 0.1)),
+        (None, 2, 10 * GIB, 2 * GIB, (6, 0.3 - 0.1)),
+        (None, 1, 80 * GIB, 1 * GIB, (8, 0.9 / 8 - 1 / 80)),  # No more than 8.
+        (2, 1, 10 * GIB, 2 * GIB, (2, 0.45 - 0.1)),
+        (3, 2, 10 * GIB, 2 * GIB, (3, 0.45 - 0.1)),
+        (2, 2, 10 * GIB, 2 * GIB, (2, 0.0)),  # One each.
+        (4, 1, 0, 2 * GIB, (4, 0.9 / 4)),
+    ],
+)
+def test_workers_on_gpus_have_their_share_of_the_memory(monkeypatch, workers, gpus, memory, trial, expected):
+    monkeypatch.setattr(devices, "_processors", lambda: 16)
+    count, share = devices.share_gpus(workers, gpus, memory, trial)
+    assert (count, share) == (expected[0], pytest.approx(expected[1]))
+    each = -(-count // gpus)
+    if share and memory:
+        assert each * (share * memory + devices.CONTEXT_BYTES) <= memory
+    if share and workers is None:
+        assert share * memory >= trial * (1 - 1e-9), "what was predicted fits into the share"
+
+
+def test_no_more_workers_on_a_gpu_than_processors(monkeypatch):
+    monkeypatch.setattr(devices, "_processors", lambda: 4)
+    assert devices.share_gpus(None, 1, 80 * GIB, GIB)[0] == 4
+
+
+def test_more_workers_than_a_gpu_has_room_for_are_refused(monkeypatch):
+    with pytest.raises(TrainingError, match="--workers: got 20, for which a GPU of 8 GiB is too small") as caught:
+        devices.share_gpus(20, 1, 8 * GIB, GIB)
+    most = int(caught.value.cure.split()[2])
+    assert devices.share_gpus(most, 1, 8 * GIB, GIB)[1] > 0
+    with pytest.raises(TrainingError):
+        devices.share_gpus(most + 1, 1, 8 * GIB, GIB)
+
+
+@pytest.mark.parametrize(
+    ("said", "memory"), [("81559\n81559\n", 81559 * 2**20), ("24576\n8192\n", 8192 * 2**20), ("[N/A]\n", 0), ("", 0)]
+)
+def test_memory_is_what_nvidia_smi_says_of_the_smallest(tmp_path, monkeypatch, said, memory):
+    tool = tmp_path / "nvidia-smi"
+    (tmp_path / "said").write_text(said)
+    tool.write_text(f"#!/bin/sh\ncat {tmp_path / 'said'}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert devices.gpu_memory() == memory
+
+
+def test_the_choice_for_a_gpu_reaches_the_settings(monkeypatch):
+    monkeypatch.setattr(devices, "backend_gpus", lambda _: ["NVIDIA A100"])
+    monkeypatch.setattr(devices, "_has_bfloat16", lambda _: True)
+    monkeypatch.setattr(devices, "gpu_memory", lambda: 10 * GIB)
+    monkeypatch.setattr(devices, "_processors", lambda: 16)
+    workers, settings = devices.choose_workers("auto", None, None, backend="jax", trial_bytes=2 * GIB)
+    assert (workers, settings.gpus, settings.gpu_bytes, settings.backend) == (3, 1, 10 * GIB, "jax")
+    assert settings.gpu_share == pytest.approx(0.2)
+
+
+def test_a_missing_backend_has_a_cure(monkeypatch):
+    there = {"jax"}
+    monkeypatch.setattr(backend, "find_spec", lambda name: name if name in there else None)
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    with pytest.raises(
+        TrainingError, match="the run was started on 'tensorflow', which is not installed here"
+    ) as caught:
+        backend.check_backend("tensorflow")
+    assert "pip install 'tensorflow" in caught.value.cure
+    backend.check_backend("jax")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    with pytest.raises(TrainingError, match="KERAS_BACKEND: got 'torch'; allowed: tensorflow, jax"):
+        backend.check_backend()
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    with pytest.raises(TrainingError, match="KERAS_BACKEND: got 'tensorflow', which is not installed here"):
+        backend.check_backend()
+    there.clear()
+    monkeypatch.delenv("KERAS_BACKEND")
+    with pytest.raises(TrainingError, match="neither TensorFlow nor JAX is installed"):
+        backend.check_backend()

@@ -177,3 +177,45 @@ def test_a_worker_that_dies_in_the_middle(child, status, reason, tmp_path, data,
         assert last + 1 <= again.epoch.epoch <= last + 2, "at most the epoch in hand is lost, and none trained twice"
     finally:
         workers.close()
+
+
+def test_what_a_worker_on_the_processor_is_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    told = local._environment(WorkerSettings(threads=3, backend="jax"), 0)
+    assert (told["KERAS_BACKEND"], told["NPROC"], told["OMP_NUM_THREADS"]) == ("jax", "3", "3")
+    assert (told["JAX_PLATFORMS"], told["CUDA_VISIBLE_DEVICES"]) == ("cpu", "-1")
+    assert Path(told["JAX_COMPILATION_CACHE_DIR"]).parent == tmp_path / "resnet-search"
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/mine")
+    assert local._environment(WorkerSettings(threads=3), 0)["JAX_COMPILATION_CACHE_DIR"] == "/mine"
+
+
+def test_without_a_home_there_is_no_cache(monkeypatch):
+    def homeless(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert "JAX_COMPILATION_CACHE_DIR" not in local._environment(WorkerSettings(threads=1), 0)
+
+
+def test_what_workers_that_share_gpus_are_told(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    settings = WorkerSettings(threads=1, device="gpu", gpu_share=0.2, gpu_bytes=10 * 2**30, gpus=2)
+    told = [local._environment(settings, slot) for slot in range(4)]
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in told] == ["0", "1", "0", "1"]
+    assert {one["XLA_PYTHON_CLIENT_MEM_FRACTION"] for one in told} == {"0.200"}
+    assert {one["XLA_PYTHON_CLIENT_PREALLOCATE"] for one in told} == {"false"}
+    assert {one.get("JAX_PLATFORMS") for one in told} == {os.environ.get("JAX_PLATFORMS")}
+    assert local._settings_dict(settings)["gpu_limit"] == 2 * 2**30
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+    assert [local._environment(settings, slot)["CUDA_VISIBLE_DEVICES"] for slot in range(3)] == [
+        "GPU-a",
+        "GPU-b",
+        "GPU-a",
+    ]
+    alone = WorkerSettings(threads=1, device="gpu", gpu_bytes=10 * 2**30)
+    assert local._environment(alone, 0)["CUDA_VISIBLE_DEVICES"] == "GPU-a,GPU-b"
+    assert local._environment(alone, 0)["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.900"
+    assert local._settings_dict(alone)["gpu_limit"] == 0

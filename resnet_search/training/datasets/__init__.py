@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from resnet_search.training.datasets.image_data import ImageData, fingerprint
-from resnet_search.training.datasets.source import SourceReport, describe_source, load_data
+from resnet_search.training.datasets.source import SourceReport, check_source, describe_source, load_data
 from resnet_search.training.datasets.split import Split, split
 
-__all__ = ["ImageData", "SourceReport", "Split", "describe_source", "fingerprint", "load_data", "split"]
+__all__ = ["ImageData", "SourceReport", "Split", "check_source", "describe_source", "fingerprint", "load_data", "split"]

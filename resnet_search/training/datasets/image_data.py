@@ -52,17 +52,19 @@ def fingerprint(data: ImageData) -> str:
 
 
 def resized(images: Images, size: int | None) -> Images:
-    """Images (N, H, W, 3) at `size` pixels a side; they are stretched to it, with an antialiased bilinear filter.
+    """Images (N, H, W, 3) at `size` pixels a side, to which they are `stretched`; None leaves them as they are."""
+    return images if size is None else stretched(images, size, size)
 
-    None leaves them as they are.
-    """
-    if size is None or images.shape[1:3] == (size, size):
+
+def stretched(images: Images, height: int, width: int) -> Images:
+    """Images (N, H, W, 3) stretched to `height` by `width` pixels, with an antialiased bilinear filter."""
+    if images.shape[1:3] == (height, width):
         return images
     from PIL import Image
 
-    result = np.empty((len(images), size, size, 3), np.uint8)
+    result = np.empty((len(images), height, width, 3), np.uint8)
     for target, image in zip(result, images, strict=True):
-        target[:] = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+        target[:] = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
     return result
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,9 +64,7 @@ def load_data(source: str, *, data_dir: Path | str | None = None, image_size: in
 
         data = load_tfds(source.removeprefix("tfds:"), folder, image_size)
     else:
-        report = describe_source(source)
-        if not report.found:
-            raise DataError(f"data: {printable(source)!r}: {'; '.join(report.tried)}", report.cure)
+        report = check_source(source)
         data = _loader(report.kind)(Path(report.location), image_size)
     return dataclasses.replace(
         data,
@@ -97,6 +95,22 @@ def describe_source(source: str, data_dir: Path | str | None = None) -> SourceRe
     return _describe_path(source)
 
 
+def check_source(source: str, data_dir: Path | str | None = None) -> SourceReport:
+    """The same; `DataError` where there is nothing, and no CIFAR-10 to be had either."""
+    report = describe_source(source, data_dir)
+    if report.kind == "none":
+        raise DataError(f"data: {printable(source)!r}: {'; '.join(report.tried)}", report.cure)
+    if source == "cifar10" and not report.found:
+        _check_download(report.tried)
+    return report
+
+
+def _check_download(looked: Iterable[str]) -> None:
+    if reason := unreachable(CIFAR10_URL):
+        tried = "\n".join(f"  - {line}" for line in [*looked, f"{CIFAR10_URL} (download): {reason}"])
+        raise DataError(f"cifar10: no copy on this machine, and none can be downloaded. Tried:\n{tried}", _CIFAR10_CURE)
+
+
 def _load_cifar10(data_dir: Path | None, image_size: int | None) -> ImageData:
     copies, tried = locate.find_cifar10(data_dir)
     passed: list[str] = []
@@ -111,11 +125,7 @@ def _load_cifar10(data_dir: Path | None, image_size: int | None) -> ImageData:
             passed.append(f"passed over a copy that cannot be used: {error.message}")
         else:
             return dataclasses.replace(data, notes=(*passed, *data.notes))
-    if reason := unreachable(CIFAR10_URL):
-        looked = "\n".join(f"  - {line}" for line in [*tried, *passed, f"{CIFAR10_URL} (download): {reason}"])
-        raise DataError(
-            f"cifar10: no copy on this machine, and none can be downloaded. Tried:\n{looked}", _CIFAR10_CURE
-        )
+    _check_download([*tried, *passed])
     from resnet_search.training.datasets.tfds_source import download
 
     data = download("cifar10", data_dir, image_size)

@@ -26,6 +26,10 @@ _CURE = (
     "Prepare it where there is a network, with `python -c \"import tensorflow_datasets as t; t.load('NAME', "
     "data_dir='FOLDER')\"`, copy FOLDER here and pass --data-dir FOLDER. `--data shapes` needs no download."
 )
+_NOT_INSTALLED = (
+    "Install them: pip install tensorflow tensorflow-datasets importlib-resources. Without: an archive of CIFAR-10, an "
+    ".npz, a folder of images, or `--data shapes`."
+)
 _DAMAGED = "Check the name and its configuration; remove a damaged or half-made copy, to have it prepared again."
 
 
@@ -61,8 +65,7 @@ def load_tfds(name: str, data_dir: Path | None, image_size: int | None) -> Image
 
 def download(name: str, data_dir: Path | None, image_size: int | None) -> ImageData:
     """Have TFDS download and prepare `name` in `data_dir` or its own folder, then read it."""
-    import tensorflow_datasets as tfds
-
+    tfds = _tfds(f"tfds:{name}")
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     folder = locate.tfds_folder(data_dir)
@@ -93,13 +96,24 @@ def download(name: str, data_dir: Path | None, image_size: int | None) -> ImageD
 
 def load_prepared(folder: Path, image_size: int | None) -> ImageData:
     """The set in `folder`, a prepared version's; asks no network."""
-    import tensorflow_datasets as tfds
-
+    tfds = _tfds(str(folder))
     try:
         builder = tfds.builder_from_directory(folder)
     except Exception as error:  # whatever a damaged folder leads TFDS to
         raise _failure(folder.parent.name, folder, error) from error
     return _load(builder, builder.info.name, image_size)
+
+
+def _tfds(what: str) -> Any:
+    """TensorFlow Datasets; `DataError` where it, or TensorFlow, is not installed."""
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        missing = "TensorFlow Datasets" if error.name == "tensorflow_datasets" else str(error.name or error)
+        raise DataError(
+            f"{printable(what)}: read with TensorFlow Datasets, but {missing} is not installed", _NOT_INSTALLED
+        ) from error
+    return tfds
 
 
 def _load(builder: Any, name: str, size: int | None) -> ImageData:

@@ -1,0 +1,144 @@
+"""The charts of benchmarks/README.md, from the results that are committed beside it.
+
+    pip install -e '.[bench]'
+    python benchmarks/charts.py [--results benchmarks/results] [--out docs/images]
+
+A chart whose results are not there is left out, and said to be. The same results give the same files. Text stays text;
+the ground is light, so that the charts can be read on a dark page too; the colours are those of Okabe and Ito, which
+readers with any colour vision tell apart, and lines have dash patterns of their own besides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+
+from resnet_search.files import read_lines
+
+HERE = Path(__file__).parent
+BLUE, ORANGE, INK = "#0072b2", "#d55e00", "#222222"
+STYLES = {
+    "resnet-search": (BLUE, "solid"),
+    "random search": (INK, "dotted"),
+    "Keras Tuner": (ORANGE, "dashed"),
+}
+LOOK = {
+    "svg.fonttype": "none",  # text, not outlines
+    "svg.hashsalt": "resnet-search",  # the same names inside the file each time
+    "font.family": "sans-serif",
+    "font.size": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "lines.linewidth": 2,
+    "figure.figsize": (7.2, 4.0),
+    "figure.constrained_layout.use": True,
+}
+
+
+def regret(path: Path) -> Any:
+    """Mean regret of each search against epochs, with its 95 % interval."""
+    results = json.loads(path.read_text(encoding="utf-8"))
+    figure, axes = plt.subplots()
+    for name, columns in results["methods"].items():
+        colour, dashes = STYLES[name]
+        rows = list(zip(*(columns[key] for key in ("mean", "low", "high")), strict=True))
+        # Where it changes, and its end.
+        kept = [place for place, row in enumerate(rows) if None not in row and row != (rows[place - 1] if place else 0)]
+        kept.append(len(rows) - 1)
+        epochs = [place + 1 for place in kept]
+        mean, low, high = ([100 * rows[place][column] for place in kept] for column in range(3))
+        axes.step(epochs, mean, where="post", color=colour, linestyle=dashes, label=name)
+        axes.fill_between(epochs, low, high, step="post", color=colour, alpha=0.15, linewidth=0)
+    for number in range(1, results["iterations"] + 1):
+        axes.axvline(number * results["one_pass"], color="#999999", linewidth=1)
+    axes.set_xlim(1, results["iterations"] * results["one_pass"])
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("epochs trained in all; a grey line is the end of a pass of Hyperband")
+    axes.set_ylabel("regret, points of accuracy")
+    axes.set_title(f"Mean regret of {results['seeds']} searches, 95 % interval", fontsize=11)
+    axes.legend(frameon=False)
+    return figure
+
+
+def driver(path: Path) -> Any:
+    """Milliseconds that the driver spends on a trial, against trials so far."""
+    lines = [line for line in json.loads(path.read_text(encoding="utf-8"))["measured"] if "step" in line]
+    figure, axes = plt.subplots()
+    for step, colour in (("create", BLUE), ("tell", ORANGE)):
+        of_step = sorted((line for line in lines if line["step"] == step), key=lambda line: line["trials"])
+        trials = [line["trials"] for line in of_step]
+        for key, dashes, words in (("median_ms", "-", ""), ("median_ms_without_fsync", "--", ", without fsync")):
+            axes.plot(trials, [line[key] for line in of_step], dashes, color=colour, marker="o", label=step + words)
+    axes.axhline(3, color="#999999", linewidth=1)
+    axes.annotate("target: 3 ms", (0.01, 2.95), xycoords=("axes fraction", "data"), va="top", fontsize=10)
+    axes.set_xscale("log")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("trials so far")
+    axes.set_ylabel("milliseconds a trial, median")
+    axes.set_title("What the driver does for each trial, with 64 workers", fontsize=11)
+    figure.legend(frameon=False, loc="outside lower center", ncols=2)
+    return figure
+
+
+def scaling(path: Path) -> Any:
+    """Wall time of a search against workers: each search a dot, a line through the medians."""
+    lines = read_lines(path)
+    figure, axes = plt.subplots(figsize=(5.0, 3.6))
+    counts = sorted({line["workers"] for line in lines})
+    seconds = [sorted(line["seconds"] for line in lines if line["workers"] == count) for count in counts]
+    middle = [(times[(len(times) - 1) // 2] + times[len(times) // 2]) / 2 for times in seconds]
+    axes.plot(counts, middle, color=BLUE, label="median")
+    axes.plot(
+        [line["workers"] for line in lines], [line["seconds"] for line in lines], "o", color=ORANGE, label="a search"
+    )
+    axes.set_xticks(counts)
+    axes.margins(x=0.1)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(f"workers, which divide {lines[0]['processors']} cores")
+    axes.set_ylabel("seconds, the start included")
+    axes.set_title(f"The same search of {lines[0]['trials']} trials", fontsize=11)
+    axes.legend(frameon=False, loc="lower left")
+    return figure
+
+
+CHARTS = {
+    "regret": (regret, "search_quality.json"),
+    "driver": (driver, "driver.json"),
+    "scaling": (scaling, "scaling.jsonl"),
+}
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "images")
+    arguments = parser.parse_args()
+    plt.switch_backend("svg")
+    plt.rcParams.update(LOOK)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name, (chart, file) in CHARTS.items():
+        path = arguments.results / file
+        if not path.exists():
+            print(f"{name}: left out, there is no {path}")
+            continue
+        figure = chart(path)
+        figure.savefig(arguments.out / f"{name}.svg", metadata={"Date": None, "Creator": None})
+        plt.close(figure)
+        print(arguments.out / f"{name}.svg")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""What `confirm` and `train RUN` have in common: a run that follows from another, begun or gone on with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resnet_search.cli.session import Session, run_words
+from resnet_search.errors import RunError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from resnet_search.runs.trials import RunView
+    from resnet_search.search.after import AgainSettings
+    from resnet_search.search.budget import Budget
+    from resnet_search.search.loop import Observer
+
+_SETTINGS = ("recipe", "epochs", "workers", "threads", "device", "hang_timeout")
+
+
+def source_of(session: Session, run: str, runs_dir: Path, verb: str) -> RunView:
+    """The run that a command follows up, which must not be training now."""
+    from resnet_search.runs.folder import find_run
+    from resnet_search.runs.trials import read_run
+
+    view = read_run(find_run(run, runs_dir))
+    if view.content.get("of"):
+        raise UsageError(
+            f"RUN: got {run!r}, which follows from a search itself; allowed: a search",
+            f"resnet-search {verb} {run_words(view.folder.path.parent, runs_dir)}",
+        )
+    if view.state == "running":
+        raise RunError(
+            f"{view.folder.name}: is still searching", f"Wait, or stop it: resnet-search stop {view.folder.word}"
+        )
+    session.folder, session.runs_dir, session.verb = view.folder.path, runs_dir, verb
+    return view
+
+
+def take_settings(options: dict[str, Any]) -> AgainSettings:
+    """How networks are trained again; takes its options out."""
+    from resnet_search.search.after import AgainSettings
+
+    return AgainSettings(**{name: options.pop(name) for name in _SETTINGS})
+
+
+def begin_or_go_on(
+    session: Session,
+    view: RunView,
+    kind: str,
+    start: Callable[[Sequence[Observer]], RunView],
+    *,
+    given: dict[str, Any],
+    settings: AgainSettings,
+    discard: bool,
+    budget: Budget,
+    quiet: bool,
+) -> RunView:
+    """`start` what follows from a run, or go on with what is there, unless `given` says that it is to be another."""
+    from resnet_search.cli.searching import watch
+    from resnet_search.files import remove
+    from resnet_search.runs.after import following
+
+    there = following(view.folder, kind)
+    if there is not None and discard and there.state != "running":
+        remove(there.folder.path)
+        there = None
+    if there is None:
+        preparing = f"Reading {view.content['data']['source']} and starting the training backend ..."
+        return watch(session, start, preparing=preparing, quiet=quiet)
+    _refuse(there, given)
+    if there.state == "finished":
+        return there
+    from resnet_search.search.after import go_on
+
+    preparing = f"Going on with {there.folder.path}: starting the training backend ..."
+    return watch(
+        session,
+        lambda observers: go_on(there.folder, settings, observers, budget=budget),
+        preparing=preparing,
+        quiet=quiet,
+    )
+
+
+def _refuse(there: RunView, given: dict[str, Any]) -> None:
+    """`UsageError` naming what was given and is otherwise in what is there; None was not given."""
+    differences = [f"  {option}: got {now}; it has {was}" for option, now, was in _compared(there, given) if now != was]
+    if differences:
+        raise UsageError(
+            "\n".join([f"RUN: {there.folder.path} was begun with other settings:", *differences]),
+            "Leave them out to go on with it, or discard it and begin anew: --discard",
+        )
+
+
+def _compared(there: RunView, given: dict[str, Any]) -> Iterable[tuple[str, Any, Any]]:
+    of, content = there.content["of"], there.content
+    has = {
+        "top": len(of["trials"]),
+        "seeds": of["seeds"],
+        "trial": of["trials"][0],
+        "recipe": content["recipe"]["name"],
+        "epochs": there.max_epochs,
+        "all_images": content["data"]["train_examples"] is None,
+    }
+    return [(f"--{name.replace('_', '-')}", value, has[name]) for name, value in given.items() if value is not None]

@@ -1,0 +1,113 @@
+"""resnet-search confirm"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from resnet_search.cli.again import begin_or_go_on, source_of, take_settings
+from resnet_search.cli.budget import hang_option, take_budget, time_budget_option
+from resnet_search.cli.options import DEVICES, OneOf, SpaceKey, Whole, run_argument
+from resnet_search.cli.session import Session, run_words
+from resnet_search.errors import TrainingError
+from resnet_search.training.recipe import RECIPES
+
+if TYPE_CHECKING:
+    from resnet_search.report.confirmed import Confirmation
+
+TOP, SEEDS = 3, 3
+
+
+@click.command("confirm")
+@run_argument
+@click.option("--top", type=Whole(1, 1000), metavar="K", help=f"The best K candidates.  [default: {TOP}]")
+@click.option("--seeds", type=Whole(1, 1000), metavar="S", help=f"Each with S seeds.  [default: {SEEDS}]")
+@click.option("--recipe", type=OneOf(RECIPES), metavar="NAME", help="Another recipe.  [default: the run's]")
+@click.option("--epochs", type=SpaceKey("hyperband", "max_epochs"), metavar="N",
+              help="Epochs of each.  [default: the run's full budget; of another recipe, its own]")  # fmt: skip
+@click.option("--workers", type=Whole(1, 256), metavar="N", help="Networks that train at the same time.  "
+              "[default: as many as there are processors and memory for, 1 on a GPU]")  # fmt: skip
+@click.option("--threads", type=Whole(1, 1024), metavar="N",
+              help="Processor threads of each worker.  [default: the processors divided by --workers]")  # fmt: skip
+@click.option("--device", type=OneOf(DEVICES), metavar="|".join(DEVICES), help="What they train on.  "
+              "[default: the run's]")  # fmt: skip
+@hang_option(None)
+@time_budget_option("running networks end their epoch", "confirm")
+@click.option("--discard", is_flag=True, help="Remove an earlier confirmation of this run, and begin anew.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but the table.")
+@click.pass_obj
+def command(session: Session, /, *, run: str, runs_dir: Path, top: int | None, seeds: int | None, discard: bool,
+            quiet: bool, **options: Any) -> None:  # fmt: skip
+    """Train the best candidates of a search from scratch, with several seeds each.
+
+    The best score of a search is optimistic, since it is the best of many. This says what its best candidates reach on
+    average, with an interval, which of them are as good as equal, and by how much the search overestimated them. What
+    was stopped goes on with the same command.
+    """
+    from resnet_search.report.confirmed import confirmation
+    from resnet_search.runs.after import CONFIRM
+    from resnet_search.search.after import best_of, confirm_run
+
+    view = source_of(session, run, runs_dir, "confirm")
+    budget, settings = take_budget(options), take_settings(options)
+    given = {"top": top, "seeds": seeds, "recipe": settings.recipe, "epochs": settings.epochs}
+
+    best = min(TOP, max(1, len(view.ranking()))) if top is None else top
+    if top is not None or not view.ranking():
+        best_of(view, best)  # Says what is wrong before anything is read.
+
+    def start(observers: Any) -> Any:
+        return confirm_run(view, best, seeds or SEEDS, settings, observers, budget=budget)
+
+    done = begin_or_go_on(
+        session, view, CONFIRM, start, given=given, settings=settings, discard=discard, budget=budget, quiet=quiet
+    )
+    _tell(confirmation(view, done))
+    if not quiet:
+        words = run_words(view.folder.path, runs_dir)
+        click.echo("\nNext:")
+        if done.state != "finished":
+            click.echo(f"  resnet-search confirm {words}")
+        click.echo(f"  resnet-search train {words}")
+
+
+def _tell(found: Confirmation) -> None:
+    """The candidates, the best mean first, and what follows."""
+    from resnet_search.cli.grid import Column, Grid, Hanging
+    from resnet_search.cli.screen import show
+    from resnet_search.report.confirmed import cells, remarks
+    from resnet_search.report.units import counted
+
+    if found.finished and found.best is None:
+        what, reason = found.failures[-1] if found.failures else ("nothing", "no reason is known")
+        raise TrainingError(
+            f"no candidate could be trained again, the last one, {what}: {reason}",
+            "Train them otherwise: --recipe, --epochs, with --discard.",
+        )
+    seeds, mean, deviation, interval, search, over, verdicts = (
+        zip(*map(cells, found.candidates), strict=True) if found.candidates else [()] * 7
+    )
+    each = counted(found.epochs, "epoch")
+    title = f"{found.done} of {counted(found.networks, 'network')}, {each} each with recipe {found.recipe}"
+    show(
+        [
+            Grid(
+                [
+                    Column("trial", [one.trial for one in found.candidates]),
+                    Column("architecture", [one.name for one in found.candidates], folds=True),
+                    Column("seeds", list(seeds), right=True, spare=3),
+                    Column("mean", list(mean), right=True),
+                    Column("std", list(deviation), right=True, spare=2),
+                    Column("95 % interval", list(interval), right=True),
+                    Column("in the search", list(search), right=True, spare=1),
+                    Column("too high by", list(over), right=True),
+                    Column("against the best", list(verdicts)),
+                ],
+                title=title,
+            ),
+            *(Hanging(f"Failed     {what}: {reason}") for what, reason in found.failures),
+            *(Hanging(f"Note       {remark}") for remark in remarks(found)),
+        ]
+    )

@@ -1,0 +1,72 @@
+"""`train RUN`: the winner of a search trained on all its images, exported, and measured once on the test images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from resnet_search.cli.again import begin_or_go_on, source_of, take_settings
+from resnet_search.cli.budget import take_budget
+from resnet_search.cli.session import Session
+from resnet_search.errors import ExportError, RunError
+
+if TYPE_CHECKING:
+    from resnet_search.runs.trials import RunView, Trial
+
+
+def train_winner(
+    session: Session, run: str, *, runs_dir: Path, trial: str | None, all_images: bool, discard: bool, quiet: bool,
+    export: bool, options: dict[str, Any],
+) -> None:  # fmt: skip
+    """Train the best candidate of a run in full, or the one of `trial`; go on with it where that was begun."""
+    from resnet_search.cli.searching import conclude
+    from resnet_search.runs.after import FINAL
+
+    view = source_of(session, run, runs_dir, "train")
+    budget, settings = take_budget(options), take_settings(options)
+    chosen = _chosen(view, trial)
+    given = {
+        "trial": None if trial is None else chosen.trial,
+        "recipe": settings.recipe,
+        "epochs": settings.epochs,
+        "all_images": all_images or None,
+    }
+
+    def start(observers: Any) -> RunView:
+        from resnet_search.search.after import final_run
+
+        if not quiet:
+            click.echo(f"Network    {chosen.name}, trial {chosen.trial} of {view.folder.name}\n")
+        return final_run(view, chosen, settings, observers, all_images=all_images, budget=budget)
+
+    done = begin_or_go_on(
+        session, view, FINAL, start, given=given, settings=settings, discard=discard, budget=budget, quiet=quiet
+    )
+    conclude(session, done, quiet=quiet, export=export)
+
+
+def _chosen(view: RunView, trial: str | None) -> Trial:
+    """The trial named; else the best that a finished confirmation found; else the winner."""
+    from resnet_search.report.confirmed import confirmation
+    from resnet_search.runs.after import CONFIRM, following
+
+    if trial is not None:
+        found = view.find(trial)
+        if found.status != "completed":
+            raise ExportError(
+                f"--trial: got {found.trial!r}, which is {found.status}; allowed: a completed trial",
+                f"resnet-search trials {view.folder.word} --status completed lists them.",
+            )
+        return found
+    again = following(view.folder, CONFIRM)
+    best = confirmation(view, again).best if again is not None and again.state == "finished" else None
+    if best is not None:
+        return view.trials[best.trial]
+    if view.winner is None:
+        raise RunError(
+            f"RUN: got {view.folder.name!r}, where no trial has been trained for all {view.max_epochs} epochs yet",
+            f"Go on with it: resnet-search resume {view.folder.word}",
+        )
+    return view.winner

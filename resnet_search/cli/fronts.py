@@ -1,0 +1,67 @@
+"""What `trials --pareto` lists: the trials that are on a front of accuracy against a cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from resnet_search.report.pareto import Place, measured, pareto
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from resnet_search.runs.trials import RunView, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Fronts:
+    """The trials of a run that are on a front, by id."""
+
+    places: Mapping[str, Place]
+
+    # What --json and --csv say beside `trials.FIELDS`.
+    fields: ClassVar[dict[str, str]] = {
+        "front": "with --pareto: the costs whose front it is on, of parameters, MACs and latency",
+        "latency_ms": "with --pareto: median time of one image on this machine's processor; null if not measured",
+    }
+
+    def values(self, trial: Trial) -> dict[str, Any]:
+        """The `fields` of a trial, JSON-able."""
+        place = self.places[trial.trial]
+        return {"front": list(place.on), "latency_ms": place.latency}
+
+    def table(self, trials: Sequence[Trial]) -> Sequence[RenderableType]:
+        """These trials in the order given, and what the times are of."""
+        from resnet_search.cli.grid import Column, Grid, Hanging
+        from resnet_search.cli.text import count, score
+        from resnet_search.runs.latency import machine
+
+        found = [self.places[trial.trial] for trial in trials]
+        times = ["" if place.latency is None else f"{place.latency:.3g}" for place in found]
+        grid = Grid(
+            [
+                Column("trial", [trial.trial for trial in trials]),
+                Column("architecture", [trial.name for trial in trials], folds=True),
+                Column("score", [score(trial.score) for trial in trials], right=True),
+                Column("params", [count(trial.params) for trial in trials], right=True),
+                Column("MACs", [count(trial.macs) for trial in trials], right=True),
+                Column("ms", times, right=True),
+                Column("on the front of", [", ".join(place.on) for place in found]),
+            ],
+        )
+        told = f"the median time of one image on {machine()}, where it was measured: by an export, or by --measure"
+        return [grid, Hanging(f"ms         {told}")]
+
+
+def fronts_of(view: RunView, *, measure: bool, quiet: bool) -> Fronts:
+    """The fronts of a run; with `measure`, what was not measured on this machine is measured first."""
+    if measure:
+        from resnet_search.cli.screen import is_terminal, waiting
+        from resnet_search.export.latency import measure as measure_all
+
+        with waiting("Measuring") if is_terminal() and not quiet else nullcontext() as tell:
+            measure_all(view, view.ranking(), tell or (lambda _: None))
+    places = pareto(view.ranking(), measured(view))
+    return Fronts({place.trial.trial: place for place in places})

@@ -1,0 +1,141 @@
+"""resnet-search predict"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from resnet_search.cli.options import Whole, complete_run, json_option, runs_dir_option
+from resnet_search.cli.text import safe
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from resnet_search.export.predict import Classified, Unread
+    from resnet_search.report.measured import Estimate
+
+_TOLD = 20  # unreadable files that are named, where a table is shown
+
+
+@click.command("predict")
+@click.argument("export", metavar="EXPORT", shell_complete=complete_run)
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@runs_dir_option
+@click.option("--top", type=Whole(1, 1000), metavar="N", default=3, show_default=True,
+              help="How many classes to tell of each image.")  # fmt: skip
+@json_option
+def command(*, export: str, images: tuple[Path, ...], runs_dir: Path, top: int, as_json: bool) -> int:
+    """Classify images with an exported network.
+
+    EXPORT is a folder that export has written, or a RUN with its default export. IMAGE is a file, or a folder with
+    all images below it. Images in folders that are called like the classes give an accuracy too.
+
+    What cannot be read is named and left out; the exit status is 1 then.
+    """
+    from resnet_search.export.predict import Unread, classify, find_export
+
+    found = find_export(export, runs_dir)
+    classified: list[Classified] = []
+    unread: list[Unread] = []
+    for one in _counted(classify(found, images, min(top, len(found.classes))), quiet=as_json):
+        if isinstance(one, Unread):
+            unread.append(one)
+        else:
+            classified.append(one)
+    accuracy, known = _accuracy(classified)
+    if as_json:
+        _print_json(classified, unread, accuracy, known)
+    else:
+        _print_table(classified, accuracy, known)
+        _tell(unread)
+    return 1 if unread else 0
+
+
+def _counted(found: Iterable[Any], *, quiet: bool) -> Iterator[Any]:
+    """The same, with their number on the terminal while they come."""
+    from resnet_search.cli.screen import console, is_terminal
+
+    with console().status("Classifying ...") if is_terminal() and not quiet else nullcontext() as status:
+        for number, one in enumerate(found, 1):
+            if status is not None and number % 100 == 0:
+                status.update(f"Classifying ... {number:,} images")
+            yield one
+
+
+def _accuracy(classified: list[Classified]) -> tuple[Estimate | None, int]:
+    """The share that is right of those in class folders, and how many these are."""
+    from resnet_search.report.statistics import share
+
+    right = [one.truth == one.top[0][0] for one in classified if one.truth is not None]
+    return (share(sum(right), len(right)) if right else None), len(right)
+
+
+def _print_json(classified: list[Classified], unread: list[Unread], accuracy: Estimate | None, known: int) -> None:
+    from dataclasses import asdict
+
+    from resnet_search.cli.screen import show_json
+
+    images = [
+        {
+            "file": str(one.file),
+            "class": one.top[0][0],
+            "probability": one.top[0][1],
+            "top": [{"class": name, "probability": share} for name, share in one.top],
+            "folder": one.truth,
+        }
+        for one in classified
+    ]
+    show_json(
+        {
+            "images": images,
+            "unreadable": [{"file": str(one.file), "reason": one.reason} for one in unread],
+            "accuracy": None if accuracy is None else {**asdict(accuracy), "images": known},
+        }
+    )
+
+
+def _print_table(classified: list[Classified], accuracy: Estimate | None, known: int) -> None:
+    from resnet_search.cli.screen import show
+
+    if classified:
+        show([_table(classified)])
+    if accuracy is not None:
+        of = "" if known == len(classified) else f", of {len(classified):,} in all"
+        click.echo(
+            f"\nAccuracy    {accuracy.value:.4f}, 95 % interval {accuracy.low:.4f} to {accuracy.high:.4f}\n"
+            f"            by the class folders of {known:,} images{of}"
+        )
+
+
+def _table(classified: list[Classified]) -> RenderableType:
+    from resnet_search.cli.grid import Column, Grid
+
+    return Grid(
+        [
+            Column("file", [str(one.file) for one in classified], folds=True, least=20),
+            Column("class", [one.top[0][0] for one in classified], folds=True, least=8),
+            Column("probability", [f"{one.top[0][1]:.4f}" for one in classified], right=True),
+            Column("folder", [one.truth or "" for one in classified], spare=1),
+            Column("runners-up", [_runners_up(one) for one in classified], folds=True, least=16),
+        ],
+        elsewhere="--json has everything",
+    )
+
+
+def _runners_up(one: Classified) -> str:
+    return ", ".join(f"{name} {probability:.4f}" for name, probability in one.top[1:])
+
+
+def _tell(unread: list[Unread]) -> None:
+    """Name what could not be read, on standard error."""
+    if not unread:
+        return
+    click.echo(f"Not read: {len(unread):,}", err=True)
+    for one in unread[:_TOLD]:
+        click.echo(f"  {safe(one.file)}: {safe(one.reason)}", err=True)
+    if len(unread) > _TOLD:
+        click.echo(f"  and {len(unread) - _TOLD:,} more; --json names all", err=True)

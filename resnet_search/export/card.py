@@ -1,0 +1,243 @@
+"""The model card: README.md beside the model."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from resnet_search.export.interface import INPUT, OUTPUT
+from resnet_search.export.metadata import UNKNOWN, metadata, metrics_of, source_name, to_yaml
+from resnet_search.report.document import Block, Bullets, Code, Document, Fence, Paragraph, Section, Table, Text
+from resnet_search.report.exported import Exported, ensemble, files
+from resnet_search.report.kind import is_single
+from resnet_search.report.markdown import to_markdown
+from resnet_search.report.measured import Estimate, Measured
+from resnet_search.report.statistics import share
+from resnet_search.report.tested import interval, ledger, on_test_images
+from resnet_search.report.units import counted, large, percent
+from resnet_search.runs.trials import RunView, Trial
+
+# Three lines for each format. NAME is its file.
+_USES = {
+    "saved_model": f"""import tensorflow as tf
+model = tf.saved_model.load("NAME")
+probabilities = model.serve(images)["{OUTPUT}"]""",
+    "keras": """import keras
+model = keras.saving.load_model("NAME")
+probabilities = model.predict(images)""",
+    "onnx": f"""import onnxruntime
+session = onnxruntime.InferenceSession("NAME")
+probabilities = session.run(["{OUTPUT}"], {{"{INPUT}": images}})[0]""",
+    "litert": f"""from ai_edge_litert.interpreter import Interpreter
+runner = Interpreter("NAME").get_signature_runner("serving_default")
+probabilities = runner({INPUT}=images)["{OUTPUT}"]""",
+}
+_USES["litert-int8"] = _USES["litert"]
+
+
+def card(
+    view: RunView,
+    members: Sequence[Trial],
+    exported: Exported,
+    *,
+    license_id: str = UNKNOWN,
+    measured: Measured | None = None,
+    reads: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """The card of an export as a file's text; `members`: its trials, the best first, more than one of an ensemble.
+
+    license_id: as `checked_license` gives it. measured: what its network did on the test images, if they were read.
+    reads: the ledger of such reads.
+    """
+    validation = _validation(view, exported)
+    sections = (
+        _results(view, validation, measured),
+        _intended(view),
+        _limits(view, members, measured),
+        _use(view, exported),
+        _data(view),
+        _training(view, members),
+        *ensemble(view, exported),
+        *files(exported),
+        *(() if measured is None else on_test_images(measured)),
+        ledger(reads),
+        _repeat(view, members),
+        _license(license_id),
+    )
+    name = _name(members)
+    block = metadata(
+        view,
+        name,
+        formats=[file.format for file in exported.files],
+        license_id=license_id,
+        validation=validation,
+        measured=measured,
+    )
+    document = Document(Code(name), (Paragraph(_summary(view, members)),), sections)
+    return f"---\n{to_yaml(block)}---\n\n{to_markdown(document)}"
+
+
+def _name(members: Sequence[Trial]) -> str:
+    return members[0].name if len(members) == 1 else f"ensemble of {len(members)} with {members[0].name}"
+
+
+def _validation(view: RunView, exported: Exported) -> Estimate | None:
+    """The validation accuracy; None where the network was trained on these images too."""
+    data = view.content["data"]
+    images = int(data["validation"])
+    if data.get("merged") or not images:
+        return None
+    return share(round(exported.accuracy * images), images)
+
+
+def _summary(view: RunView, members: Sequence[Trial]) -> Text:
+    data = view.content["data"]
+    height, width, _ = data["image_shape"]
+    params, macs = sum(member.params for member in members), sum(member.macs for member in members)
+    what = (
+        "A residual network"
+        if len(members) == 1
+        else f"{len(members)} residual networks, whose probabilities are averaged"
+    )
+    told = (
+        f"{what}{'' if is_single(view) else ', found by architecture search'}, for RGB images of {height} x {width} "
+        f"pixels in {len(data['classes']):,} classes: {params:,} trainable parameters, {large(macs)} multiply-adds an "
+        "image. Made with resnet-search; "
+    )
+    return told, Code("report.md"), " beside this file holds how."
+
+
+def _results(view: RunView, validation: Estimate | None, measured: Measured | None) -> Section:
+    counts = {"test": 0 if measured is None else measured.images, "validation": int(view.content["data"]["validation"])}
+    rows = tuple(
+        (name, counted(counts[split], f"{split} image"), percent(estimate.value), interval(estimate))
+        for split, found in metrics_of(validation, measured)
+        for _, estimate, name in found
+    )
+    blocks: list[Block] = []
+    if rows:
+        blocks.append(Table(("", "Measured on", "Value", "95 % interval"), rows, right=frozenset({2, 3})))
+    if measured is None:
+        blocks.append(Paragraph("Its accuracy on test images was not measured."))
+    return Section("Results", tuple(blocks))
+
+
+def _intended(view: RunView) -> Section:
+    classes = view.content["data"]["classes"]
+    shown = ", ".join(map(str, classes[:_NAMED]))
+    more = f" and {len(classes) - _NAMED:,} more" if len(classes) > _NAMED else ""
+    return Section(
+        "Intended use",
+        (
+            Paragraph(
+                ("To tell these classes apart on images like those it was trained on: ", Code(shown), f"{more}.")
+            ),
+            Paragraph(
+                "Not intended: other images or classes, and whatever harms someone when it errs, unless it was tested "
+                "for that use, on images of that use."
+            ),
+        ),
+    )
+
+
+_NAMED = 20
+
+
+def _limits(view: RunView, members: Sequence[Trial], measured: Measured | None) -> Section:
+    data = view.content["data"]
+    height, width, _ = data["image_shape"]
+    items = [
+        "It knows no other class: whatever an image shows, one of its classes gets the largest probability.",
+        f"It sees {height} x {width} pixels. Images of another size or shape are stretched to that.",
+    ]
+    items.append(
+        f"It was trained on {counted(int(data['train']), 'image')} of one source. How it does on images from elsewhere "
+        "was not measured, and of groups of images only the classes were looked at."
+    )
+    if measured is None:
+        items.append("How far its probabilities can be taken at their word was not measured.")
+    if not is_single(view) and not data.get("merged"):
+        compared = counted(len(view.ranking()) or 1, "candidate")
+        items.append(f"Its validation accuracy is optimistic: it chose, among {compared} trained for all epochs.")
+    if members[0].epochs < view.max_epochs:
+        items.append(f"It was trained for {members[0].epochs} of {counted(view.max_epochs, 'epoch')}: not to the end.")
+    return Section("Limits", (Bullets(tuple(items)),))
+
+
+def _use(view: RunView, exported: Exported) -> Section:
+    height, width, colours = view.content["data"]["image_shape"]
+    told: Text = (
+        "In the folder of this file; ",
+        Code(INPUT),
+        f" is an array of uint8, (batch, {height}, {width}, {colours}), colours 0 to 255, not normalised. ",
+        Code("classes.json"),
+        " names the columns of ",
+        Code(OUTPUT),
+        ". Files at once, of any size: ",
+        Code("resnet-search predict . picture.jpg"),
+    )
+    blocks: list[Block] = [Paragraph(told)]
+    for file in exported.files:
+        blocks += [
+            Paragraph(("With ", file.runtime, ", ", Code(file.name), ":")),
+            Fence("python", _USES[file.format].replace("NAME", file.name)),
+        ]
+    return Section("How to use it", tuple(blocks))
+
+
+def _data(view: RunView) -> Section:
+    data = view.content["data"]
+    validation = f"{counted(int(data['validation']), 'image')}, a seeded, stratified part of the training images"
+    merged = bool(data.get("merged"))
+    rows: tuple[tuple[Text, Text], ...] = (
+        ("Data set", Code(source_name(view))),
+        ("Trained on", counted(int(data["train"]), "image")),
+        ("Validated on", f"none: {validation}, were trained on too" if merged else validation),
+        ("Test", f"{counted(int(data['test']), 'image')}, the source's own, not trained on"),
+        ("Seed of the split", f"{view.content['seed']}"),
+        ("Fingerprint of all images (SHA-256)", Code(str(data["fingerprint"]))),
+    )
+    return Section("Data", (Table(("", ""), rows),))
+
+
+def _training(view: RunView, members: Sequence[Trial]) -> Section:
+    blocks: list[Block] = []
+    for member in members:
+        recipe = {**view.content["recipe"], **member.recipe}
+        length = f", {counted(member.epochs, 'epoch')} of a schedule of {view.content['horizon']}, all values:"
+        blocks += [
+            Paragraph((Code(member.name), ", recipe ", Code(str(recipe["name"])), length)),
+            Fence("json", json.dumps(recipe, indent=1)),
+            Paragraph("Its architecture:"),
+            Fence("json", json.dumps(member.architecture, indent=1)),
+        ]
+    return Section("Training", tuple(blocks))
+
+
+def _repeat(view: RunView, members: Sequence[Trial]) -> Section:
+    chosen = ("--trial", members[0].trial) if len(members) == 1 else ("--ensemble", len(members))
+    commands = (
+        # Not where the program lies on this machine.
+        ("resnet-search", *view.content["command"][1:]),
+        ("resnet-search", "export", view.folder.name, *chosen),
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in view.content["versions"].items())
+    return Section(
+        "To repeat it",
+        (
+            Fence("sh", "\n".join(shlex.join(map(str, words)) for words in commands)),
+            Paragraph(
+                ("With ", Code(versions), "; the space, its limits and the machine are in ", Code("report.md"), ".")
+            ),
+        ),
+    )
+
+
+def _license(license_id: str) -> Section:
+    if license_id == UNKNOWN:
+        told: Text = ("Not stated: ", Code("resnet-search export --license"), " writes it here and in the block above.")
+    else:
+        told = (Code(license_id), ", as whoever exported it stated.")
+    return Section("License", (Paragraph(told),))

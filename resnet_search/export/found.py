@@ -1,0 +1,36 @@
+"""What is in the export of a run, for whoever reports it without making it again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from resnet_search.export.folder import MANIFEST
+from resnet_search.report.exported import Ensemble, Exported, File
+from resnet_search.runs.latency import Latency
+from resnet_search.runs.trials import RunView, Trial
+
+
+def exported_of(view: RunView, trial: Trial | None = None) -> Exported | None:
+    """What was verified of the export in a run's folder; None if there is none of this trial, by default the best."""
+    chosen = trial or view.leader
+    try:
+        manifest = json.loads((view.folder.path / "export" / MANIFEST).read_text(encoding="utf-8"))
+        if chosen is None or manifest["trial"] != chosen.trial:
+            return None
+        return _exported(manifest["verified"])
+    except (OSError, ValueError, LookupError, TypeError):  # Of another version, or damaged.
+        return None
+
+
+def _exported(values: dict[str, Any]) -> Exported:
+    files = tuple(File(**{**file, "latencies": _latencies(file["latencies"])}) for file in values.get("files", ()))
+    together = values.get("ensemble")
+    if together is not None:
+        members = tuple(together["members"])
+        together = Ensemble(**{**together, "members": members, "alone": _latencies(together["alone"])})
+    return Exported(**{**values, "files": files, "ensemble": together})
+
+
+def _latencies(values: list[dict[str, Any]]) -> tuple[Latency, ...]:
+    return tuple(Latency(**value) for value in values)

@@ -1,0 +1,71 @@
+"""Run a SavedModel on batches of images with TensorFlow and NumPy alone, as long as they come; started by its path.
+
+Started as `python -P serve.py SAVED_MODEL`. Standard input holds batches of raw images, uint8 (batch, height, width,
+channels), standard output gets the probabilities of each, float32 (batch, classes), as `send` writes them. Both end
+together. Status 3, with one line on standard error, if the SavedModel cannot be loaded.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import IO, Any
+
+UNLOADABLE = 3
+_ABSENT = ("keras", "resnet_search")
+_PREFIX = 8  # bytes that hold the length of what follows
+
+
+def main() -> None:
+    """Answer every batch."""
+    for package in _ABSENT:
+        # An import of it, by whomever, fails from here on.
+        sys.modules[package] = None  # type: ignore[assignment]
+    # A GPU may be in use, and rounds matrix products to 10 bits.
+    os.environ |= {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    # Whatever a library prints must not come between the arrays.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    serving = _load(sys.argv[1])
+    while (images := receive(sys.stdin.buffer)) is not None:
+        send(answers, serving(images))
+
+
+def send(stream: IO[bytes], array: Any) -> None:
+    """Write an array: the length of its .npy in 8 bytes, the smallest first, and the .npy."""
+    import numpy as np
+
+    file = io.BytesIO()
+    np.save(file, array)
+    stream.write(len(file.getbuffer()).to_bytes(_PREFIX, "little"))
+    stream.write(file.getbuffer())
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> Any:
+    """The next array that `send` wrote; None where the stream has ended."""
+    import numpy as np
+
+    prefix = stream.read(_PREFIX)
+    length = int.from_bytes(prefix, "little")
+    file = stream.read(length)
+    return np.load(io.BytesIO(file)) if prefix and len(file) == length else None
+
+
+def _load(folder: str) -> Any:
+    try:
+        import tensorflow as tf
+
+        model = tf.saved_model.load(folder)
+        signature = model.signatures["serving_default"]
+    except Exception as error:  # noqa: BLE001 - a damaged SavedModel makes TensorFlow raise many kinds
+        sys.stderr.write(f"\n{type(error).__name__}: {' '.join(str(error).split())[:300]}\n")
+        sys.exit(UNLOADABLE)
+    # The signature holds no reference to the model, and its variables would be gone.
+    signature.model = model
+    return lambda images: signature(images=tf.constant(images))["probabilities"].numpy()
+
+
+if __name__ == "__main__":
+    main()

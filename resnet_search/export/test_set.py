@@ -1,0 +1,44 @@
+"""The one measurement on test images: of a final network's SavedModel, noted in the ledger before they are read."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from resnet_search.errors import RunError
+from resnet_search.export.evaluate import measure, probabilities_of
+from resnet_search.files import write_json
+from resnet_search.report.after import Tested, known_test
+from resnet_search.runs.after import TESTED, note_read
+from resnet_search.runs.trials import RunView, Trial
+from resnet_search.spaces.space import SearchSpace
+from resnet_search.training.datasets import fingerprint, load_data
+from resnet_search.workers.quiet import quiet_stderr
+
+
+def measure_once(view: RunView, trial: Trial, saved_model: Path) -> Tested | None:
+    """Measure a trial's SavedModel on the test images; once only: a second time gives what was found the first time.
+
+    None if the data set has no test images. `RunError` if they are not those that were there when the run started.
+    """
+    before = known_test(view)
+    if before is not None and before.trial == trial.trial:
+        return before
+    data = view.content["data"]
+    if not data["test"]:
+        return None
+    note_read(view, command=sys.argv, network=trial.name, images=int(data["test"]))
+    space = SearchSpace.from_dict(view.content["space"])
+    with quiet_stderr():
+        images = load_data(space.data.source, data_dir=data["data_dir"], image_size=space.data.image_size)
+    if fingerprint(images) != data["fingerprint"]:
+        raise RunError(
+            f"{view.folder.path}: the images of {data['location'] or data['source']} are not those it started with",
+            "Bring the original images back; nothing was measured.",
+        )
+    probabilities = probabilities_of(saved_model, images.x_test)
+    found = Tested(trial.trial, round(time.time(), 3), measure(probabilities, images.y_test, images.classes))
+    content = {"trial": found.trial, "time": found.time, "measured": found.measured.to_dict()}
+    write_json(view.folder.path / TESTED, content)
+    return found

@@ -1,0 +1,199 @@
+"""What a confirmation found: the best candidates of a search, each trained from scratch with several seeds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from resnet_search.report.document import Block, Bullets, Code, Paragraph, Section, Table, Text
+from resnet_search.report.statistics import OverSeeds, compare_with_best, over_seeds, overestimate
+from resnet_search.report.units import counted, percent
+from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """One candidate. `trial`: of the search. `scores`: by seed, from 1. `behind` and `p`: to the best, as in
+    `statistics.Comparison`; None for the best itself.
+    """
+
+    trial: str
+    name: str
+    search_score: float
+    scores: dict[int, float]
+    accuracy: OverSeeds
+    overestimate: OverSeeds
+    behind: float | None = None
+    p: float | None = None
+    tied: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """All candidates that have a score, the best mean first.
+
+    `alike`: trained with the recipe and the epochs of the search, so that its overestimate is that of choosing.
+    """
+
+    candidates: tuple[Confirmed, ...]
+    failures: tuple[tuple[str, str], ...]
+    networks: int
+    done: int
+    seeds: int
+    epochs: int
+    recipe: str
+    images: int
+    alike: bool
+    finished: bool
+
+    @property
+    def best(self) -> Confirmed | None:
+        """The candidate with the best mean."""
+        return self.candidates[0] if self.candidates else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+
+def confirmation(view: RunView, again: RunView) -> Confirmation:
+    """What `again`, the confirmation of `view`, has found so far."""
+    of = again.content["of"]
+    sources = [view.trials[trial] for trial in of["trials"]]
+    scores: dict[str, dict[int, float]] = {}
+    for trial in again.trials.values():
+        if trial.status == COMPLETED and trial.score is not None:
+            scores.setdefault(_source(sources, trial).trial, {})[trial.repeat] = trial.score
+    # Each candidate draws its own order of images from its seed, so nothing is shared that pairs them.
+    compared = {one.name: one for one in compare_with_best(scores, paired=False)} if scores else {}
+    candidates = [
+        Confirmed(
+            trial=source.trial,
+            name=source.name,
+            search_score=source.score or 0.0,
+            scores=dict(sorted(scores[source.trial].items())),
+            accuracy=over_seeds(list(scores[source.trial].values())),
+            overestimate=overestimate(source.score or 0.0, list(scores[source.trial].values())),
+            **_against(compared.get(source.trial)),
+        )
+        for source in sources
+        if source.trial in scores
+    ]
+    failed = [trial for trial in again.trials.values() if trial.status == FAILED]
+    return Confirmation(
+        candidates=tuple(sorted(candidates, key=lambda one: (one.behind is not None, -one.accuracy.mean))),
+        failures=tuple((f"{trial.name}, seed {trial.repeat}", trial.reason) for trial in failed),
+        networks=len(sources) * int(of["seeds"]),
+        done=sum(map(len, scores.values())),
+        seeds=int(of["seeds"]),
+        epochs=again.max_epochs,
+        recipe=str(again.content["recipe"]["name"]),
+        images=int(again.content["data"]["validation"]),
+        alike=again.content["recipe"] == view.content["recipe"] and again.max_epochs == view.max_epochs,
+        finished=again.state == "finished",
+    )
+
+
+def _source(sources: list[Trial], trial: Trial) -> Trial:
+    """The trial of the search that a trial trains again: slots go through the candidates, seed after seed."""
+    return sources[trial.slot % len(sources)]
+
+
+def _against(comparison: Any) -> dict[str, Any]:
+    if comparison is None:
+        return {}
+    return {"behind": comparison.behind, "p": comparison.p, "tied": comparison.tied}
+
+
+def confirmed(found: Confirmation) -> Section:
+    """The section of a report."""
+    what = (
+        f"The best {counted(len(found.candidates), 'candidate')} of the search, trained from scratch with "
+        f"{counted(found.seeds, 'seed')} each, for {counted(found.epochs, 'epoch')} with recipe "
+    )
+    done = f"{found.done} of {counted(found.networks, 'network')} done"
+    how = f", on the same split: {done}. The intervals are of the means over seeds, at 95 % (Student's t)."
+    told = (what, Code(found.recipe), how)
+    blocks: list[Block] = [Paragraph(told)]
+    if found.candidates:
+        rows = tuple(map(_row, found.candidates))
+        blocks += [Table(_HEADER, rows, right=frozenset(range(2, len(_HEADER)))), Bullets(tuple(remarks(found)))]
+    if found.failures:
+        lost = tuple((Code(what), Code(reason)) for what, reason in found.failures)
+        blocks += [Paragraph("Could not be trained:"), Table(("Network", "Reason"), lost)]
+    return Section("Confirmed", tuple(blocks))
+
+
+_HEADER = ("Trial", "Architecture", "Seeds", "Mean", "Standard deviation", "95 % interval", "In the search",
+           "Overestimated by", "Against the best")  # fmt: skip
+
+
+def _row(one: Confirmed) -> tuple[Text, ...]:
+    return (Code(one.trial), Code(one.name), *cells(one))
+
+
+def cells(one: Confirmed) -> tuple[str, ...]:
+    """Seeds, mean, deviation, interval, the search's score, its overestimate, and how it compares with the best."""
+    over = one.accuracy
+    return (
+        f"{over.values}",
+        percent(over.mean),
+        percent(over.deviation),
+        "" if over.low is None or over.high is None else f"{over.low * 100:.2f} to {over.high * 100:.2f} %",
+        percent(one.search_score),
+        f"{one.overestimate.mean * 100:+.2f}",
+        verdict(one),
+    )
+
+
+def verdict(one: Confirmed) -> str:
+    """How a candidate compares with the best."""
+    if one.behind is None:
+        return "best"
+    if one.p is None:
+        return f"-{one.behind * 100:.2f}, one seed"
+    return f"-{one.behind * 100:.2f}, {'tied' if one.tied else 'worse'}"
+
+
+def remarks(found: Confirmation) -> list[str]:
+    """What follows from the numbers, and what does not."""
+    best = found.best
+    if best is None:
+        return []
+    said = [_ties(found, best), _search(found)]
+    said.append(
+        "All of it is on the validation images that chose these candidates among others, so a little of that choice "
+        "remains in the means; the test images have not been read for it."
+    )
+    return said
+
+
+def _ties(found: Confirmation, best: Confirmed) -> str:
+    others = found.candidates[1:]
+    if not others:
+        return f"{best.name} has no rival here: nothing is compared."
+    if any(one.p is None for one in others):
+        return "A single seed has no deviation: which candidate is better cannot be said. More: --seeds."
+    tied = [one.name for one in others if one.tied]
+    test = "Welch's t test, corrected for the number of pairs by Holm"
+    if not tied:
+        return f"{best.name} is better than each of the others ({test}, 5 %)."
+    return (
+        f"These seeds do not tell {best.name} from {', '.join(tied)} ({test}, 5 %): take the smaller one, or train "
+        "more seeds."
+    )
+
+
+def _search(found: Confirmation) -> str:
+    means = [one.overestimate.mean for one in found.candidates]
+    mean = sum(means) / len(means) * 100
+    if not found.alike:
+        return (
+            f"The search's scores are {mean:+.2f} percentage points from these on average. Recipe or epochs are others "
+            "than in the search, so that is not the optimism of choosing alone."
+        )
+    how = "over" if mean >= 0 else "under"
+    return (
+        f"The search {how}estimated these candidates by {abs(mean):.2f} percentage points on average: its score was "
+        "the best of several, on one seed."
+    )

@@ -1,0 +1,184 @@
+"""The brackets as a picture: who went on from which rung, and what the epochs were spent on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from resnet_search.report.course import epochs_on_disk
+from resnet_search.report.document import Figure, Paragraph, Section
+from resnet_search.report.figures.plot import BLUE, GREEN, GREY, LEGEND, ORANGE, RED, figure
+from resnet_search.report.units import counted
+from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
+
+WENT_ON, DROPPED, TO_THE_END, FAILS, OPEN = "went on", "dropped", "trained to the end", "failed", "still open"
+_COLOUR = {WENT_ON: BLUE, TO_THE_END: GREEN, DROPPED: ORANGE, FAILS: RED, OPEN: GREY}
+_Rung = tuple[str, int]
+_Names = dict[tuple[int, int], str]
+_Ended = list[tuple[Trial, str]]
+_PER_BAR, _AROUND = 34, 150
+
+
+def brackets(view: RunView) -> tuple[Section, ...]:
+    """Two plots, the iterations together; nothing of a run without promotions."""
+    ended, names = outcomes(view), _names(view)
+    plan = _planned(view, names)
+    if not ended or not any(rung for _, rung in plan):
+        return ()
+    iterations = len({trial.iteration for trial, _ in ended})
+    together = f", all {iterations} iterations together" if iterations > 1 else ""
+    told = (
+        f"A bracket trains its candidates rung by rung{together}. At the end of a rung the best go on, the others are "
+        "dropped; a bracket of a higher number begins with more candidates and fewer epochs each."
+    )
+    figures = (_flow(plan, ended, names), _spent(view, plan, ended, names))
+    return (Section("The brackets as a picture", (Paragraph(told), *figures)),)
+
+
+def outcomes(view: RunView) -> _Ended:
+    """What became of each trial of the search."""
+    trials = [trial for trial in view.trials.values() if not view.is_baseline(trial)]
+    # The bracket of an extension goes on with trials of another one, which ended there.
+    promoted = {(trial.iteration, trial.bracket, trial.promoted_from) for trial in trials}
+    sizes = {
+        (bracket["iteration"], bracket["number"], rung["index"]): int(rung["size"])
+        for bracket in view.content["plan"]
+        for rung in bracket["rungs"]
+    }
+    filled = Counter((trial.iteration, trial.bracket, trial.rung) for trial in trials if trial.status != FAILED)
+
+    def outcome(trial: Trial) -> str:
+        above = (trial.iteration, trial.bracket, trial.rung + 1)
+        if trial.status == FAILED:
+            return FAILS
+        if (trial.iteration, trial.bracket, trial.trial) in promoted:
+            return WENT_ON
+        if trial.status != COMPLETED:
+            return OPEN
+        if above not in sizes:
+            return TO_THE_END
+        return DROPPED if view.state == "finished" or filled[above] >= sizes[above] else OPEN
+
+    return [(trial, outcome(trial)) for trial in trials]
+
+
+def _names(view: RunView) -> _Names:
+    """Each bracket's name, the same in all iterations; of known networks none."""
+    known = {(one["iteration"], one["bracket"]): one["presets"] for one in view.content.get("known", ())}
+    names: _Names = {}
+    for bracket in sorted(view.content["plan"], key=lambda one: (-one["number"], one["iteration"])):
+        place = (bracket["iteration"], bracket["number"])
+        if place not in known:
+            names[place] = f"bracket {bracket['number']}"
+    extensions = [place for place, presets in known.items() if not presets]
+    return names | {place: f"extension {number}" for number, place in enumerate(extensions, 1)}
+
+
+def _planned(view: RunView, names: _Names) -> dict[_Rung, int]:
+    """The epochs at the end of each bracket's rungs, by its name and rung, in the order of the names."""
+    plan = {(bracket["iteration"], bracket["number"]): bracket["rungs"] for bracket in view.content["plan"]}
+    return {(name, int(rung["index"])): int(rung["epochs"]) for place, name in names.items() for rung in plan[place]}
+
+
+def _flow(plan: dict[_Rung, int], ended: _Ended, names: _Names) -> Figure:
+    """Trials as a flow from rung to rung."""
+    flows = Counter((names[trial.iteration, trial.bracket], trial.rung, outcome) for trial, outcome in ended)
+    totals = Counter((names[trial.iteration, trial.bracket], trial.rung) for trial, _ in ended)
+    rungs = [key for key in plan if totals[key]]
+    ends = [end for end in _COLOUR if end != WENT_ON and any(flows[(*key, end)] for key in rungs)]
+    nodes: list[_Rung | str] = [*rungs, *ends]
+    place = {key: at for at, key in enumerate(nodes)}
+    links = [
+        (place[key], place[(key[0], key[1] + 1) if outcome == WENT_ON else outcome], flows[(*key, outcome)], outcome)
+        for key in rungs
+        for outcome in _COLOUR
+        if flows[(*key, outcome)]
+    ]
+    final = Counter(outcome for _, outcome in ended)
+    sankey = {
+        "type": "sankey",
+        "arrangement": "snap",
+        "node": {
+            "label": [
+                *(_node(bracket, rung, plan[bracket, rung], totals[bracket, rung]) for bracket, rung in rungs),
+                *(f"{end}: {final[end]:,}" for end in ends),
+            ],
+            "color": [*([BLUE] * len(rungs)), *(_COLOUR[end] for end in ends)],
+            "pad": 14,
+            "thickness": 14,
+            "hovertemplate": "%{label}<extra></extra>",
+        },
+        "link": {
+            "source": [link[0] for link in links],
+            "target": [link[1] for link in links],
+            "value": [link[2] for link in links],
+            "customdata": [link[3] for link in links],
+            "color": [_faint(_COLOUR[link[3]]) for link in links],
+            "hovertemplate": "%{value:,} %{customdata}<extra></extra>",
+        },
+    }
+    alternative = "Trials as bands from rung to rung. " + " ".join(
+        f"{bracket.capitalize()}, up to epoch {plan[bracket, rung]}: "
+        + ", ".join(
+            f"{flows[bracket, rung, outcome]:,} {outcome}" for outcome in _COLOUR if flows[bracket, rung, outcome]
+        )
+        + "."
+        for bracket, rung in rungs
+    )
+    height = max(320, 60 * len(rungs))
+    return figure("halving", "Who went on and who was dropped", [sankey], {"margin": {"l": 8, "r": 8, "t": 8, "b": 8}},
+                  alternative, height=min(height, 900))  # fmt: skip
+
+
+def _node(bracket: str, rung: int, epochs: int, trials: int) -> str:
+    """Short behind the first rung: the labels of a phone stand close."""
+    return f"{bracket}, epoch {epochs}: {trials:,}" if rung == 0 else f"epoch {epochs}: {trials:,}"
+
+
+def _spent(view: RunView, plan: dict[_Rung, int], ended: _Ended, names: _Names) -> Figure:
+    """Epochs by rung, and what they led to."""
+    epochs: Counter[tuple[str, int, str]] = Counter()
+    for trial, outcome in ended:
+        trained = trial.trained_epochs if trial.status == COMPLETED else epochs_on_disk(view, trial)
+        epochs[names[trial.iteration, trial.bracket], trial.rung, outcome] += trained
+    rungs = [key for key in plan if any(epochs[(*key, outcome)] for outcome in _COLOUR)]
+    rows = [f"{bracket}, to epoch {plan[bracket, rung]}" for bracket, rung in rungs]
+    traces: list[dict[str, Any]] = [
+        {
+            "type": "bar",
+            "orientation": "h",
+            "name": outcome,
+            "y": rows,
+            "x": [epochs[(*key, outcome)] for key in rungs],
+            "marker": {"color": colour},
+            "hovertemplate": f"%{{y}}<br>%{{x:,}} epochs in trials that {_verb(outcome)}<extra></extra>",
+        }
+        for outcome, colour in _COLOUR.items()
+        if any(epochs[(*key, outcome)] for key in rungs)
+    ]
+    by_outcome: Counter[str] = Counter()
+    for (_, _, outcome), number in epochs.items():
+        by_outcome[outcome] += number
+    shares = ", ".join(
+        f"{number:,} in trials that {_verb(outcome)}" for outcome, number in by_outcome.most_common() if number
+    )
+    alternative = f"Of {counted(sum(epochs.values()), 'epoch')} of training: {shares}."
+    layout = {
+        "barmode": "stack",
+        "xaxis": {"title": {"text": "epochs of training"}, "automargin": True},
+        "yaxis": {"autorange": "reversed", "automargin": True, "type": "category"},
+        "legend": LEGEND,
+    }
+    height = _AROUND + _PER_BAR * len(rungs)
+    return figure("budget", "Where the epochs went", traces, layout, alternative, height=height)
+
+
+def _verb(outcome: str) -> str:
+    return {DROPPED: "were dropped", OPEN: "are still open", TO_THE_END: "were trained to the end"}.get(
+        outcome, outcome
+    )
+
+
+def _faint(colour: str) -> str:
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.4)"

@@ -1,0 +1,157 @@
+"""Whether a short training predicts a long one on these images: what halving is founded on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from resnet_search.report.document import Block, Figure, Paragraph, Section, Strong, Table, Text
+from resnet_search.report.figures.plot import SCALE, figure
+from resnet_search.report.figures.reading import Reading
+from resnet_search.report.units import percent
+
+# Fewer have an interval that says nothing.
+FEWEST = 5
+_CLOSE, _LOOSE = 0.8, 0.5
+_NORMAL = 1.96
+_WIDE = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Of candidates trained to epoch `late`: how their order after epoch `early` agrees with their last one.
+
+    `rho`: Spearman's rank correlation, with its 95 % interval. `kept`: of the best `chosen` at the end, the share that
+    is among as many after the early epoch.
+    """
+
+    early: int
+    late: int
+    candidates: int
+    rho: float
+    low: float
+    high: float
+    chosen: int
+    kept: float
+
+
+def agreement(early: Sequence[float], late: Sequence[float], epochs: tuple[int, int], factor: int) -> Agreement:
+    """Of scores of the same candidates, in the same order.
+
+    The interval is Fisher's with the variance of Bonett and Wright 2000, (1 + rho²/2) / (n - 3).
+    """
+    from scipy.stats import spearmanr
+
+    count = len(early)
+    constant = len(set(early)) == 1 or len(set(late)) == 1
+    rho = 0.0 if constant else float(spearmanr(early, late).statistic)
+    reach = _NORMAL * math.sqrt((1 + rho**2 / 2) / (count - 3))
+    # An order that agrees entirely has no finite transform.
+    middle = math.atanh(max(-0.9999, min(0.9999, rho)))
+    chosen = max(1, round(count / factor))
+    first, last = (set(sorted(range(count), key=lambda at: -scores[at])[:chosen]) for scores in (early, late))
+    return Agreement(*epochs, count, rho, math.tanh(middle - reach), math.tanh(middle + reach), chosen,
+                     len(first & last) / chosen)  # fmt: skip
+
+
+def between(reading: Reading) -> list[Agreement]:
+    """Of each pair of rungs that enough candidates have been through."""
+    factor = int(reading.view.content["space"]["hyperband"]["factor"])
+    found = []
+    for at, early in enumerate(reading.rungs):
+        for late in reading.rungs[at + 1 :]:
+            first, last = reading.scores_at(early), reading.scores_at(late)
+            both = sorted(first.keys() & last.keys())
+            if len(both) >= FEWEST:
+                pair = [first[number] for number in both], [last[number] for number in both]
+                found.append(agreement(*pair, (early, late), factor))
+    return found
+
+
+def predicted(reading: Reading) -> tuple[Section, ...]:
+    """A table, a plot and advice; nothing of a run without rungs."""
+    if len(reading.rungs) < 2:  # noqa: PLR2004
+        return ()
+    found = between(reading)
+    title = "Does an early rung predict a late one?"
+    if not found:
+        text = f"Fewer than {FEWEST} candidates have been through two rungs: too few to say."
+        return (Section(title, (Paragraph(text),)),)
+    told = (
+        "Rank correlation (Spearman) of validation accuracies between rungs, over all candidates that were trained to "
+        "the later one: 1 is the same order, 0 no relation. Most of these were promoted for their early scores, which "
+        "narrows the early range and makes the correlation smaller than over all candidates."
+    )
+    rows = tuple(
+        (
+            f"{one.early}",
+            f"{one.late}",
+            f"{one.candidates:,}",
+            f"{one.rho:.2f}",
+            f"{one.low:.2f} to {one.high:.2f}",
+            f"{percent(one.kept, 0)} of {one.chosen}",
+        )
+        for one in found
+    )
+    header = ("After epoch", "Against epoch", "Candidates", "Rank correlation", "95 % interval",
+              "Best ones found early")  # fmt: skip
+    blocks: list[Block] = [Paragraph(told), Paragraph(_advice(reading, found))]
+    blocks += [Table(header, rows, right=frozenset({0, 1, 2, 3})), _figure(found)]
+    return (Section(title, tuple(blocks)),)
+
+
+def _advice(reading: Reading, found: list[Agreement]) -> Text:
+    """What follows, from the earliest rung against the latest one that there are numbers of."""
+    late = max(one.late for one in found)
+    first = min((one for one in found if one.late == late), key=lambda one: one.early)
+    factor = int(reading.view.content["space"]["hyperband"]["factor"])
+    words = (
+        f" Epoch {first.early} against epoch {first.late}: {first.rho:.2f} over {first.candidates:,} candidates "
+        f"(95 % interval {first.low:.2f} to {first.high:.2f}). "
+    )
+    if first.high - first.low > _WIDE:
+        verdict, advice = "Open.", "The interval is too wide for advice: more candidates, or more --iterations."
+    elif first.rho >= _CLOSE:
+        verdict = "It does."
+        advice = f"Short trainings rank well here: --factor {factor + 1} would drop more of them early, at little risk."
+    elif first.rho >= _LOOSE:
+        verdict = "Partly."
+        advice = "Halving finds good candidates, not always the best; several brackets make up for it. Keep the factor."
+    else:
+        verdict = "Hardly."
+        fewer = f"--factor {factor - 1}, which drops fewer at a time, " if factor > 2 else ""  # noqa: PLR2004
+        advice = (
+            f"Early scores say little of late ones. Try {fewer}a larger --max-epochs, whose rungs are longer, or a "
+            'smaller space in full, with method = "grid".'
+        )
+    return (Strong(verdict), words, advice)
+
+
+def _figure(found: list[Agreement]) -> Figure:
+    epochs = sorted({one.early for one in found} | {one.late for one in found})
+    values = {(one.early, one.late): one for one in found}
+    rows = [[values.get((early, late)) for early in epochs[:-1]] for late in epochs[1:]]
+    heatmap = {
+        "type": "heatmap",
+        "x": [f"epoch {epoch}" for epoch in epochs[:-1]],
+        "y": [f"epoch {epoch}" for epoch in epochs[1:]],
+        "z": [[None if one is None else round(one.rho, 4) for one in row] for row in rows],
+        "text": [["" if one is None else f"{one.rho:.2f}<br>n={one.candidates:,}" for one in row] for row in rows],
+        "texttemplate": "%{text}",
+        # The middle grey is no number on its own: the text is.
+        "textfont": {"color": "#ffffff"},
+        "zmin": -1,
+        "zmax": 1,
+        "colorscale": [list(stop) for stop in SCALE],
+        "xgap": 2,
+        "ygap": 2,
+        "hovertemplate": "%{x} against %{y}: %{z:.2f}<extra></extra>",
+        "colorbar": {"thickness": 12, "len": 0.9},
+    }
+    alternative = "Rank correlation between rungs: " + "; ".join(
+        f"epoch {one.early} and {one.late}: {one.rho:.2f} (n = {one.candidates:,})" for one in found
+    )
+    layout = {"xaxis": {"type": "category", "automargin": True}, "yaxis": {"type": "category", "automargin": True}}
+    return figure("agreement", "Rank correlation between rungs", [heatmap], layout, f"{alternative}.",
+                  height=160 + 70 * len(rows))  # fmt: skip

@@ -1,0 +1,31 @@
+"""The whole report of a run, with plots: its own module, since Plotly and Optuna take a second to load."""
+
+from __future__ import annotations
+
+from resnet_search.report.content import report_of
+from resnet_search.report.document import Document
+from resnet_search.report.exported import Exported
+from resnet_search.report.figures.axes import sections as axes
+from resnet_search.report.figures.cost import against_cost
+from resnet_search.report.figures.halving import brackets
+from resnet_search.report.figures.learning import curves
+from resnet_search.report.figures.reading import read
+from resnet_search.report.figures.rungs import predicted
+from resnet_search.report.figures.workers import timeline
+from resnet_search.report.ledger import ledger
+from resnet_search.runs.trials import RunView, Trial
+
+
+def illustrated(view: RunView, trial: Trial | None = None, exported: Exported | None = None) -> Document:
+    """`content.report_of` with all that can be shown of a run as it is now."""
+    reading = read(view)
+    pictures = (
+        *against_cost(reading),
+        *brackets(view),
+        *curves(reading),
+        *axes(reading),
+        *predicted(reading),
+        *timeline(view),
+        *ledger(view),
+    )
+    return report_of(view, trial, exported, pictures=pictures)

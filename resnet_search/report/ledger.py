@@ -1,0 +1,121 @@
+"""The ledger: epochs, hours and energy, spent by the search and saved against training every candidate in full."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from resnet_search.report.course import epochs_on_disk, full_seconds
+from resnet_search.report.document import Block, Code, Paragraph, Section, Strong, Table, Text
+from resnet_search.report.kind import is_single
+from resnet_search.report.units import duration
+from resnet_search.runs.energy import used
+from resnet_search.runs.trials import COMPLETED, RunView
+
+# Where nothing was measured. Of a server processor under load, memory and supply included (a package of 250 W with 32
+# cores comes to 8 W a core), and of a training GPU's board.
+WATTS_PER_THREAD, WATTS_PER_GPU = 10.0, 300.0
+_KWH = 3.6e6
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """`seconds`: of training and preparing, all workers together. `joules`: of the sessions; `measured`: by what."""
+
+    epochs: int
+    seconds: float
+    joules: float
+    measured: tuple[str, ...]
+    full_epochs: int
+    full_seconds: float
+
+    @property
+    def full_joules(self) -> float:
+        """At the power of this run."""
+        return self.joules / self.seconds * self.full_seconds if self.seconds else 0.0
+
+
+def ledger_of(view: RunView) -> Ledger:
+    """What a run has spent so far, and what its candidates would have cost in full, each at its own speed."""
+    trials = list(view.trials.values())
+    completed = [trial for trial in trials if trial.status == COMPLETED]
+    epochs = sum(trial.trained_epochs for trial in completed)
+    epochs += sum(epochs_on_disk(view, trial) for trial in trials if trial.status != COMPLETED)
+    seconds = sum(trial.train_seconds + trial.setup_seconds for trial in completed)
+    counters = used(view.folder)
+    candidates = {trial.candidate for trial in completed}
+    return Ledger(
+        epochs=epochs,
+        seconds=seconds,
+        joules=sum(counters.values()) if counters else _assumed_watts(view) * seconds,
+        measured=tuple(sorted(counters)),
+        full_epochs=len(candidates) * view.max_epochs,
+        full_seconds=full_seconds(completed, view.max_epochs),
+    )
+
+
+def _assumed_watts(view: RunView) -> float:
+    """Of one worker."""
+    workers = view.content["workers"]
+    if _on_gpu(view):
+        return WATTS_PER_GPU
+    return WATTS_PER_THREAD * int(workers.get("threads", 1))
+
+
+def _on_gpu(view: RunView) -> bool:
+    return "gpu" in str(view.content["workers"].get("device", "")).lower()
+
+
+def ledger(view: RunView) -> tuple[Section, ...]:
+    """A table; nothing before something was trained, and of a single network nothing was saved."""
+    found = ledger_of(view)
+    if not found.seconds:
+        return ()
+    rows: list[tuple[Text, ...]] = [
+        _row("Epochs of training", found.epochs, found.full_epochs, lambda value: f"{value:,.0f}"),
+        _row("Time of all workers", found.seconds, found.full_seconds, duration),
+        _row("Energy", found.joules, found.full_joules, _energy(max(found.joules, found.full_joules))),
+    ]
+    blocks: list[Block] = []
+    if is_single(view):
+        blocks.append(Table(("", ""), tuple((name, spent) for name, spent, *_ in rows)))
+    else:
+        header = ("What", "This run", "Every candidate in full", "Saved")
+        blocks.append(Table(header, tuple(rows), right=frozenset({1, 2, 3})))
+        blocks.append(
+            Paragraph(
+                "In full means each candidate of this run for all epochs, at the speed that it was trained with here: "
+                "an estimate, and of a search that nobody would do."
+            )
+        )
+    return (Section("The ledger", (*blocks, Paragraph(_energy_words(view, found)))),)
+
+
+def _row(name: str, spent: float, full: float, write: Callable[[float], str]) -> tuple[Text, ...]:
+    saved = f"{write(full - spent)} ({1 - spent / full:.0%})" if full > spent else "nothing"
+    return (name, write(spent), write(full), saved)
+
+
+def _energy(largest: float) -> Callable[[float], str]:
+    """Writes joules in the unit that suits the largest of them."""
+    scale, unit = (_KWH, "kWh") if largest >= _KWH / 10 else (_KWH / 1000, "Wh")
+    return lambda joules: f"{joules / scale:,.3g} {unit}"
+
+
+def _energy_words(view: RunView, found: Ledger) -> Text:
+    if found.measured:
+        return (
+            Strong("Energy is measured"),
+            " by the hardware's own counters (",
+            Code(", ".join(found.measured)),
+            "), with whatever else the machine did meanwhile; memory, disks and power supply come on top.",
+        )
+    what = (
+        f"{WATTS_PER_GPU:.0f} W for each worker's GPU"
+        if _on_gpu(view)
+        else f"{WATTS_PER_THREAD:.0f} W for each thread of a worker"
+    )
+    return (
+        Strong("Energy is an estimate"),
+        f": {what} while it trained or prepared a trial. The counters of the hardware were not there or not readable.",
+    )

@@ -1,0 +1,207 @@
+"""What numbers from few seeds and finitely many images can claim; pure functions, every interval at 95 %.
+
+Two kinds of chance are told apart. Which images a share is measured on: Wilson's interval, the bootstrap. Which seed a
+network was trained with: Student's t over seeds, on the same images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_search.report.measured import Bin, Calibration, Estimate
+
+LEVEL = 0.95
+BINS = 15  # Guo et al. 2017
+_RESAMPLES = 1000
+# Resamples at once: 50 of 10,000 images are 12 MB.
+_BATCH = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverSeeds:
+    """`deviation` and the interval from `low` to `high`, which is of the mean, are None for one value."""
+
+    values: int
+    mean: float
+    deviation: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A candidate against the one with the best mean.
+
+    `behind`: the best one's mean minus its own. `p`: of the difference, corrected for the number of comparisons; None
+    where one of the two has a single score, so that nothing can be claimed. `tied`: the difference is not significant.
+    """
+
+    name: str
+    behind: float
+    p: float | None
+
+    @property
+    def tied(self) -> bool:
+        return self.p is None or self.p > 1 - LEVEL
+
+
+def share(right: int, images: int) -> Estimate:
+    """A share of images with Wilson's score interval (Wilson 1927), which holds near 0 and 1 too."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(right, images).proportion_ci(LEVEL, method="wilson")
+    # Rounding puts the end at 0 or 1 some 1e-17 beside it.
+    value = right / images
+    return Estimate(value, min(value, float(interval.low)), max(value, float(interval.high)))
+
+
+def over_seeds(values: Sequence[float]) -> OverSeeds:
+    """Mean, standard deviation (n - 1) and Student's t interval of the mean.
+
+    One value has no interval. Values that are all equal have one without width: two or three seeds that agree by
+    chance, or a score that is rounded to whole images, say nothing about the next seed.
+    """
+    from scipy.stats import t
+
+    count, mean = len(values), float(np.mean(values))
+    if count == 1:
+        return OverSeeds(values=1, mean=mean, deviation=None, low=None, high=None)
+    deviation = 0.0 if len(set(values)) == 1 else float(np.std(values, ddof=1))
+    reach = float(t.ppf((1 + LEVEL) / 2, count - 1)) * deviation / count**0.5
+    return OverSeeds(values=count, mean=mean, deviation=deviation, low=mean - reach, high=mean + reach)
+
+
+def overestimate(search: float, confirmed: Sequence[float]) -> OverSeeds:
+    """By how much the score of a search is above the mean of the same candidate trained anew, one score a seed.
+
+    The interval is of the mean over seeds; the search's score is the one number that it is. Where the candidate was
+    trained anew for as many epochs with the same recipe, this is what choosing the best of many added.
+    """
+    return over_seeds([search - score for score in confirmed])
+
+
+def compare_with_best(scores: Mapping[str, Mapping[int, float]], *, paired: bool) -> list[Comparison]:
+    """Each candidate against the one with the best mean, best first, itself left out; scores by candidate and seed.
+
+    paired: a t test of the differences by seed, right where a seed fixes something that all candidates share, such as
+    the split or the order of images; it goes by the seeds that both have. Else Welch's t test (1947), for unequal
+    variances. Both are two-sided, and Holm's correction (1979) is over all pairs of candidates, not over those with the
+    best alone: which one is the best was found in the same numbers.
+
+    Where neither test has a variance to go by, all scores or differences being equal, p is 1: nothing is claimed.
+    """
+    ranking = sorted(scores, key=lambda name: -float(np.mean(list(scores[name].values()))))
+    pairs = list(combinations(ranking, 2))
+    test = _paired if paired else _welch
+    raw = {pair: test(scores[pair[0]], scores[pair[1]]) for pair in pairs}
+    corrected = _holm({pair: p for pair, p in raw.items() if p is not None})
+    means = {name: float(np.mean(list(scores[name].values()))) for name in ranking}
+    return [
+        Comparison(name=name, behind=means[ranking[0]] - means[name], p=corrected.get((ranking[0], name)))
+        for name in ranking[1:]
+    ]
+
+
+def _paired(first: Mapping[int, float], second: Mapping[int, float]) -> float | None:
+    from scipy.stats import ttest_1samp
+
+    differences = [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
+    if len(differences) < _FEWEST:
+        return None
+    return 1.0 if _equal(differences) else float(ttest_1samp(differences, 0).pvalue)
+
+
+def _welch(first: Mapping[int, float], second: Mapping[int, float]) -> float | None:
+    from scipy.stats import ttest_ind
+
+    one, other = list(first.values()), list(second.values())
+    if min(len(one), len(other)) < _FEWEST:
+        return None
+    return 1.0 if _equal(one) and _equal(other) else float(ttest_ind(one, other, equal_var=False).pvalue)
+
+
+_FEWEST = 2
+
+
+def _equal(values: Sequence[float]) -> bool:
+    """Whether values are equal but for the rounding of a subtraction."""
+    return max(values) - min(values) < 1e-12  # noqa: PLR2004 - scores are between 0 and 1
+
+
+def _holm(raw: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], float]:
+    """Corrected p values: the k-th smallest of m times m - k + 1, none below a smaller one, at most 1."""
+    corrected: dict[tuple[str, str], float] = {}
+    highest = 0.0
+    for done, (pair, p) in enumerate(sorted(raw.items(), key=lambda item: item[1])):
+        highest = max(highest, min(1.0, p * (len(raw) - done)))
+        corrected[pair] = highest
+    return corrected
+
+
+def right_in_top(probabilities: NDArray[np.floating], labels: NDArray[np.integer], k: int) -> int:
+    """Images (N,) whose class is among the k most probable of (N, classes); of equal ones the first, as argmax."""
+    own = np.take_along_axis(probabilities, labels[:, None], axis=1)
+    before = np.arange(probabilities.shape[1]) < labels[:, None]
+    rank = np.sum((probabilities > own) | ((probabilities == own) & before), axis=1)
+    return int(np.sum(rank < k))
+
+
+def confusion_matrix(predicted: NDArray[np.integer], labels: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
+    """(classes, classes): how many images of class i, the row, were taken for class j, the column."""
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def calibration(confidences: NDArray[np.floating], right: NDArray[np.bool_], *, seed: int = 0) -> Calibration:
+    """Expected calibration error of Guo et al. 2017, eq. 3, with 15 bins of equal width, and its interval.
+
+    confidences: the largest probability of each image, (N,). right: whether that class is its own, (N,). Bin m holds
+    those above (m - 1) / 15 and at most m / 15; the error is the mean over images of |accuracy - confidence| of their
+    bins.
+
+    The interval is the basic bootstrap's (Davison and Hinkley 1997, eq. 5.6) over images, seeded. Bins of few images
+    make the estimate too large, more so in a resample; the basic interval takes that back, the percentile interval adds
+    to it. It is extended to the estimate, and to 0 where that is no larger than chance: than the 95 % quantile over
+    perfectly calibrated networks with these confidences (consistency resampling, Bröcker and Smith 2007).
+    In simulations of 300 and 1,000 images it held true errors of 0 to 12 % in 85 to 96 of 100 samples.
+    """
+    from scipy.stats import bootstrap
+
+    exact = confidences.astype(np.float64)
+    bins = np.clip(np.ceil(exact * BINS).astype(int) - 1, 0, BINS - 1)
+    gaps = right - exact
+
+    def error(chosen: NDArray[np.int64]) -> float:
+        return _gap(bins[chosen], gaps[chosen])
+
+    random = np.random.default_rng(seed)
+    value = _gap(bins, gaps)
+    calibrated = [_gap(bins, (random.random(len(bins)) < exact) - exact) for _ in range(_RESAMPLES)]
+    chance = float(np.quantile(calibrated, LEVEL))
+    low = high = value
+    if len(bins) > 1:
+        interval = bootstrap(
+            (np.arange(len(bins)),), error, vectorized=False, n_resamples=_RESAMPLES, batch=_BATCH,
+            confidence_level=LEVEL, method="basic", rng=random,
+        ).confidence_interval  # fmt: skip
+        low, high = min(value, max(0.0, float(interval.low))), max(value, float(interval.high))
+    estimate = Estimate(value, 0.0 if value <= chance else low, high)
+    return Calibration(estimate, chance, _bins(bins, exact, right))
+
+
+def _gap(bins: NDArray[np.int64], gaps: NDArray[np.float64]) -> float:
+    return float(np.abs(np.bincount(bins, gaps, BINS)).sum() / len(bins))
+
+
+def _bins(bins: NDArray[np.int64], confidences: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Bin, ...]:
+    filled = []
+    for at in np.unique(bins):
+        held = bins == at
+        images = int(held.sum())
+        mean = float(confidences[held].mean())
+        filled.append(Bin(int(at) / BINS, (int(at) + 1) / BINS, images, mean, share(int(right[held].sum()), images)))
+    return tuple(filled)

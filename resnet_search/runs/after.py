@@ -1,0 +1,57 @@
+"""What follows a search, inside its folder: where it lies, and where its reads of the test images are noted."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from resnet_search.errors import RunError
+from resnet_search.files import append_line, read_lines
+from resnet_search.runs.folder import RUN_JSON, RunFolder
+from resnet_search.runs.trials import RunView, read_run
+
+CONFIRM, FINAL = "confirm", "final"
+LEDGER = "test_reads.jsonl"
+TESTED = "test.json"
+
+
+def following(folder: RunFolder, kind: str) -> RunView | None:
+    """The `confirm` or `final` of a run, None where there is none."""
+    path = folder.path / kind
+    return read_run(RunFolder(path)) if (path / RUN_JSON).is_file() else None
+
+
+def root(view: RunView) -> RunFolder:
+    """The folder of the search that a run follows from; its own, where it follows from none."""
+    return RunFolder(view.folder.path.parent) if view.content.get("of") else view.folder
+
+
+def note_read(view: RunView, *, command: Sequence[str], network: str, images: int) -> None:
+    """Put a read of the test images into the ledger; it is on disk before they are read."""
+    line = {"time": round(time.time(), 3), "command": list(command), "network": network, "images": images}
+    append_line(root(view).path / LEDGER, line)
+
+
+def reads_of_test_images(view: RunView) -> list[dict[str, Any]]:
+    """Every read of the test images in a run and in what followed from it, in order."""
+    path = root(view).path / LEDGER
+    if not path.exists():
+        return []
+    try:
+        reads = read_lines(path)
+        return [{**read, "time": float(read["time"]), "images": int(read["images"])} for read in reads]
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: is damaged: {error}", "Restore the file from a copy.") from error
+
+
+def tested(view: RunView) -> dict[str, Any] | None:
+    """What was measured on the test images with the network of a run, None if they were not read."""
+    path = Path(view.folder.path) / TESTED
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

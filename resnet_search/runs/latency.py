@@ -1,0 +1,94 @@
+"""How long exported networks take, as measured, and kept in their run's folder: by machine, then by trial."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+from resnet_search.files import write_json
+from resnet_search.runs.folder import RunFolder
+
+FILE = "latency.json"
+CPU = "cpu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Calls of one network with `batch` images each, on `device`: "cpu", or the name of a GPU.
+
+    `p50`, `p99`: percentiles of the `calls`, milliseconds. `throughput`: images a second over all of them. `threads`:
+    of the processor.
+    """
+
+    device: str
+    batch: int
+    p50: float
+    p99: float
+    throughput: float
+    calls: int
+    threads: int
+
+
+def processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def machine() -> str:
+    """The processor and how many of it can be used: times of one such machine say nothing of another."""
+    model = platform.processor() or platform.machine()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+    return f"{processors()} of {model}"
+
+
+def alone(latencies: Sequence[Latency]) -> float | None:
+    """What `--max-latency` and the front are about: the median of one image on the processor, milliseconds."""
+    return next((one.p50 for one in latencies if (one.device, one.batch) == (CPU, 1)), None)
+
+
+def read_latencies(folder: RunFolder) -> dict[str, tuple[Latency, ...]]:
+    """What was measured on this machine, by trial; nothing of a file that is damaged, since it can be made again."""
+    return {trial: _latencies(found) for trial, found in _read(folder).get(machine(), {}).items() if _latencies(found)}
+
+
+def keep_latency(folder: RunFolder, trial: str, latencies: Sequence[Latency]) -> None:
+    """Keep what was measured of a trial, in the place of what was; nothing happens where that cannot be written."""
+    content, here = _read(folder), machine()
+    content[here] = {**content.get(here, {}), trial: [asdict(one) for one in latencies]}
+    with suppress(OSError):
+        write_json(folder.path / FILE, content)
+
+
+def _read(folder: RunFolder) -> dict[str, dict[str, Any]]:
+    try:
+        content = json.loads((folder.path / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    return {name: trials for name, trials in content.items() if isinstance(trials, dict)}
+
+
+def _latencies(found: Any) -> tuple[Latency, ...]:
+    """Nothing if a value is none that this program writes."""
+    try:
+        latencies = tuple(Latency(**one) for one in found)
+    except TypeError:
+        return ()
+    return latencies if all(map(_whole, latencies)) else ()
+
+
+def _whole(one: Latency) -> bool:
+    device, *numbers = astuple(one)
+    return isinstance(device, str) and all(
+        isinstance(number, int | float) and 0 < number < math.inf for number in numbers
+    )

@@ -1,0 +1,188 @@
+"""What follows a search, in runs of their own inside its folder: its best trained again, and its winner in full.
+
+`confirm` trains the best candidates from scratch with several seeds each, on the search's own split; `final` trains one
+on training and validation images together. Both are grids whose networks are given, so all that holds for a run holds
+for them: they resume, show their trials, and export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resnet_search.errors import RunError, UsageError
+from resnet_search.runs.after import CONFIRM, FINAL
+from resnet_search.runs.folder import RunFolder, create_run
+from resnet_search.runs.trials import RunView, Trial
+from resnet_search.search.images import arrays_of, read_data
+from resnet_search.search.known import known_candidates
+from resnet_search.search.resume import ResumeSettings
+from resnet_search.search.start import contents_of, resume_run, start_in
+from resnet_search.spaces.brackets import Bracket, Rung
+from resnet_search.spaces.space import SearchSpace
+from resnet_search.training.arrays import write_arrays
+from resnet_search.training.recipe import RECIPES
+from resnet_search.workers.backend import keras_backend
+from resnet_search.workers.devices import choose_workers
+from resnet_search.workers.quiet import quiet_stderr
+
+if TYPE_CHECKING:
+    from resnet_search.search.budget import Budget
+    from resnet_search.search.loop import Observer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgainSettings:
+    """How networks of a run are trained again; None: as they were.
+
+    `recipe`: another one by name, whose values replace those that the run's trials had. `epochs`: to the end of its
+    schedule; None: those of the full budget, or with another recipe its own.
+    """
+
+    recipe: str | None = None
+    epochs: int | None = None
+    workers: int | None = None
+    threads: int | None = None
+    device: str | None = None
+    hang_timeout: float | None = None
+
+
+def confirm_run(
+    view: RunView,
+    top: int,
+    seeds: int,
+    settings: AgainSettings,
+    observers: Sequence[Observer] = (),
+    *,
+    budget: Budget | None = None,
+) -> RunView:
+    """Train the best `top` candidates of a run from scratch with `seeds` seeds each.
+
+    The weights, the order of the images and the augmentation follow from the seed; the split is the search's.
+    """
+    chosen = best_of(view, top)
+    content = _content(view, chosen, seeds, settings, CONFIRM)
+    arrays_of(view.folder, view.content, SearchSpace.from_dict(view.content["space"]))
+    return _start(view, CONFIRM, content, observers, budget)
+
+
+def final_run(
+    view: RunView,
+    trial: Trial,
+    settings: AgainSettings,
+    observers: Sequence[Observer] = (),
+    *,
+    all_images: bool = False,
+    budget: Budget | None = None,
+) -> RunView:
+    """Train the candidate of a trial from scratch on the run's training and validation images together.
+
+    `all_images`: on every training image of the source, where the run searched on a part of them.
+    """
+    content = _content(view, [trial], 1, settings, FINAL)
+    space = SearchSpace.from_dict(view.content["space"])
+    data = view.content["data"]
+    with quiet_stderr():
+        arrays, content["data"] = read_data(
+            space,
+            None if data["data_dir"] is None else Path(data["data_dir"]),
+            int(view.content["seed"]),
+            None if all_images else data["train_examples"],
+            merged=True,
+        )
+    if content["data"]["fingerprint"] != data["fingerprint"]:
+        raise RunError(
+            f"{view.folder.name}: its images, {data['location'] or data['source']}, are not those it searched on",
+            "Bring the original images back, or start a new run.",
+        )
+    write_arrays(view.folder.arrays({"data": content["data"]}), arrays)
+    return _start(view, FINAL, content, observers, budget)
+
+
+def go_on(
+    folder: RunFolder,
+    settings: AgainSettings,
+    observers: Sequence[Observer] = (),
+    *,
+    budget: Budget | None = None,
+) -> RunView:
+    """Resume what `confirm_run` or `final_run` has begun."""
+    changed = ResumeSettings(
+        workers=settings.workers,
+        threads=settings.threads,
+        device=settings.device,
+        hang_timeout=settings.hang_timeout,
+    )
+    return resume_run(folder, observers, settings=changed, budget=budget)
+
+
+def _start(
+    view: RunView, kind: str, content: dict[str, Any], observers: Sequence[Observer], budget: Budget | None
+) -> RunView:
+    return start_in(create_run(view.folder.path, kind, content), observers, budget)
+
+
+def best_of(view: RunView, top: int) -> list[Trial]:
+    """The `top` best candidates of the full budget; `UserError` if there are not so many."""
+    ranking = view.ranking()
+    if not ranking:
+        raise RunError(
+            f"RUN: got {view.folder.name!r}, where no trial has been trained for all {view.max_epochs} epochs yet",
+            f"Go on with it: resnet-search resume {view.folder.word}",
+        )
+    if top > len(ranking):
+        raise UsageError(
+            f"--top: got {top}; allowed: 1 to {len(ranking)}, the candidates of {view.folder.name} that were trained "
+            f"for all {view.max_epochs} epochs"
+        )
+    return ranking[:top]
+
+
+def _content(view: RunView, chosen: Sequence[Trial], seeds: int, settings: AgainSettings, kind: str) -> dict[str, Any]:
+    """What run.json says of it: the run's own, but for what is trained and how."""
+    source = view.content
+    if settings.recipe is None:
+        epochs = settings.epochs or view.max_epochs
+        fixed = SearchSpace.from_dict(source["space"]).fixed_recipe
+    else:
+        epochs = settings.epochs or RECIPES[settings.recipe].epochs or view.max_epochs
+        fixed = {"name": settings.recipe}
+    # The values that varied are those of each trial.
+    recipes = [trial.recipe if settings.recipe is None else {} for trial in chosen]
+    what = "trained again" if kind == CONFIRM else "trained in full"
+    space = SearchSpace.from_dict(
+        {
+            **source["space"],
+            "description": f"The best of {view.folder.name}, {what}",
+            "method": "grid",
+            "hyperband": {"max_epochs": epochs},
+            "recipe": fixed,
+        }
+    )
+    with quiet_stderr():
+        slots, workers = choose_workers(
+            settings.device or str(source["workers"]["device"]), settings.workers, settings.threads
+        )
+        backend = keras_backend()
+    workers = replace(workers, hang_timeout=settings.hang_timeout or source["workers"]["hang_timeout"])
+    networks = len(chosen) * seeds
+    bracket = Bracket(0, 0, 0, (Rung(0, networks, 0, epochs),))
+    # All candidates with the first seed come first: a run that is stopped early has something of each.
+    candidates = [
+        (trial.architecture, recipe, repeat)
+        for repeat in range(1, seeds + 1)
+        for trial, recipe in zip(chosen, recipes, strict=True)
+    ]
+    return {
+        **contents_of(space),
+        "plan": [asdict(bracket)],
+        "known": [known_candidates(bracket, candidates)],
+        "feasible": {**source["feasible"], "architectures": networks, "interval": [networks, networks], "exact": True},
+        "data": source["data"],
+        "seed": source["seed"],
+        "workers": {"slots": slots, **asdict(workers)},
+        "backend": backend,
+        "of": {"run": view.folder.name, "kind": kind, "trials": [trial.trial for trial in chosen], "seeds": seeds},
+    }

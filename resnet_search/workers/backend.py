@@ -1,0 +1,44 @@
+"""The library that Keras computes with: TensorFlow, or JAX, which trains where TensorFlow is not installed."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from typing import Final
+
+from resnet_search.errors import TrainingError
+
+INSTALL: Final = {"tensorflow": "pip install 'tensorflow>=2.20'", "jax": "pip install 'jax>=0.6'"}
+INSTALL_GPU: Final = {"tensorflow": "pip install 'resnet-search[gpu]'", "jax": "pip install 'jax[cuda12]'"}
+
+
+def check_backend(name: str | None = None) -> None:
+    """`TrainingError` unless the backend is one of the two and installed; None: the one that Keras will take."""
+    asked = name or os.environ.get("KERAS_BACKEND")
+    backend = asked or "tensorflow"
+    if backend not in INSTALL:
+        raise TrainingError(
+            f"KERAS_BACKEND: got {backend!r}; allowed: {', '.join(INSTALL)}",
+            "Set one of them, or nothing: then it is TensorFlow, and JAX where that alone is installed.",
+        )
+    if find_spec(backend) is not None:
+        return
+    if asked is None:
+        raise TrainingError(
+            "the training backend is missing: neither TensorFlow nor JAX is installed",
+            f"Install one: {' or '.join(INSTALL.values())}.",
+        )
+    where = "the run was started on" if name else "KERAS_BACKEND: got"
+    raise TrainingError(
+        f"{where} {backend!r}, which is not installed here", f"Install it: {INSTALL[backend]}. docs/backends.md."
+    )
+
+
+def keras_backend() -> str:
+    """The backend that Keras trains with: that of KERAS_BACKEND, or of Keras's own settings. Imports Keras with it."""
+    check_backend()
+    import keras
+
+    backend = str(keras.backend.backend())
+    check_backend(backend)
+    return backend

@@ -1,0 +1,123 @@
+"""resnet-search predict, with a model that needs no process; tests/export runs the real one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from resnet_search.export import predict
+from tests.export import colours
+
+from .conftest import Outcome
+
+Command = Callable[..., Outcome]
+EVIL = "[red]\x1b[2J\r\u202e|x"
+
+
+@pytest.fixture
+def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(predict, "running", colours.running)
+    colours.describe(tmp_path / "export")
+    return Path("export")
+
+
+def test_a_table(command: Command, export: Path) -> None:
+    colours.paint(Path("a.png"), "red")
+    done = command("predict", export, "a.png")
+    assert done.status == 0
+    assert done.out.splitlines()[0].split() == ["file", "class", "probability", "runners-up"]
+    assert done.out.splitlines()[1].split()[:3] == ["a.png", "red", "0.9991"]
+    assert "green 0.0005, blue 0.0005" in done.out
+    assert "Accuracy" not in done.out
+    assert done.err == ""
+
+
+def test_it_fits_into_80_columns(command: Command, export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    folder = Path("a-folder-of-a-very-long-name") / ("deeper" * 12) / "red"
+    colours.paint(folder / f"{'x' * 100}.png", "red")
+    done = command("predict", export, folder)
+    assert max(map(len, done.out.splitlines())) <= 80
+    assert done.out.replace("\n", "").replace(" ", "").count("x" * 10) >= 1
+
+
+def test_class_folders_give_an_accuracy(command: Command, export: Path) -> None:
+    for name in ("red", "green", "blue"):
+        colours.paint(Path("test") / name / "a.png", name)
+    colours.paint(Path("test") / "blue" / "b.png", "red")
+    colours.paint(Path("test") / "else.png", "red")
+    done = command("predict", export, "test")
+    assert "Accuracy    0.7500, 95 % interval 0.3006 to 0.9544" in done.out
+    assert "by the class folders of 4 images, of 5 in all" in done.out
+
+
+def test_json_holds_everything(command: Command, export: Path) -> None:
+    colours.paint(Path("test") / "red" / "a.png", "red")
+    Path("test/red/b.png").write_bytes(b"no image")
+    done = command("predict", export, "test", "--json", "--top", "2")
+    found = json.loads(done.out)
+    (image,) = found["images"]
+    assert done.status == 1
+    assert (image["file"], image["class"], image["folder"]) == ("test/red/a.png", "red", "red")
+    assert [one["class"] for one in image["top"]] == ["red", "green"]
+    assert image["probability"] == image["top"][0]["probability"] > 0.99
+    assert found["unreadable"] == [{"file": "test/red/b.png", "reason": "cannot identify image file"}]
+    assert found["accuracy"]["value"] == found["accuracy"]["high"] == 1
+    assert found["accuracy"]["images"] == 1
+
+
+def test_what_cannot_be_read_is_told_at_the_end(command: Command, export: Path) -> None:
+    colours.paint(Path("a.png"), "red")
+    Path("many").mkdir()
+    for at in range(25):
+        Path("many", f"{at:02}.png").write_bytes(b"no image")
+    done = command("predict", export, "a.png", "nothing.png", "many")
+    assert done.status == 1
+    assert "a.png" in done.out
+    assert done.err.splitlines()[:2] == ["Not read: 26", "  nothing.png: is not there"]
+    assert done.err.splitlines()[-1] == "  and 6 more; --json names all"
+
+
+def test_only_unreadable_files_leave_no_table(command: Command, export: Path) -> None:
+    done = command("predict", export, "nothing.png")
+    assert (done.status, done.out) == (1, "")
+
+
+def test_names_are_text(command: Command, export: Path, tmp_path: Path) -> None:
+    """Of files and of classes, and bytes that are no text."""
+    colours.describe(tmp_path / "export", (EVIL, "green", "blue"))
+    colours.paint(Path(EVIL) / f"{EVIL}.png", "red")
+    os.rename(colours.paint(Path("x.png"), "red"), b"\xff\x1b.png")  # noqa: PTH104 - a name of bytes
+    Path(f"{EVIL}.gif").write_bytes(b"no image")
+    for words in ([], ["--json"]):
+        done = command("predict", export, EVIL, f"{EVIL}.gif", os.fsdecode(b"\xff\x1b.png"), *words)
+        assert done.status == 1
+        assert all(char.isprintable() or char == "\n" for char in done.out + done.err)
+    assert json.loads(done.out)["images"][0]["class"] == EVIL
+
+
+def test_a_run_stands_for_its_default_export(command: Command, export: Path, tmp_path: Path) -> None:
+    colours.describe(tmp_path / "runs" / "mine" / "export")
+    (tmp_path / "runs" / "mine" / "run.json").write_text("{}")
+    colours.paint(Path("a.png"), "blue")
+    assert "blue" in command("predict", "mine", "a.png").out
+    assert "blue" in command("predict", "mine", "a.png", "--runs-dir", tmp_path / "runs").out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nonsense", "a.png"], "EXPORT: got 'nonsense', which holds no export.json, and is no run"),
+        (["export"], "IMAGE...: missing"),
+        (["export", "a.png", "--top", "0"], "--top: got '0'; allowed: integers from 1 to 1,000"),
+    ],
+)
+def test_what_is_wrong_is_named(command: Command, export: Path, words: list[str], message: str) -> None:
+    done = command("predict", *words)
+    assert done.status in {1, 2}
+    assert message in done.err

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from resnet_search.errors import ExportError
+from resnet_search.export import formats, make
+from resnet_search.export.children import convert
+from resnet_search.export.formats import FORMATS, SAVED_MODEL, Format, chosen
+from resnet_search.export.saved_model import export_run
+from resnet_search.networks.architecture import Architecture
+from resnet_search.runs.trials import RunView
+from resnet_search.training.job import WEIGHTS
+from tests.export.conftest import VALIDATION
+from tests.export.test_saved_model import write_weights
+from tests.report.conftest import Events
+
+MakeView = Callable[..., RunView]
+INSTALLED = [made.name for made in FORMATS.values() if all(find_spec(package) for package in made.packages)]
+
+
+def test_the_saved_model_is_always_made_and_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "find_spec", lambda _: object())
+    assert [made.name for made in chosen([])] == [SAVED_MODEL]
+    assert [made.name for made in chosen(["litert", "onnx", "litert"])] == [SAVED_MODEL, "onnx", "litert"]
+
+
+@pytest.mark.parametrize(("name", "extra"), [("onnx", "onnx"), ("litert", "litert"), ("litert-int8", "litert")])
+def test_a_missing_package_is_told_before_any_work(
+    name: str, extra: str, monkeypatch: pytest.MonkeyPatch, make_view: MakeView
+) -> None:
+    missing = FORMATS[name].packages[-1]
+    monkeypatch.setattr(formats, "find_spec", lambda package: None if package == missing else object())
+    monkeypatch.setattr(make, "build_saved_model", lambda _: pytest.fail("work was begun"))
+    with pytest.raises(ExportError, match=f"--format: got '{name}', which needs {missing}") as raised:
+        export_run(make_view(), formats=["keras", name])
+    assert raised.value.cure == f"Install it: pip install 'resnet-search[{extra}]'"
+
+
+def make_three(make_view: MakeView) -> RunView:
+    """The trained trial, and two of other architectures with weights as they were drawn."""
+    view, run = make_view(), Events()
+    for number, score in ((1, 0.02), (2, 0.01)):
+        run.create(number, number, (0, 0, 0), (0, 1), slot=number)
+        run.complete(number, score)
+    for line in run.lines[1:]:
+        view.apply(line)
+    for number in (1, 2):
+        trial = view.trials[f"000{number}"]
+        folder = view.folder.trial(trial.trial)
+        folder.mkdir()
+        write_weights(folder / WEIGHTS, Architecture.from_dict(trial.architecture), seed=number)
+    return view
+
+
+@pytest.mark.slow
+def test_every_format_is_verified_and_an_ensemble_is_one_model(make_view: MakeView) -> None:
+    view = make_three(make_view)
+    told: list[str] = []
+    result = export_run(view, ensemble=2, formats=INSTALLED, progress=told.append)
+    exported = result.exported
+    assert [file.format for file in exported.files] == INSTALLED
+    for file in exported.files:
+        assert (result.folder / file.name).exists()
+        assert file.compared == VALIDATION
+        assert [(one.device, one.batch) for one in file.latencies][:2] == [("cpu", 1), ("cpu", 128)]
+        if FORMATS[file.format].exact:
+            assert file.difference <= 1e-5
+            assert file.agreement >= 1 - 1 / VALIDATION
+            assert file.shortfall == 0
+    short = [file.format for file in exported.files if file.shortfall]
+    assert [note.split(":")[0] for note in result.notes] == short
+    assert [word.split(",")[0] for word in told] == ["building the network", *INSTALLED, "measuring trial 0000"]
+    together = exported.ensemble
+    assert together is not None
+    assert together.members == ("0000", "0001")
+    assert together.params == view.trials["0000"].params + view.trials["0001"].params
+    manifest = json.loads((result.folder / "export.json").read_text())
+    assert manifest["members"] == ["0000", "0001"]
+    assert manifest["verified"]["ensemble"]["macs"] == together.macs
+    assert {path.name for path in result.folder.iterdir()} == {
+        *(FORMATS[name].file for name in INSTALLED), "classes.json", "export.json", "report.md", "README.md",
+    }  # fmt: skip
+    # Half of it is the best trial alone, the other half the second.
+    alone = [export_run(view, view.trials[name], view.folder.path / name) for name in together.members[:1]]
+    images = np.load(view.folder.path.parent / ".data" / "arrays" / "x_validation.npy")[:4]
+    first, both = (outputs(folder, images) for folder in (alone[0].saved_model, result.saved_model))
+    second = 2 * both - first
+    assert np.allclose(second.sum(axis=1), 1, atol=1e-4)
+    assert second.min() >= -1e-5
+
+
+def outputs(folder: Path, images: np.ndarray) -> Any:
+    import tensorflow as tf
+
+    model = tf.saved_model.load(str(folder))
+    return model.serve(images)["probabilities"].numpy()
+
+
+@pytest.mark.slow
+def test_saved_model_cli_runs_it(make_view: MakeView, tmp_path: Path) -> None:
+    result = export_run(make_view())
+    tool = str(Path(sys.executable).with_name("saved_model_cli"))
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    shown = subprocess.run(
+        [tool, "show", "--dir", str(result.saved_model), "--tag_set", "serve", "--signature_def", "serving_default"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert "inputs['images'] tensor_info:\n      dtype: DT_UINT8\n      shape: (-1, 32, 32, 3)" in shown
+    assert "outputs['probabilities'] tensor_info:\n      dtype: DT_FLOAT\n      shape: (-1, 3)" in shown
+    subprocess.run(
+        [tool, "run", "--dir", str(result.saved_model), "--tag_set", "serve", "--signature_def", "serving_default",
+         "--inputs", f"images={tmp_path / 'images.npy'}", "--outdir", str(tmp_path)],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    found = np.load(tmp_path / "probabilities.npy")
+    assert np.abs(found - outputs(result.saved_model, images)).max() < 1e-6
+
+
+def test_a_format_that_gives_other_outputs_fails_and_leaves_nothing(
+    make_view: MakeView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The converter gives a file of another network."""
+    view = make_three(make_view)
+    planted = Format("keras", "model.keras", "Keras")
+    monkeypatch.setitem(FORMATS, "keras", planted)
+    build = make.build_saved_model
+
+    def plant(request: Any) -> None:
+        other = view.folder.path.parent / "other"
+        other.mkdir()
+        member = request.members[0]
+        weights = other / WEIGHTS
+        write_weights(weights, Architecture.from_dict(member.architecture), seed=5)
+        from dataclasses import replace
+
+        spoilt = replace(
+            request,
+            members=(replace(member, weights=str(weights)),),
+            saved_model=str(other / "saved_model"),
+            expected=str(other / "expected.npy"),
+        )
+        build(spoilt)
+        build(replace(request, keras=""))
+
+    monkeypatch.setattr(make, "build_saved_model", plant)
+    with pytest.raises(ExportError, match="the reloaded keras differs from the trained model by"):
+        export_run(view, formats=["keras"])
+    assert not (view.folder.path / "export").exists()
+
+
+def test_a_converter_that_fails_is_one_sentence(tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "none", ignore_errors=True)
+    np.save(tmp_path / "calibration.npy", np.zeros((1, 32, 32, 3), "uint8"))
+    with pytest.raises(ExportError, match=r"converting to litert: the export.s process failed: .*none") as raised:
+        convert(FORMATS["litert"], tmp_path / "none", tmp_path / "model.tflite", tmp_path / "calibration.npy")
+    assert "\n" not in raised.value.message

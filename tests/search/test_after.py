@@ -1,0 +1,169 @@
+"""What follows a search: its best trained again with several seeds, and its winner on all images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from resnet_search.errors import RunError, UsageError
+from resnet_search.networks.architecture import Architecture
+from resnet_search.report.confirmed import confirmation
+from resnet_search.runs.after import CONFIRM, FINAL, following, note_read, reads_of_test_images
+from resnet_search.runs.folder import RunFolder
+from resnet_search.runs.trials import COMPLETED, RunView, open_run
+from resnet_search.search import after, start
+from resnet_search.search.after import AgainSettings, confirm_run, final_run, go_on
+from resnet_search.search.candidates import Candidate
+from resnet_search.search.start import SearchSettings, run_search
+from resnet_search.training.arrays import read_arrays
+from resnet_search.workers.local import WorkerSettings
+
+from .conftest import KnownWorkers, make_space
+
+RECIPE = "[recipe]\nlearning_rate = { min = 0.01, max = 0.1, log = true }\n"
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[KnownWorkers]]:
+    """Let searches use workers that know every score, made with some options; those that were made so far."""
+    made: list[KnownWorkers] = []
+
+    def choose(**options: Any) -> list[KnownWorkers]:
+        def workers(slots: int, settings: WorkerSettings, log: Path) -> KnownWorkers:
+            del settings, log
+            made.append(KnownWorkers(slots, **options))
+            return made[-1]
+
+        monkeypatch.setattr(start, "LocalWorkers", workers)
+        return made
+
+    for module in (start, after):
+        monkeypatch.setattr(module, "choose_workers", lambda *_, **__: (2, WorkerSettings(threads=1)))
+        monkeypatch.setattr(module, "keras_backend", lambda: "tensorflow")
+    choose()
+    return choose
+
+
+@pytest.fixture
+def view(tmp_path: Path, use: Callable[..., list[KnownWorkers]]) -> RunView:
+    """A finished search, on 200 of the images."""
+    del use
+    settings = SearchSettings(runs_dir=tmp_path, name="s", train_examples=200, seed=5)
+    return run_search(make_space(9, RECIPE), settings)
+
+
+def table(view: RunView) -> list[tuple[Any, ...]]:
+    return sorted((trial.name, trial.repeat, trial.slot, trial.status, trial.score) for trial in view.trials.values())
+
+
+def test_the_best_are_trained_again_with_seeds_of_their_own(view: RunView, use: Callable[..., Any]) -> None:
+    made = use()
+    again = confirm_run(view, 3, 4, AgainSettings())
+    best = view.ranking()[:3]
+    assert again.state == "finished"
+    assert [trial.architecture for trial in again.trials.values()] == [trial.architecture for trial in best] * 4
+    assert [trial.recipe for trial in again.trials.values()] == [trial.recipe for trial in best] * 4
+    assert [trial.repeat for trial in again.trials.values()] == [1] * 3 + [2] * 3 + [3] * 3 + [4] * 3
+    seeds = [job.seed for job in made[-1].submitted]
+    before = [Candidate(Architecture.from_dict(t.architecture), tuple(sorted(t.recipe.items()))).seed(5) for t in best]
+    assert len(set(seeds + before)) == 15
+    assert {(job.initial_epoch, job.epochs, job.horizon, job.parent) for job in made[-1].submitted} == {(0, 9, 9, None)}
+    assert {job.data for job in made[-1].submitted} == {str(view.folder.arrays(view.content))}
+
+
+def test_a_confirmation_goes_on_where_it_was_stopped(view: RunView, use: Callable[..., Any], tmp_path: Path) -> None:
+    whole = table(confirm_run(view, 2, 3, AgainSettings()))
+    other = run_search(make_space(9, RECIPE), SearchSettings(runs_dir=tmp_path, name="t", train_examples=200, seed=5))
+    use(stop_after=17)
+    with pytest.raises(KeyboardInterrupt):
+        confirm_run(other, 2, 3, AgainSettings())
+    part = following(other.folder, CONFIRM)
+    assert part is not None
+    assert 0 < part.completed < 6
+    use()
+    assert table(go_on(part.folder, AgainSettings())) == whole
+
+
+def test_another_recipe_replaces_the_values_that_varied(view: RunView, use: Callable[..., Any]) -> None:
+    made = use()
+    again = confirm_run(view, 1, 1, AgainSettings(recipe="he"))
+    (job,) = made[-1].submitted
+    assert (job.recipe["name"], job.recipe["learning_rate"], job.epochs) == ("he", 0.1, 164)
+    assert not confirmation(view, again).alike
+    assert confirmation(view, again).epochs == 164
+
+
+def test_the_recipe_of_the_run_is_the_default(view: RunView) -> None:
+    found = confirmation(view, confirm_run(view, 2, 2, AgainSettings()))
+    assert found.alike
+    assert [one.trial for one in found.candidates] != []
+    for one in found.candidates:
+        source = view.trials[one.trial]
+        assert one.search_score == source.score
+        assert one.accuracy.mean == pytest.approx(np.mean(list(one.scores.values())))
+        assert one.overestimate.mean == pytest.approx(one.search_score - one.accuracy.mean)
+
+
+def test_more_candidates_than_were_trained_in_full(view: RunView) -> None:
+    there = len(view.ranking())
+    with pytest.raises(UsageError, match=f"--top: got {there + 1}; allowed: 1 to {there}"):
+        confirm_run(view, there + 1, 1, AgainSettings())
+    assert following(view.folder, CONFIRM) is None
+
+
+def test_a_network_that_fails_is_told_and_not_replaced(view: RunView, use: Callable[..., Any]) -> None:
+    use(outcome=lambda job, _: "failed" if job.trial == "0001" else "done")
+    found = confirmation(view, confirm_run(view, 2, 2, AgainSettings()))
+    second = view.ranking()[1]
+    assert [(what, reason) for what, reason in found.failures] == [(f"{second.name}, seed 1", "the loss was nan")]
+    assert sum(len(one.scores) for one in found.candidates) == found.done == 3
+
+
+def test_the_final_network_sees_the_validation_images(view: RunView, use: Callable[..., Any]) -> None:
+    made = use()
+    chosen = view.ranking()[1]
+    done = final_run(view, chosen, AgainSettings(epochs=4))
+    (job,) = made[-1].submitted
+    before, arrays = read_arrays(view.folder.arrays(view.content)), read_arrays(done.folder.arrays(done.content))
+    assert job.data == str(done.folder.arrays(done.content)) != str(view.folder.arrays(view.content))
+    assert (job.architecture, job.epochs) == (chosen.architecture, 4)
+    assert np.array_equal(arrays.x_train, np.concatenate([before.x_train, before.x_validation]))
+    assert np.array_equal(arrays.y_train, np.concatenate([before.y_train, before.y_validation]))
+    assert np.array_equal(arrays.x_validation, before.x_validation)
+    assert done.content["data"]["train"] == len(arrays.x_train) == 600
+    assert following(view.folder, FINAL) is not None
+
+
+def test_all_images_of_the_source(view: RunView) -> None:
+    done = final_run(view, view.ranking()[0], AgainSettings(epochs=1), all_images=True)
+    total = len(read_arrays(done.folder.arrays(done.content)).x_train)
+    assert total > 600
+    assert done.content["data"]["train_examples"] is None
+
+
+def test_other_images_are_refused(view: RunView) -> None:
+    view.content["data"]["fingerprint"] = "0" * 64
+    with pytest.raises(RunError, match="are not those it searched on"):
+        final_run(view, view.ranking()[0], AgainSettings(epochs=1))
+    assert following(view.folder, FINAL) is None
+
+
+def test_what_follows_is_no_run_of_its_own(view: RunView, tmp_path: Path) -> None:
+    confirm_run(view, 1, 1, AgainSettings())
+    assert open_run("latest", tmp_path).folder.name == "s"
+    assert {trial.status for trial in open_run(tmp_path / "s" / CONFIRM).trials.values()} == {COMPLETED}
+
+
+def test_the_ledger_is_that_of_the_search(view: RunView) -> None:
+    done = final_run(view, view.ranking()[0], AgainSettings(epochs=1))
+    assert reads_of_test_images(view) == []
+    note_read(done, command=["resnet-search", "train", "s"], network="basic8-w4", images=10)
+    assert [(read["network"], read["images"]) for read in reads_of_test_images(view)] == [("basic8-w4", 10)]
+    assert reads_of_test_images(done) == reads_of_test_images(view)
+    (RunFolder(view.folder.path).path / "test_reads.jsonl").write_text("{}\n")
+    with pytest.raises(RunError, match=r"test_reads.jsonl: is damaged"):
+        reads_of_test_images(view)

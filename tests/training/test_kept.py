@@ -1,0 +1,153 @@
+"""Compiled networks kept for promotions: fewer traces, the same results."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import SimpleNamespace
+
+import keras
+import pytest
+
+from resnet_search.networks.architecture import Architecture
+from resnet_search.training import memory
+from resnet_search.training import train as training
+from resnet_search.training.job import TrialFailure
+from resnet_search.training.kept import KEPT, Kept
+from resnet_search.training.memory import train_in_parts
+from resnet_search.training.train import train
+from tests.training.test_train import equal, ignore, state
+
+# With dropout, whose random numbers are a state of their own.
+WIDE = Architecture.from_axes(block="wide", n=1, width=4, dropout=0.3).to_dict()
+
+
+def plain(history) -> list[tuple[float, ...]]:
+    return [(line.loss, line.accuracy, line.val_loss, line.val_accuracy) for line in history]
+
+
+@pytest.fixture
+def traces(monkeypatch) -> Counter[str]:
+    """How often each kind of step was traced: Keras calls the Python of a step for nothing else on TensorFlow."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("counts how TensorFlow traces")
+    counts: Counter[str] = Counter()
+
+    def count(kind: str) -> None:
+        own = getattr(keras.Model, kind)
+
+        def step(self, data):
+            counts[kind] += 1
+            return own(self, data)
+
+        monkeypatch.setattr(keras.Model, kind, step)
+
+    for kind in ("train_step", "test_step", "predict_step"):
+        count(kind)
+    return counts
+
+
+def test_a_trial_traces_each_kind_of_step_once_however_long_it_is(make_job, arrays, traces, monkeypatch):
+    monkeypatch.setattr(training, "_VALIDATION_BATCH", 100)  # 711 small images: 40 are one batch
+    for number, epochs in enumerate((1, 3)):
+        traces.clear()
+        job = make_job(trial=str(number), epochs=epochs, horizon=epochs, seed=number)
+        train(job, arrays, ignore)
+        assert traces == {"train_step": 1, "test_step": 1, "predict_step": 1}
+
+
+def test_a_last_batch_of_validation_that_is_smaller_is_no_trace_more(make_job, arrays, traces, monkeypatch):
+    monkeypatch.setattr(training, "_VALIDATION_BATCH", 3)  # of 32 x 32, so 21 of 12 x 12: 21 and 19 of the 40
+    train(make_job(epochs=2), arrays, ignore)
+    assert traces["test_step"] == 1
+
+
+def test_a_promotion_traces_nothing(make_job, arrays, traces):
+    first = make_job(trial="1", epochs=1)
+    train(first, arrays, ignore)
+    train(make_job(trial="2", seed=4, epochs=1), arrays, ignore)
+    traces.clear()
+    train(make_job(trial="3", parent=first.folder, initial_epoch=1, epochs=3), arrays, ignore)
+    assert not traces
+
+
+@pytest.mark.parametrize("recipe", [{}, {"optimizer": "adam", "learning_rate": 0.001}, {"average_fraction": 0.0}])
+def test_a_promotion_is_the_same_bit_for_bit_on_a_kept_network_and_on_a_new_one(make_job, arrays, recipe):
+    first = make_job(trial="1", epochs=1, architecture=WIDE, recipe=recipe)
+    train(first, arrays, ignore)
+    assert KEPT._trainers
+    rest = {"parent": first.folder, "initial_epoch": 1, "epochs": 3, "architecture": WIDE, "recipe": recipe}
+    kept = make_job(trial="2", **rest)
+    on_kept = train(kept, arrays, ignore)
+    KEPT.forget()
+    new = make_job(trial="3", **rest)
+    assert plain(train(new, arrays, ignore)) == plain(on_kept)
+    assert equal(state(kept.folder), state(new.folder))
+
+
+def test_a_candidate_that_starts_anew_does_not_start_from_trained_weights(make_job, arrays):
+    first = make_job(trial="1", epochs=2)
+    history = train(first, arrays, ignore)
+    assert KEPT._trainers
+    again = make_job(trial="2", epochs=2)
+    assert plain(train(again, arrays, ignore)) == plain(history)
+    assert equal(state(again.folder), state(first.folder))
+
+
+def test_what_will_not_be_promoted_or_has_failed_is_not_kept(make_job, arrays):
+    train(make_job(epochs=2, horizon=2), arrays, ignore)
+    assert not KEPT.forget()
+
+    def fail(_) -> None:
+        raise TrialFailure("planted")
+
+    job = make_job(trial="1", epochs=1)
+    train(job, arrays, ignore)
+    with pytest.raises(TrialFailure):
+        train(make_job(trial="2", parent=job.folder, initial_epoch=1, epochs=2), arrays, fail)
+    assert not KEPT.forget()
+
+
+def test_kept_networks_go_before_a_batch_is_divided(make_job, arrays, monkeypatch):
+    """So that the parts of a trial do not depend on what its process trained before."""
+    train(make_job(trial="1", epochs=1), arrays, ignore)
+    kept, divided = [], []
+
+    def planted(*_):
+        kept.append(bool(KEPT._trainers))
+        if len(kept) < 3:
+            raise MemoryError
+        return []
+
+    monkeypatch.setattr(memory, "train", planted)
+    train_in_parts(make_job(trial="2"), arrays, ignore, lambda: None, divided.append)
+    assert kept == [True, False, False]
+    assert divided == [2]
+
+
+def test_only_as_many_are_kept_as_there_is_room_for(make_job):
+    arrays = SimpleNamespace()
+    few = Kept(most=2, most_bytes=100)
+    jobs = [make_job(seed=seed) for seed in range(4)]
+    for job in jobs[:3]:
+        few.keep(job, arrays, job.seed, size=40)
+    assert [few.take(job, arrays) for job in jobs[:3]] == [None, 1, 2]
+    for job in jobs[:2]:
+        few.keep(job, arrays, job.seed, size=60)
+    few.keep(jobs[2], arrays, "too large", size=101)
+    assert [few.take(job, arrays) for job in jobs] == [None] * 4
+
+
+def test_a_trainer_is_of_its_candidate_and_its_arrays(make_job):
+    arrays = SimpleNamespace()
+    few = Kept()
+    few.keep(make_job(trial="1"), arrays, "kept", size=1)
+    others = [
+        make_job(seed=9),
+        make_job(recipe={"flip": True}),
+        make_job(parts=2),
+        make_job(horizon=5),
+        make_job(architecture=WIDE),
+    ]
+    assert [few.take(job, arrays) for job in others] == [None] * 5
+    assert few.take(make_job(), SimpleNamespace()) is None
+    assert few.take(make_job(trial="7", parent="elsewhere", initial_epoch=1, epochs=3), arrays) == "kept"
