@@ -42,6 +42,8 @@ def begin(
 
     given, runs_dir, data_dir = options.pop("name"), options["runs_dir"], options["data_dir"]
     _check(space, given, runs_dir, data_dir)
+    name = given or default_name(space.name, runs_dir)
+    session.folder, session.runs_dir = runs_dir / name, runs_dir
     if not quiet:
         from resnet_search.cli.grid import Hanging
         from resnet_search.cli.screen import show
@@ -51,18 +53,19 @@ def begin(
     # Only now, since they import numpy.
     from resnet_search.search.start import SearchSettings, run_search
 
-    settings, session.runs_dir = SearchSettings(**options), runs_dir
+    settings = SearchSettings(**options)
 
     def start(observers: Sequence[Observer]) -> RunView:
+        nonlocal name
         while True:
-            name = given or default_name(space.name, runs_dir)
-            session.folder = runs_dir / name
             try:
                 return run_search(space, replace(settings, name=name), observers, budget=budget)
             except NameTakenError:
                 if given:
                     raise
-                # Another run that was started in the same second has the name by now.
+                # Another run that was started in the same second was quicker.
+                name = default_name(space.name, runs_dir)
+                session.folder = runs_dir / name
 
     view = watch(session, start, preparing=_preparing(space, data_dir), quiet=quiet)
     conclude(session, view, quiet=quiet, export=export)

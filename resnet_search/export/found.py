@@ -19,7 +19,7 @@ def exported_of(view: RunView, trial: Trial | None = None) -> Exported | None:
         if chosen is None or manifest["trial"] != chosen.trial:
             return None
         return _exported(manifest["verified"])
-    except (OSError, ValueError, LookupError, TypeError):  # Of another version, or damaged.
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # Of another version, or damaged.
         return None
 
 

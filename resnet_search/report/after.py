@@ -34,12 +34,13 @@ def known_test(view: RunView) -> Tested | None:
     return None
 
 
-def followed(view: RunView) -> tuple[Section, ...]:
-    """Of a search what came after it; of a network trained in full what it did on the test images; and every read."""
-    return (*_sections(view), ledger(reads_of_test_images(view)))
+def reads(view: RunView) -> Section:
+    """Every read of the test images, by the run and by what followed it."""
+    return ledger(reads_of_test_images(view))
 
 
-def _sections(view: RunView) -> Iterator[Section]:
+def followed(view: RunView) -> Iterator[Section]:
+    """Of a search what came after it; of a network trained in full what it did on the test images."""
     own = known_test(view)
     if own is not None:
         yield from on_test_images(own.measured)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resnet_search.report.document import Block, Bullets, Code, Paragraph, Section, Table, Text
-from resnet_search.report.statistics import OverSeeds, compare_with_best, over_seeds, overestimate
 from resnet_search.report.units import counted, percent
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
+
+if TYPE_CHECKING:
+    from resnet_search.report.statistics import OverSeeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,9 @@ class Confirmation:
 
 def confirmation(view: RunView, again: RunView) -> Confirmation:
     """What `again`, the confirmation of `view`, has found so far."""
+    # Only here, since it imports numpy.
+    from resnet_search.report.statistics import compare_with_best, over_seeds, overestimate
+
     of = again.content["of"]
     sources = [view.trials[trial] for trial in of["trials"]]
     scores: dict[str, dict[int, float]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from resnet_search.report import course, grid, inputs, winner
 from resnet_search.report import exported as exports
-from resnet_search.report.after import followed, known_test
+from resnet_search.report.after import followed, known_test, reads
 from resnet_search.report.degradation import degradation
 from resnet_search.report.document import Block, Code, Document, Paragraph, Section, Strong
 from resnet_search.report.exported import Exported
@@ -33,7 +33,8 @@ def report_of(
     chosen = trial or view.leader
     network = () if chosen is None else _network(view, chosen, exported)
     space = () if is_single(view) else (inputs.searched(view),)
-    told = (*_course(view, chosen), course.budget(view), *space, inputs.images(view), inputs.repeat(view))
+    data = (reads(view), inputs.images(view))
+    told = (*_course(view, chosen), course.budget(view), *space, *data, inputs.repeat(view))
     sections = (*network, *followed(view), *pictures, *told)
     return Document(_title(view), _summary(view, chosen), sections)
 

@@ -50,8 +50,11 @@ def test_without_an_export_there_is_none(view):
     assert exported_of(view) is None
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"trial": "%s"}', '{"trial": "%s", "verified": {"size": 1}}',
-                                  '{"trial": "%s", "verified": []}', '{"trial": "%s", "verified": {"files": [1]}}'])  # fmt: skip
+VERIFIED = ('{"size": 1}', "[]", '{"files": [1]}', "null")
+DAMAGED = ("", "[]", "{}", '{"trial": "%s"}', *(f'{{"trial": "%s", "verified": {value}}}' for value in VERIFIED))
+
+
+@pytest.mark.parametrize("text", DAMAGED)
 def test_a_damaged_manifest_is_as_none(view, text):
     keep(view, text.replace("%s", view.leader.trial))
     assert exported_of(view) is None

@@ -43,6 +43,7 @@ def test_a_finished_run_has_every_part_in_order(finished: RunView) -> None:
         "Brackets, as planned and as run",
         "What it cost",
         "What was searched",
+        "Reads of the test images",
         "Images",
         "To repeat this run",
     ]
@@ -90,7 +91,7 @@ def test_a_perfect_score_claims_no_error_of_zero(make_view: MakeView) -> None:
 
 def test_best_ten_explains_ties_and_what_cannot_be_told_apart(make_view: MakeView) -> None:
     run = search_events()
-    run.create(7, 3, (1, 0, 0), (0, 3))
+    run.create(7, 3, (0, 0, 0), (0, 3))
     run.complete(7, 0.79)
     run("finished")
     text = section(report_of(make_view(run)), "The best ten")
@@ -158,11 +159,11 @@ def test_budget_against_training_everything(finished: RunView) -> None:
 
 def test_reused_trials_cost_nothing(make_view: MakeView) -> None:
     run = search_events()
-    run.create(7, 0, (1, 1, 0), (0, 1), parent="0000", reused=True)
+    run.create(7, 0, (0, 1, 0), (0, 1), parent="0000", reused=True)
     run.complete(7, 0.5)
     view = make_view(run)
     assert "11 epochs of training in 7 completed trials" in section(report_of(view), "What it cost")
-    assert "| `0007` | 1 / 1 / 0 | none: trained before |" in section(
+    assert "| `0007` | 0 / 1 / 0 | none: trained before |" in section(
         report_of(view, view.trials["0007"]), "How it was trained"
     )
 

@@ -57,9 +57,11 @@ def test_a_grid_has_no_rungs(make_grid: Callable[..., RunView]) -> None:
         "What this accuracy is not",
         "How to use it",
         "The networks, best first",
+        "Accuracy against cost",
         "How it was trained",
         "What it cost",
         "What was trained",
+        "Reads of the test images",
         "Images",
         "To repeat this run",
     ]
@@ -102,6 +104,7 @@ def test_one_network_alone(make_grid: Callable[..., RunView]) -> None:
         "How to use it",
         "How it was trained",
         "What it cost",
+        "Reads of the test images",
         "Images",
         "To repeat this run",
     ]
@@ -144,6 +147,15 @@ def test_a_network_that_was_extended(make_view: MakeView) -> None:
     content = make_content()
     content["space"]["method"] = "grid"
     content["feasible"] = {"architectures": 1, "excluded": {}}
+    content["plan"] = [
+        {"iteration": iteration, "number": 0, "offset": 0, "rungs": [rung]}
+        for iteration, rung in enumerate(
+            (
+                {"index": 0, "size": 1, "initial_epoch": 0, "epochs": 2},
+                {"index": 0, "size": 1, "initial_epoch": 2, "epochs": 3},
+            )
+        )
+    ]
     text = written(make_view(run, content))
     assert text.startswith("# Training of `resnet-20`")
     assert "Each trial continues the weights" in text

@@ -237,5 +237,5 @@ def test_what_cannot_be_driven_is_damage(run, line):
 def test_a_number_of_workers_that_cannot_be(tmp_path, slots):
     run = create_run(tmp_path, "odd", {**CONTENT, "workers": {"slots": slots}})
     append_event(run.events, "started", process=1, host="h")
-    with pytest.raises(RunError, match="run.json: is damaged"):
+    with pytest.raises(RunError, match=r"run\.json: is damaged"):
         read_run(run)
