@@ -206,7 +206,7 @@ def test_arrays_with_a_pickle(mark: Path, tmp_path: Path) -> None:
 def test_checkpoints_with_code(mark: Path, tmp_path: Path) -> None:
     import keras
 
-    from resnet_search.export.build import Request, load_network
+    from resnet_search.export.build import Member, load_network
     from resnet_search.networks.architecture import Architecture
 
     def leave_a_mark(values: Any) -> Any:
@@ -219,13 +219,10 @@ def test_checkpoints_with_code(mark: Path, tmp_path: Path) -> None:
     model.save(legacy)
     weights = tmp_path / "checkpoint.weights.h5"
     legacy.rename(weights)
-    request = Request(
-        weights=str(weights), architecture=Architecture.from_axes(block="basic", n=1, width=4).to_dict(),
-        image_shape=(8, 8, 3), classes=2, mean=(0.0,) * 3, std=(1.0,) * 3, images="", expected="", saved_model="",
-        error="",
-    )  # fmt: skip
+    architecture = Architecture.from_axes(block="basic", n=1, width=4).to_dict()
+    member = Member(weights=str(weights), architecture=architecture, mean=(0.0,) * 3, std=(1.0,) * 3)
     with pytest.raises(ValueError, match=r"layer|weights|expected"):
-        load_network(request)
+        load_network(member, (8, 8, 3), 2)
     with pytest.raises(BadCheckpointError):
         load_state(weights, {"network": model.variables})
 

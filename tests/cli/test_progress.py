@@ -165,7 +165,7 @@ def test_of_equals_the_best_is_the_one_drawn_first_in_the_plan_whenever_it_was_d
     view, progress = RunView(folder, folder.read()), Progress()
     last = next(e for e in reversed(events) if e["event"] == "created" and e["epochs"] == view.max_epochs)
     # Drawn again, and so first in the plan.
-    again = {**last, "trial": "0099", "bracket": 9, "slot": 0, "rung": 0, "promoted_from": None, "parent": None}
+    again = {**last, "trial": "0099", "bracket": 2, "slot": 0, "rung": 0, "promoted_from": None, "parent": None}
     for event in [*events[:-1], again]:
         view.apply(event)
         now = progress.take(event, view)
