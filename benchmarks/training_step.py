@@ -60,7 +60,6 @@ def ours(axes: dict[str, Any], arrays: Arrays, folder: Path) -> Callable[[], Any
 
 def plain(axes: dict[str, Any], arrays: Arrays, _: Path) -> Callable[[], Any]:
     """A fit as Keras's user would write it."""
-    keras.utils.clear_session()
     blocks.BatchNormalization = keras.layers.BatchNormalization
     model = build_model(Architecture.from_axes(**axes), weight_decay=DECAY, seed=1)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

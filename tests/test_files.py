@@ -41,7 +41,8 @@ CHANGES = {
 }  # fmt: skip
 ELSEWHERE = {
     "cli/main.py",  # the details of an error that should not have happened
-    "export/build.py", "export/verify.py", "export/make.py", "export/convert.py",  # children that fill the folder of an export
+    # Children that fill the folder of an export, and what starts them.
+    "export/build.py", "export/verify.py", "export/make.py", "export/convert.py",
     "training/weights.py",  # a download, inside `replacing`
     "workers/local.py",  # worker.log, which the children write to
 }  # fmt: skip

@@ -86,9 +86,7 @@ def fronts(view: RunView) -> tuple[Section, ...]:
         for place in pareto(ranked, latencies)
     )
     timed = sum(trial.trial in latencies for trial in ranked)
-    told = (
-        f"Latency is the median of one image on this machine's processor, known of {timed} of them. The others: "
-    )
+    told = f"Latency is the median of one image on this machine's processor, known of {timed} of them. The others: "
     blocks: list[Block] = [
         Paragraph(
             f"Of the {len(ranked):,} candidates trained for all epochs, those that none beats in accuracy at the same "

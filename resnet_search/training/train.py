@@ -8,6 +8,7 @@ Files in the trial's folder, in the order they are written at the end of an epoc
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Callable, Collection
@@ -91,7 +92,8 @@ class Trainer:
     """One candidate's network, optimizer and compiled steps."""
 
     def __init__(self, job: Job, arrays: Arrays, alive: Callable[[], None] = lambda: None) -> None:
-        keras.utils.clear_session()
+        # Networks before it are full of cycles. Keras's clear_session would make those that are kept compile again.
+        gc.collect()
         self.serve(job, alive)
         self.arrays = arrays
         self.recipe: Recipe = recipe_from(job.recipe)

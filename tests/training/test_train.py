@@ -285,3 +285,19 @@ def test_sgd_is_keras_own(options):
         values.append([keras.ops.convert_to_numpy(variable), *momentums])
     for one, other in zip(*values, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_a_worker_trains_in_the_precision_that_was_set(make_job, arrays):
+    """Keras's clear_session would set it back, without a word."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        for number in range(2):
+            trainer = Trainer(make_job(trial=str(number)), arrays)
+            computes = {layer.compute_dtype for layer in trainer.network.layers if "conv" in layer.name}
+            assert computes == {"bfloat16"}
+        line = trainer.run(0, last=False)
+        assert line.val_loss > 0
+        assert {variable.dtype for variable in trainer.network.trainable_variables} == {"float32"}
+    finally:
+        keras.config.set_dtype_policy(before)
