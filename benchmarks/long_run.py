@@ -5,8 +5,8 @@
 A real search of networks that train in no time: 8 layers of width 2 to 8 on 200 images, brackets of 3 and 1 epochs, so
 that what is done for each trial (networks built, compiled, stored, promoted) is all there is. The driver runs as a user
 would start it; the resident set of it and of each worker process is read every quarter of a second, and belongs to the
-trials that had ended by then. Prints the peaks of each 50 trials and the ratio of the last 50 to the first. Memory is no
-timing: what else runs on the machine changes nothing.
+trials that had ended by then. Prints the peaks of each 50 trials and the ratio of the last 50 to the first. Memory is
+no timing: what else runs on the machine changes nothing.
 """
 
 from __future__ import annotations

@@ -103,7 +103,9 @@ class Timed(keras_tuner.Hyperband):
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
         begin = time.perf_counter() - BEGIN
         results = super().run_trial(trial, *args, **kwargs)
-        tell(trial=trial.trial_id, begin=begin, end=time.perf_counter() - BEGIN, epochs=trial.hyperparameters.values)
+        score = max(max(history.history["val_accuracy"]) for history in results)
+        values = trial.hyperparameters.values
+        tell(trial=trial.trial_id, begin=begin, end=time.perf_counter() - BEGIN, epochs=values, score=score)
         return results
 
 
@@ -121,9 +123,11 @@ def main() -> None:
     )  # fmt: skip
     tuner.search(training, validation_data=validation, verbose=0)
     trials = tuner.oracle.trials.values()
+    values = [trial.hyperparameters.values for trial in trials]
     tell(
         seconds=time.perf_counter() - BEGIN,
         trials=len(trials),
+        epochs=sum(value["tuner/epochs"] - value["tuner/initial_epoch"] for value in values),
         best=max(trial.score for trial in trials if trial.score is not None),
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     )

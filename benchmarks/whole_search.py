@@ -7,7 +7,8 @@ CIFAR10: what `--data` of `resnet-search run` takes. 4,000 images to train with 
 Hyperband 9/3: 23 trials, 75 epochs; n 1, 2, 3 and width 8, 16. A round runs each side once, the order turning from
 round to round; every finished side is a line in `--out`. The peer is plain_keras_tuner.py, with one process on all
 cores; ours runs as a user would start it. Seconds are of the whole process, its start included. With resnext the peer
-takes most of an hour a round on 2 cores, without it a quarter of an hour.
+takes most of an hour a round on 2 cores; --limit ends it before. Without resnext the space has 12 architectures, and
+the peer ends when they are used up, before its plan is: the ratio for an epoch is the one to look at.
 """
 
 from __future__ import annotations
@@ -71,17 +72,30 @@ def ours(folder: Path, space: Path, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def peer(folder: Path, images: Path, blocks: list[str], grouped: str, seed: int) -> dict[str, Any]:
-    """One search by plain Keras Tuner; what it took."""
+def peer(folder: Path, images: Path, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """One search by plain Keras Tuner, ended after `--limit` seconds; what it took."""
     script = Path(__file__).with_name("plain_keras_tuner.py")
     begin = time.perf_counter()
-    command = [sys.executable, str(script), str(images), str(folder / "peer"), "--grouped", grouped]
-    command += ["--seed", str(seed), "--blocks", *blocks]
+    command = [sys.executable, str(script), str(images), str(folder / "peer"), "--grouped", arguments.grouped]
+    command += ["--seed", str(seed), "--blocks", *arguments.blocks]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    whole = True
+    try:
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment, timeout=arguments.limit)
+        out = done.stdout
+    except subprocess.TimeoutExpired as expired:
+        out, whole = expired.stdout or b"", False
+    lines = [json.loads(line) for line in out.decode().splitlines() if line.startswith("{")]
     # The process's own clock starts after its imports.
-    return {**lines[-1], "seconds": time.perf_counter() - begin}
+    seconds = time.perf_counter() - begin
+    return {**lines[-1], "seconds": seconds} if whole else _so_far(lines, seconds)
+
+
+def _so_far(lines: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+    """Of a peer that was not finished when its time was up: the trials that were, and their epochs."""
+    epochs = sum(line["epochs"]["tuner/epochs"] - line["epochs"]["tuner/initial_epoch"] for line in lines)
+    best = max((line["score"] for line in lines), default=0.0)
+    return {"seconds": seconds, "trials": len(lines), "epochs": epochs, "best": best, "stopped": True}
 
 
 def measure(arguments: argparse.Namespace) -> None:
@@ -98,7 +112,7 @@ def measure(arguments: argparse.Namespace) -> None:
                     found = ours(folder, folder / "space.toml", seed)
                 else:
                     images = write_images(folder / "images.npz", parse_space(text, "whole"), seed)
-                    found = peer(folder, images, arguments.blocks, arguments.grouped, seed)
+                    found = peer(folder, images, seed, arguments)
             finally:
                 shutil.rmtree(folder)
             kind = {"blocks": arguments.blocks, "grouped": arguments.grouped, "round": number}
@@ -127,9 +141,18 @@ def report(path: Path) -> None:
         for side, found in by_side.items():
             seconds, best = ([x[key] for x in found.values()] for key in ("seconds", "best"))
             if seconds:
-                print(f"  {side}: median {median(seconds):.0f} s, best accuracy {median(best):.3f} (median)")
+                trials, epochs = ([x[key] for x in found.values()] for key in ("trials", "epochs"))
+                print(
+                    f"  {side}: median {median(seconds):.0f} s, {median(trials):g} trials, {median(epochs):g} epochs, "
+                    f"best accuracy {median(best):.3f} (medians)"
+                )
         if ratios:
-            print(f"  ratio: median {median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
+            print(f"  ratio of times: median {median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
+            each = [
+                ratio * by_side["ours"][r]["epochs"] / by_side["peer"][r]["epochs"]
+                for ratio, r in zip(ratios, rounds, strict=True)
+            ]
+            print(f"  ratio of times for an epoch: median {median(each):.2f}, {min(each):.2f} to {max(each):.2f}")
 
 
 if __name__ == "__main__":
@@ -139,6 +162,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--blocks", nargs="+", default=["basic", "bottleneck", "resnext"])
     parser.add_argument("--grouped", choices=("keras", "ours"), default="keras")
+    parser.add_argument("--limit", type=float, metavar="SECONDS", help="end the peer after so long")
     parser.add_argument("--report", type=Path)
     ARGUMENTS = parser.parse_args()
     if ARGUMENTS.report:
