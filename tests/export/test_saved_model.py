@@ -216,11 +216,11 @@ def test_a_trial_that_failed(make_view: MakeView) -> None:
 
 def test_a_reused_trial_has_the_weights_of_the_one_it_reuses(make_view: MakeView) -> None:
     view, run = make_view(), Events()
-    run.create(1, 0, (1, 0, 0), (0, 1), parent="0000", reused=True)
+    run.create(1, 0, (0, 0, 0), (0, 1), parent="0000", reused=True)
     run.complete(1, 0.5)
-    run.create(2, 0, (1, 1, 0), (1, 3), parent="0000")
+    run.create(2, 0, (0, 1, 0), (1, 3), parent="0000")
     run.complete(2, 0.6)
-    run.create(3, 0, (1, 2, 0), (1, 2), parent="0002", reused=True)
+    run.create(3, 0, (0, 1, 0), (1, 2), parent="0002", reused=True)
     run.complete(3, 0.55)
     add(view, run)
     assert weights_of(view, view.trials["0001"]) == view.folder.trial("0000").resolve() / WEIGHTS

@@ -66,6 +66,8 @@ def visit(browser):
             viewport={"width": width, "height": 844}, color_scheme=scheme, has_touch=phone, is_mobile=phone
         )
         contexts.append(context)
+        # Drawn without a GPU, on a machine that may do other things: no limit on time is part of the test.
+        context.set_default_timeout(240_000)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(str(error)))
