@@ -76,7 +76,7 @@ def test_it_runs_on_another_machine(run: RunFolder, driver: subprocess.Popen[str
     assert driver.poll() is None
 
 
-@pytest.mark.parametrize("process", [os.getpid(), 2**22 + 1])
+@pytest.mark.parametrize("process", [os.getpid(), 2**22 + 1], ids=["own", "none"])
 def test_a_process_that_does_not_hold_the_run_is_left_alone(
     process: int, run: RunFolder, driver: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

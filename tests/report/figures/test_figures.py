@@ -198,7 +198,7 @@ def test_few_candidates_have_no_importance(make_view):
     assert "are too few to say" in str(sections[1])
 
 
-@pytest.mark.parametrize("events", [Events(), "one running"], ids=str)
+@pytest.mark.parametrize("events", [Events(), "one running"], ids=["none", "one running"])
 def test_a_run_that_has_just_begun_has_a_report(make_view, events):
     run = Events()
     if isinstance(events, str):
