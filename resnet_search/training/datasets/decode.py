@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,10 @@ def decode(file: Path) -> Images:
     except Unreadable:
         raise
     except Exception as error:  # Pillow's decoders raise whatever a damaged file leads them to
-        detail = str(error).replace(repr(str(file)), "").strip() or type(error).__name__
+        detail = str(error)
+        for name in (str(file), os.path.realpath(file)):  # Which one depends on the version.
+            detail = detail.replace(repr(name), "")
+        detail = detail.strip() or type(error).__name__
         raise Unreadable(detail[:100]) from error
 
 
