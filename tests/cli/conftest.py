@@ -42,6 +42,8 @@ class Outcome:
 def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     """Call the command line with words, in this process."""
     monkeypatch.delenv("RESNET_SEARCH_RUNS_DIR", raising=False)
+    # Of whoever runs the tests; a file or a pipe has no width.
+    monkeypatch.delenv("COLUMNS", raising=False)
 
     def call(*words: Any) -> Outcome:
         capfd.readouterr()
