@@ -142,12 +142,21 @@ def conclude(session: Session, view: RunView, *, quiet: bool, export: bool) -> N
     if quiet:
         return
     click.echo("\nNext:" if told else "Next:")
+    for command in _next(view, words):
+        click.echo(f"  resnet-search {command}")
+
+
+def _next(view: RunView, words: str) -> Iterable[str]:
+    """The commands that go on from here."""
+    best = view.leader
     if view.state != "finished":
-        click.echo(f"  resnet-search resume {words}")
+        yield f"resume {words}"
     if not is_single(view):
-        click.echo(f"  resnet-search trials {words}")
+        yield f"trials {words}"
     if best is not None:
-        click.echo(f"  resnet-search show {words} {best.trial}")
+        yield f"show {words} {best.trial}"
+    if view.state == "finished" and not is_grid(view):
+        yield f"confirm {words}"
 
 
 def _hand_over(view: RunView, words: str, *, there: bool, quiet: bool) -> None:
