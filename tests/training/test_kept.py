@@ -55,11 +55,14 @@ def test_a_trial_traces_each_kind_of_step_once_however_long_it_is(make_job, arra
         assert traces == {"train_step": 1, "test_step": 1, "predict_step": 1}
 
 
-def test_a_last_batch_of_validation_that_is_smaller_is_traced_once_at_most(make_job, arrays, traces, monkeypatch):
+_KERAS = tuple(int(part) for part in keras.__version__.split(".")[:2])
+
+
+def test_a_last_batch_of_validation_that_is_smaller_is_no_trace_more(make_job, arrays, traces, monkeypatch):
     monkeypatch.setattr(training, "_VALIDATION_BATCH", 3)  # of 32 x 32, so 21 of 12 x 12: 21 and 19 of the 40
     train(make_job(epochs=3), arrays, ignore)
-    # As older versions of Keras do; and no more in later epochs.
-    assert traces["test_step"] <= 2
+    # Keras 3.16.0.dev beside TensorFlow 2.20 traces a batch of another size once; it does not so in later epochs.
+    assert 1 <= traces["test_step"] <= (1 if _KERAS == (3, 15) else 2)
 
 
 def test_a_promotion_traces_nothing(make_job, arrays, traces):
