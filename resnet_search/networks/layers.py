@@ -138,7 +138,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and keras.backend.standardize_dtype(inputs.dtype) in ("float32", "bfloat16")
             and self.scale
             and self.center
-            and not (self.renorm or self.synchronized)
+            and not (getattr(self, "renorm", False) or self.synchronized)  # Keras 3.10 has no renorm
         )
 
 
