@@ -1,12 +1,14 @@
-"""A whole search against plain Keras Tuner: the same space, images, seed, brackets and epochs, in turn on one machine.
+r"""A whole search against plain Keras Tuner: the same space, images, seed, brackets and epochs, in turn on one machine.
 
-    python benchmarks/whole_search.py CIFAR10 --out times.jsonl --rounds 3 [--blocks basic bottleneck] [--grouped ours]
+    python benchmarks/whole_search.py CIFAR10 --out times.jsonl --rounds 3 [--blocks basic bottleneck] \
+        [--grouped keras ours]
     python benchmarks/whole_search.py --report times.jsonl
 
 CIFAR10: what `--data` of `resnet-search run` takes. 4,000 images to train with and 1,000 to validate, batch 128,
 Hyperband 9/3: 23 trials, 75 epochs; n 1, 2, 3 and width 8, 16. A round runs each side once, the order turning from
 round to round; every finished side is a line in `--out`. The peer is plain_keras_tuner.py, with one process on all
-cores; ours runs as a user would start it. Seconds are of the whole process, its start included. With resnext the peer
+cores, with Keras's grouped convolution or ours, or once with each; ours runs as a user would start it. Seconds are of
+the whole process, its start included; processor seconds are of all its processes. With resnext the peer
 takes most of an hour a round on 2 cores; --limit ends it before. Without resnext the space has 12 architectures, and
 the peer ends when they are used up, before its plan is: the ratio for an epoch is the one to look at.
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -72,11 +75,11 @@ def ours(folder: Path, space: Path, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def peer(folder: Path, images: Path, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
+def peer(folder: Path, images: Path, seed: int, grouped: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """One search by plain Keras Tuner, ended after `--limit` seconds; what it took."""
     script = Path(__file__).with_name("plain_keras_tuner.py")
     begin = time.perf_counter()
-    command = [sys.executable, str(script), str(images), str(folder / "peer"), "--grouped", arguments.grouped]
+    command = [sys.executable, str(script), str(images), str(folder / "peer"), "--grouped", grouped]
     command += ["--seed", str(seed), "--blocks", *arguments.blocks]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     whole = True
@@ -102,21 +105,29 @@ def measure(arguments: argparse.Namespace) -> None:
     """Run both sides in turn, each in a fresh folder."""
     for number in range(arguments.rounds):
         seed = number + 1
-        sides = ["ours", "peer"] if number % 2 == 0 else ["peer", "ours"]
-        for side in sides:
+        sides = [None, *arguments.grouped]  # ours, and the peer with each grouped convolution
+        for grouped in sides if number % 2 == 0 else reversed(sides):
             folder = Path(tempfile.mkdtemp(prefix="whole-search-"))
             try:
                 text = space_text(arguments.blocks, str(Path(arguments.source).resolve()))
                 (folder / "space.toml").write_text(text, encoding="utf-8")
-                if side == "ours":
+                images = write_images(folder / "images.npz", parse_space(text, "whole"), seed) if grouped else None
+                before = _processor_seconds()
+                if images is None:
                     found = ours(folder, folder / "space.toml", seed)
                 else:
-                    images = write_images(folder / "images.npz", parse_space(text, "whole"), seed)
-                    found = peer(folder, images, seed, arguments)
+                    found = peer(folder, images, seed, grouped, arguments)
+                found["processor_seconds"] = _processor_seconds() - before
             finally:
                 shutil.rmtree(folder)
-            kind = {"blocks": arguments.blocks, "grouped": arguments.grouped, "round": number}
-            append_line(arguments.out, {"side": side, **kind, **found})
+            kind = {"side": "peer" if grouped else "ours", "blocks": arguments.blocks, "grouped": grouped}
+            append_line(arguments.out, {**kind, "round": number, **found})
+
+
+def _processor_seconds() -> float:
+    """Of every process that was started here and has ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def write_images(path: Path, space: SearchSpace, seed: int) -> Path:
@@ -132,27 +143,36 @@ def write_images(path: Path, space: SearchSpace, seed: int) -> Path:
 def report(path: Path) -> None:
     """Medians of both sides and the ratios of the rounds."""
     lines = read_lines(path)
-    for kind in sorted({(tuple(line["blocks"]), line["grouped"]) for line in lines}):
-        of_kind = [line for line in lines if (tuple(line["blocks"]), line["grouped"]) == kind]
-        by_side = {side: {x["round"]: x for x in of_kind if x["side"] == side} for side in ("ours", "peer")}
-        rounds = sorted(set(by_side["ours"]) & set(by_side["peer"]))
-        ratios = [by_side["peer"][r]["seconds"] / by_side["ours"][r]["seconds"] for r in rounds]
-        print(f"{', '.join(kind[0])}; the peer's grouped convolution: {kind[1]}; n = {len(rounds)} rounds")
-        for side, found in by_side.items():
-            seconds, best = ([x[key] for x in found.values()] for key in ("seconds", "best"))
-            if seconds:
-                trials, epochs = ([x[key] for x in found.values()] for key in ("trials", "epochs"))
-                print(
-                    f"  {side}: median {median(seconds):.0f} s, {median(trials):g} trials, {median(epochs):g} epochs, "
-                    f"best accuracy {median(best):.3f} (medians)"
-                )
-        if ratios:
-            print(f"  ratio of times: median {median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
-            each = [
-                ratio * by_side["ours"][r]["epochs"] / by_side["peer"][r]["epochs"]
-                for ratio, r in zip(ratios, rounds, strict=True)
-            ]
-            print(f"  ratio of times for an epoch: median {median(each):.2f}, {min(each):.2f} to {max(each):.2f}")
+    for blocks in sorted({tuple(line["blocks"]) for line in lines}):
+        ours_of = {x["round"]: x for x in lines if x["side"] == "ours" and tuple(x["blocks"]) == blocks}
+        print(f"{', '.join(blocks)}\n  resnet-search: {_medians(list(ours_of.values()))}")
+        for grouped in ("keras", "ours"):
+            peer_of = {x["round"]: x for x in lines if x["grouped"] == grouped and tuple(x["blocks"]) == blocks}
+            rounds = sorted(set(ours_of) & set(peer_of))
+            if not rounds:
+                continue
+            print(f"  Keras Tuner, grouped convolution: {grouped}: {_medians(list(peer_of.values()))}")
+            for unit in ("seconds", "processor_seconds"):
+                whole = [peer_of[r][unit] / ours_of[r][unit] for r in rounds]
+                each = [
+                    ratio * ours_of[r]["epochs"] / peer_of[r]["epochs"] for ratio, r in zip(whole, rounds, strict=True)
+                ]
+                for of, ratios in (("the whole search", whole), ("an epoch", each)):
+                    print(
+                        f"    ratio of {unit} for {of}: median {median(ratios):.2f}, "
+                        f"{min(ratios):.2f} to {max(ratios):.2f} (n = {len(rounds)} rounds)"
+                    )
+
+
+def _medians(found: list[dict[str, Any]]) -> str:
+    """Of one side's searches."""
+    seconds, used, trials, epochs, best = (
+        median(x[key] for x in found) for key in ("seconds", "processor_seconds", "trials", "epochs", "best")
+    )
+    text = (
+        f"{seconds:.0f} s, {used:.0f} s of processors, {trials:g} trials, {epochs:g} epochs, best {best:.3f} (medians)"
+    )
+    return text + (", stopped at the limit" if any(x.get("stopped") for x in found) else "")
 
 
 if __name__ == "__main__":
@@ -161,7 +181,7 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("whole_search.jsonl"))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--blocks", nargs="+", default=["basic", "bottleneck", "resnext"])
-    parser.add_argument("--grouped", choices=("keras", "ours"), default="keras")
+    parser.add_argument("--grouped", nargs="+", choices=("keras", "ours"), default=["keras"])
     parser.add_argument("--limit", type=float, metavar="SECONDS", help="end the peer after so long")
     parser.add_argument("--report", type=Path)
     ARGUMENTS = parser.parse_args()
