@@ -65,3 +65,7 @@ class TrainingError(UserError):
 
 class ExportError(UserError):
     """An export that failed or does not give the outputs of the trained model."""
+
+
+class TrackingError(UserError):
+    """A run that cannot be told to a tracker, or shown in the dashboard."""

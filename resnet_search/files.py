@@ -99,6 +99,12 @@ def append_line(path: Path, value: Any) -> None:
             _sync_folder(path.parent)
 
 
+def append_bytes(path: Path, data: bytes) -> None:
+    """Append to a file that can be derived from others: whether it is on disk yet does not matter."""
+    with naming(path), path.open("ab") as file:
+        _write(file, data)
+
+
 def write_lines(path: Path, values: Iterable[Any]) -> None:
     """Replace a file of JSON lines."""
     write_text(path, "".join(json.dumps(value, allow_nan=False) + "\n" for value in values))
@@ -170,6 +176,12 @@ def remove(path: Path) -> None:
     """Remove a file, or a folder with everything in it, unless it is gone already. A link goes, not what it is to."""
     with naming(path):
         _remove(path)
+
+
+def move(path: Path, place: Path) -> None:
+    """Rename a file or folder, to a name that is free."""
+    with naming(path):
+        _move(path, place)
 
 
 def set_aside(path: Path, word: str) -> Path:

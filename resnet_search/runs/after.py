@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from resnet_search.errors import RunError
-from resnet_search.files import append_line, read_lines
+from resnet_search.files import append_line, move, read_lines, remove
 from resnet_search.runs.folder import RUN_JSON, RunFolder
 from resnet_search.runs.trials import RunView, read_run
 
@@ -22,6 +24,43 @@ def following(folder: RunFolder, kind: str) -> RunView | None:
     """The `confirm` or `final` of a run, None where there is none."""
     path = folder.path / kind
     return read_run(RunFolder(path)) if (path / RUN_JSON).is_file() else None
+
+
+@contextmanager
+def making_way(path: Path) -> Iterator[Callable[[], None]]:
+    """What is at `path` makes way for what the block puts there, and is removed when the block calls what it is given.
+
+    If the block ends by an error before that, it is put back; if the process dies, `put_back` does so.
+    """
+    aside = _aside(path)
+
+    def remove_aside() -> None:
+        if aside.exists():
+            # First under a name that nothing is put back from: its removal may be cut off.
+            old = path.with_name(f".old-{os.getpid()}-{path.name}")
+            move(aside, old)
+            remove(old)
+
+    put_back(path)
+    if path.exists():
+        move(path, aside)
+    try:
+        yield remove_aside
+    except BaseException:
+        put_back(path)
+        raise
+
+
+def put_back(path: Path) -> None:
+    """Put back what had made way at `path`, in the place of what is there; nothing if nothing had."""
+    aside = _aside(path)
+    if aside.exists() and not RunFolder(path).is_locked():
+        remove(path)
+        move(aside, path)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.aside")
 
 
 def root(view: RunView) -> RunFolder:

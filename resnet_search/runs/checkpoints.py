@@ -116,6 +116,8 @@ def describe(view: RunView, trial: Trial) -> str:
 
 def gone(view: RunView, holder: Trial) -> tuple[str, str]:
     """Why the weights of a completed trial are not there, and the cure."""
+    if view.content.get("imported"):
+        return "is not there: an imported run has no weights", f"Train it here: resnet-search train {view.folder.word}"
     if not holder.cleaned:
         return "is missing", f"See what can be done: resnet-search doctor {view.folder.word}"
     kept = [trial.trial for trial in view.ranking() if not view.holder(trial).cleaned]

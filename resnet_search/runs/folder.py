@@ -142,6 +142,12 @@ class RunFolder:
         except OSError:
             return False
 
+    @contextmanager
+    def sole(self, what: str) -> Iterator[bool]:
+        """Whether this is the only process that does `what` for the run; it is until the block ends."""
+        with (self.path / f"{what}.{LOCK}").open("ab") as handle:
+            yield _try_lock(handle)
+
     def last_driver(self) -> Driver | None:
         """Who the lock names: its holder, or if nobody holds it a driver that died."""
         try:

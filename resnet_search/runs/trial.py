@@ -100,7 +100,7 @@ def apply_event(trial: Trial, event: Event) -> None:
     """Let a trial take in an event `OF_A_TRIAL`."""
     kind = event["event"]
     if kind == "lost":
-        trial.losses += 1
+        trial.losses += not event.get("blameless", False)
     elif kind == "divided":
         trial.parts = _whole(event["parts"], 1)
     elif kind == "retrained":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from resnet_search.runs.trial import (
     trial_id,
 )
 from resnet_search.training.job import HISTORY
+from resnet_search.workers.cluster import MOST_SLOTS
 
 __all__ = ["COMPLETED", "FAILED", "RUNNING", "STATUSES", "RunView", "Trial", "open_run", "read_run", "view_of"]
 
@@ -81,7 +83,8 @@ class RunView:
         """Raises of `DAMAGE` if the run is none that can be driven: what it says of itself may come from anywhere."""
         for number in (self.max_epochs, self.planned_trials, self.planned_epochs):
             _check_number(number, 0, LARGE)
-        _check_number(self.content["workers"]["slots"], 1, MAX_WORKERS)
+        workers = self.content["workers"]
+        _check_number(workers["slots"], 1, MOST_SLOTS if workers.get("cluster") else MAX_WORKERS)
         for trial in self.trials.values():
             self._check_bracket(trial)
 
@@ -140,15 +143,22 @@ class RunView:
 
     @property
     def planned_trials(self) -> int:
-        return sum(rung["size"] for bracket in self.content["plan"] for rung in bracket["rungs"])
+        return sum(size for size, _ in self._rungs())
 
     @property
     def planned_epochs(self) -> int:
-        return sum(
-            rung["size"] * (rung["epochs"] - rung["initial_epoch"])
-            for bracket in self.content["plan"]
-            for rung in bracket["rungs"]
-        )
+        return sum(size * epochs for size, epochs in self._rungs())
+
+    def _rungs(self) -> Iterator[tuple[int, int]]:
+        """Trials of each rung, and epochs of each of them; asynchronous ones may be larger than planned."""
+        hyperband = self.content.get("space", {}).get("hyperband", {})
+        filled: Counter[tuple[int, int, int]] = Counter()
+        if hyperband.get("promotion") == "async":
+            filled.update((t.iteration, t.bracket, t.rung) for t in self.trials.values() if t.status != FAILED)
+        for bracket in self.content["plan"]:
+            for index, rung in enumerate(bracket["rungs"]):
+                size = max(rung["size"], filled[bracket["iteration"], bracket["number"], index])
+                yield size, rung["epochs"] - rung["initial_epoch"]
 
     @property
     def saved_epochs(self) -> int:

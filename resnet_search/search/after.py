@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_search.errors import RunError, UsageError
-from resnet_search.runs.after import CONFIRM, FINAL
-from resnet_search.runs.folder import RunFolder, create_run
+from resnet_search.runs.after import CONFIRM, FINAL, making_way
+from resnet_search.runs.events import Event
+from resnet_search.runs.folder import RunFolder, create_run, name_taken
 from resnet_search.runs.trials import RunView, Trial
 from resnet_search.search.images import arrays_of, read_data
 from resnet_search.search.known import known_candidates
@@ -26,6 +27,7 @@ from resnet_search.training.arrays import write_arrays
 from resnet_search.training.recipe import RECIPES
 from resnet_search.workers.backend import keras_backend
 from resnet_search.workers.devices import choose_workers
+from resnet_search.workers.local import HANG_TIMEOUT
 from resnet_search.workers.quiet import quiet_stderr
 
 if TYPE_CHECKING:
@@ -56,16 +58,19 @@ def confirm_run(
     settings: AgainSettings,
     observers: Sequence[Observer] = (),
     *,
+    discard: bool = False,
     budget: Budget | None = None,
 ) -> RunView:
     """Train the best `top` candidates of a run from scratch with `seeds` seeds each.
 
     The weights, the order of the images and the augmentation follow from the seed; the split is the search's.
+    `discard`: an earlier confirmation is removed, once this one has started.
     """
     chosen = best_of(view, top)
+    check_free(view, CONFIRM, discard=discard)
     content = _content(view, chosen, seeds, settings, CONFIRM)
     arrays_of(view.folder, view.content, SearchSpace.from_dict(view.content["space"]))
-    return _start(view, CONFIRM, content, observers, budget)
+    return _start(view, CONFIRM, content, observers, budget, discard=discard)
 
 
 def final_run(
@@ -75,12 +80,15 @@ def final_run(
     observers: Sequence[Observer] = (),
     *,
     all_images: bool = False,
+    discard: bool = False,
     budget: Budget | None = None,
 ) -> RunView:
     """Train the candidate of a trial from scratch on the run's training and validation images together.
 
-    `all_images`: on every training image of the source, where the run searched on a part of them.
+    `all_images`: on every training image of the source, where the run searched on a part of them. `discard`: what was
+    trained so before is removed, once this has started.
     """
+    check_free(view, FINAL, discard=discard)
     content = _content(view, [trial], 1, settings, FINAL)
     space = SearchSpace.from_dict(view.content["space"])
     data = view.content["data"]
@@ -98,7 +106,7 @@ def final_run(
             "Bring the original images back, or start a new run.",
         )
     write_arrays(view.folder.arrays({"data": content["data"]}), arrays)
-    return _start(view, FINAL, content, observers, budget)
+    return _start(view, FINAL, content, observers, budget, discard=discard)
 
 
 def go_on(
@@ -119,9 +127,31 @@ def go_on(
 
 
 def _start(
-    view: RunView, kind: str, content: dict[str, Any], observers: Sequence[Observer], budget: Budget | None
+    view: RunView,
+    kind: str,
+    content: dict[str, Any],
+    observers: Sequence[Observer],
+    budget: Budget | None,
+    *,
+    discard: bool,
 ) -> RunView:
-    return start_in(create_run(view.folder.path, kind, content), observers, budget)
+    with making_way(check_free(view, kind, discard=discard)) as remove_earlier:
+
+        def started(event: Event, view: RunView) -> None:
+            del event, view
+            remove_earlier()
+
+        return start_in(create_run(view.folder.path, kind, content), [started, *observers], budget)
+
+
+def check_free(view: RunView, kind: str, *, discard: bool) -> Path:
+    """Where such a run goes; `RunError` if one is there, and is not to be discarded or is driven now."""
+    folder = RunFolder(view.folder.path / kind)
+    if folder.is_locked():
+        raise folder.in_use()
+    if folder.path.exists() and not discard:
+        raise name_taken(view.folder.path, kind)
+    return folder.path
 
 
 def best_of(view: RunView, top: int) -> list[Trial]:
@@ -166,7 +196,9 @@ def _content(view: RunView, chosen: Sequence[Trial], seeds: int, settings: Again
             settings.device or str(source["workers"]["device"]), settings.workers, settings.threads
         )
         backend = keras_backend()
-    workers = replace(workers, hang_timeout=settings.hang_timeout or source["workers"]["hang_timeout"])
+    # Old runs have none.
+    patience = settings.hang_timeout or source["workers"].get("hang_timeout", HANG_TIMEOUT)
+    workers = replace(workers, hang_timeout=patience)
     networks = len(chosen) * seeds
     bracket = Bracket(0, 0, 0, (Rung(0, networks, 0, epochs),))
     # All candidates with the first seed come first: a run that is stopped early has something of each.

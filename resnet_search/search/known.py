@@ -9,13 +9,18 @@ from resnet_search.errors import UsageError
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.presets import Preset, preset
 from resnet_search.spaces.brackets import Bracket, Rung
+from resnet_search.spaces.spelled import architecture_spelled
 
 
 def baselines_of(names: Iterable[str]) -> tuple[Preset, ...]:
-    """The presets of some names; `UsageError` for one that there is not, or two that are the same network."""
+    """The presets of some names, and of networks spelled by their axes, each under the text that was given.
+
+    `UserError` for one that there is not, or two that are the same network.
+    """
     found: dict[Architecture, Preset] = {}
     for name in names:
-        named = preset(name)
+        by_axes = "=" in name
+        named = Preset(name, architecture_spelled(name, "--baseline"), "by its axes") if by_axes else preset(name)
         if named.architecture in found:
             other = found[named.architecture].name
             raise UsageError(f"--baseline: got {name!r}, which is the same network as {other!r}", "Name it once.")

@@ -23,7 +23,7 @@ from resnet_search.search.budget import Budget
 from resnet_search.search.candidates import Candidate
 from resnet_search.search.oracle import HyperbandOracle
 from resnet_search.training.job import FAILURE, Epoch, Job
-from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Ready, Stopped, Workers
+from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Ready, Stopped, Waiting, Workers
 
 # A worker that dies this often on the same trial dies of it.
 LOSSES_OF_A_TRIAL = 3
@@ -32,7 +32,10 @@ FAILURES_IN_A_ROW = 10
 
 
 class Observer(Protocol):
-    """Hears each event of a run, those on disk and `epoch`, `worker_ready`, `worker_lost`; `view` has taken it in."""
+    """Hears each event of a run, those on disk and `epoch`, `worker_ready`, `worker_lost`, `waiting`.
+
+    `view` has taken it in.
+    """
 
     def __call__(self, event: Event, view: RunView) -> None: ...
 
@@ -54,7 +57,8 @@ class SearchLoop:
         self._folder = view.folder
         self._data, self._budget = data, budget or Budget()
         self._seed = int(view.content["seed"])
-        self._free = list(range(workers.slots))
+        self._free: list[int] = []
+        self._slots = 0  # That there have ever been.
         self._jobs: dict[str, Job] = {}
         self._parked: set[str] = set()  # Of these, trials whose last epoch in this session is done.
         self._started = 0
@@ -86,8 +90,11 @@ class SearchLoop:
         drop_superseded(self._view)
 
     def _fill(self) -> None:
-        """Start what can start now."""
-        while self._free and not self._budget.spent(self._started):
+        """Start what can start now. A slot that runs stays, where there are fewer by now."""
+        slots = self._workers.slots
+        self._free.extend(range(self._slots, slots))
+        self._slots = max(self._slots, slots)
+        while self._free and len(self._jobs) < slots and not self._budget.spent(self._started):
             trial = self._pending.pop(0) if self._pending else self._create()
             if trial is None:
                 return
@@ -177,6 +184,10 @@ class SearchLoop:
             self._jobs[message.trial] = replace(self._jobs[message.trial], parts=message.parts)
         elif isinstance(message, Lost):
             self._lost(message)
+        elif isinstance(message, Waiting):
+            self._tell({"event": "waiting", "trial": message.trial, "reason": message.reason})
+            if self._budget.time_is_up:
+                self._parked.add(message.trial)
         elif isinstance(message, Stopped):
             raise TrainingError(
                 f"trial {message.trial} cannot be written: {message.reason}",
@@ -243,7 +254,8 @@ class SearchLoop:
         if message.trial is None or message.trial not in self._jobs:
             self._tell({"event": "worker_lost", "slot": message.slot, "exit_code": message.exit_code})
             return
-        self._note("lost", trial=message.trial, exit_code=message.exit_code, reason=message.reason)
+        blame = {"blameless": True} if message.blameless else {}
+        self._note("lost", trial=message.trial, exit_code=message.exit_code, reason=message.reason, **blame)
         trial = self._view.trials[message.trial]
         if trial.losses < LOSSES_OF_A_TRIAL and self._budget.time_is_up:
             self._parked.add(message.trial)

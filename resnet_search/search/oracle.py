@@ -58,7 +58,10 @@ class HyperbandOracle(KerasTunerHyperband):
         }
         drawing = [bracket for bracket in brackets if (bracket.iteration, bracket.number) not in self._known]
         self._draws = Candidates(space, space.feasible(shape, classes), drawing, seed)
-        self._schedule = Schedule(tuple(brackets), self._cost_of_draw)
+        # Where candidates are given, their scores are known, and nobody waits.
+        waiting = drawing if space.hyperband.promotion == "async" else ()
+        asynchronous = {(bracket.iteration, bracket.number) for bracket in waiting}
+        self._schedule = Schedule(tuple(brackets), self._cost_of_draw, asynchronous)
         self._by_number = {(bracket.iteration, bracket.number): bracket for bracket in brackets}
         self._candidates = Numbered()
         # Architectures that were drawn, by iteration and bracket, and by iteration.

@@ -32,6 +32,8 @@ _OF_TRIAL = ("trial_id", "status", "score", "message", "hyperparameters")
 
 def check_keras_tuner(view: RunView) -> Iterator[Check]:
     """Whether oracle.json, tuner0.json and each trial.json say what the events say. Imports the training backend."""
+    if view.content.get("imported"):
+        return
     folder, finished = view.folder, view.state == "finished"
     cure = f"Write them again: resnet-search doctor {folder.word} --repair"
     try:

@@ -6,15 +6,18 @@ What makes a run what it is, its space, its data and its seed, cannot be changed
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from resnet_search.errors import RunError
 from resnet_search.runs.trials import RunView
 from resnet_search.search.known import known_candidates
+from resnet_search.search.memory import largest_trial
 from resnet_search.spaces.brackets import Bracket, Rung
 from resnet_search.spaces.plan import brackets_from, make_plan
 from resnet_search.spaces.space import SearchSpace
+from resnet_search.workers.cluster import Cluster
 from resnet_search.workers.devices import choose_workers
 
 
@@ -27,7 +30,7 @@ class ResumeSettings:
     longer, and the ranking is of those.
     """
 
-    workers: int | None = None
+    workers: int | Cluster | None = None
     threads: int | None = None
     device: str | None = None
     hang_timeout: float | None = None
@@ -46,12 +49,24 @@ def changed_workers(content: dict[str, Any], settings: ResumeSettings) -> dict[s
         before["hang_timeout"] = settings.hang_timeout
     if settings.workers is None and settings.threads is None and settings.device is None:
         return before
-    slots = settings.workers or int(before["slots"])
     if settings.device is None and settings.workers is None:
         return {**before, "threads": settings.threads}
+    cluster = before.get("cluster")
+    workers = settings.workers or (_same_cluster(cluster) if cluster else int(before["slots"]))
     device, backend = settings.device or str(before["device"]), content.get("backend", "tensorflow")
-    slots, chosen = choose_workers(device, slots, settings.threads, backend=backend)
+    trial_bytes = _trial_bytes(content) if isinstance(workers, Cluster) else 0
+    slots, chosen = choose_workers(device, workers, settings.threads, backend=backend, trial_bytes=trial_bytes)
     return {**before, "slots": slots, **{k: v for k, v in asdict(chosen).items() if k not in _OF_THE_RUN}}
+
+
+def _same_cluster(cluster: dict[str, Any]) -> Cluster:
+    return Cluster(**{key: value for key, value in cluster.items() if key != "needs"})
+
+
+def _trial_bytes(content: dict[str, Any]) -> int:
+    data, space = content["data"], SearchSpace.from_dict(content["space"])
+    shape = tuple(data["image_shape"])
+    return largest_trial(space, make_plan(space, shape, len(data["classes"])), int(data["train"]) * math.prod(shape))
 
 
 # Settings of workers that no choice of a device touches.
@@ -64,6 +79,12 @@ def extension(view: RunView, settings: ResumeSettings) -> dict[str, Any]:
     New iterations come first, on the epochs that the run had; what trains longer is chosen when they are done, and
     so in a command of its own.
     """
+    if view.content.get("imported"):
+        raise RunError(
+            f"RUN: got {view.folder.name!r}, which was imported from Keras Tuner, without weights to go on from",
+            f"Search the same choices here: resnet-search run --space "
+            f"{shlex.quote(str(view.folder.path / view.folder.name))}.toml",
+        )
     if view.content["space"].get("method") == "grid" and settings.add_iterations:
         raise RunError(
             f"--add-iterations: got {settings.add_iterations}, but {view.folder.name} trains every network once",

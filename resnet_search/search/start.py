@@ -26,11 +26,16 @@ from resnet_search.search.memory import largest_trial
 from resnet_search.search.pretrained import sources_of_run, sources_of_space
 from resnet_search.search.resume import ResumeSettings, changed_workers, extension
 from resnet_search.spaces.plan import brackets_from, make_plan
+from resnet_search.spaces.schema import TRACKERS
 from resnet_search.spaces.space import SearchSpace
+from resnet_search.trackers.beside import Beside
+from resnet_search.trackers.choice import check_installed, tracked_by
 from resnet_search.training.arrays import write_arrays
 from resnet_search.training.recipe import RECIPES
 from resnet_search.training.weights import provide
 from resnet_search.workers.backend import check_backend, keras_backend
+from resnet_search.workers.cluster import Cluster
+from resnet_search.workers.contract import Workers
 from resnet_search.workers.devices import choose_workers
 from resnet_search.workers.local import HANG_TIMEOUT, LocalWorkers, WorkerSettings
 from resnet_search.workers.quiet import quiet_stderr
@@ -45,10 +50,11 @@ class SearchSettings:
     """What a run is started with beside its space.
 
     `train_examples`: search on this many training images, None for all. `workers`: trials at once, None for as many as
-    the processors, or the GPUs, and their memory allow. `threads`: of each worker, None to divide the processors.
-    `device`: auto, cpu or gpu. `hang_timeout`: a worker that finishes no step for so long, in seconds, is
-    replaced. `baselines`: presets that are trained to the end first, to hold what is found against. `merged`: train on
-    the validation images too, so that scores are of images that were trained on.
+    the processors, or the GPUs, and their memory allow; a `Cluster` takes them in their place. `threads`: of each
+    worker, None to divide the processors. `device`: auto, cpu or gpu. `hang_timeout`: a worker that finishes no step
+    for so long, in seconds, is replaced. `baselines`: presets that are trained to the end first, to hold what is found
+    against. `merged`: train on the validation images too, so that scores are of images that were trained on. `track`:
+    who is told of every candidate, None for whom the space names.
     """
 
     runs_dir: Path = Path("runs")
@@ -56,23 +62,27 @@ class SearchSettings:
     seed: int = 0
     data_dir: Path | None = None
     train_examples: int | None = None
-    workers: int | None = None
+    workers: int | Cluster | None = None
     threads: int | None = None
     device: str = "auto"
     hang_timeout: float = HANG_TIMEOUT
     baselines: tuple[str, ...] = ()
     merged: bool = False
+    track: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.name is not None:
             check_name(self.name)
         _check("--seed", self.seed, 0, 2**31 - 1)
-        if self.workers is not None:
+        if self.workers is not None and not isinstance(self.workers, Cluster):
             _check("--workers", self.workers, 1, MAX_WORKERS)
         if self.threads is not None:
             _check("--threads", self.threads, 1, 1024)
         if self.train_examples is not None:
             _check("--train-examples", self.train_examples, 1, 10**9)
+        for name in self.track or ():
+            if name not in TRACKERS:
+                raise UsageError(f"--track: got {name!r}; allowed: {', '.join(TRACKERS)}")
         if self.device not in {"auto", "cpu", "gpu"}:
             raise UsageError(f"--device: got {self.device!r}; allowed: auto, cpu, gpu")
         if not 0 < self.hang_timeout < float("inf"):
@@ -94,6 +104,8 @@ def run_search(
     """
     # Errors in the space and the installation come before the time that the images take.
     check_backend()
+    track = space.track if settings.track is None else settings.track
+    check_installed(track, "--track")
     sources = sources_of_space(space, make_plan(space))
     baselines = baselines_of(settings.baselines)
     name = settings.name or default_name(space.name, settings.runs_dir)
@@ -121,6 +133,7 @@ def run_search(
         "seed": settings.seed,
         "workers": {"slots": slots, **asdict(workers)},
         "backend": backend,
+        "track": list(track),
     }
     folder = create_run(settings.runs_dir, name, content)
     return start_in(folder, observers, budget)
@@ -188,18 +201,31 @@ def _drive(
                 observer(line, view)
         # A copy: the event holds the others.
         each = {key: value for key, value in workers.items() if key != "slots"}
-        pool = LocalWorkers(workers["slots"], WorkerSettings(**each), folder.worker_log)
-        try:
-            heard = [*observers, Meter(folder)]
-            SearchLoop(view, oracle, pool, data=str(data), observers=heard, budget=budget).run()
-        except BaseException as error:
-            pool.close()
-            with suppress(OSError):  # The disk may be what is wrong.
-                append_event(folder.events, "interrupted", reason=type(error).__name__)
-            raise
-        finally:
-            pool.close()
+        with Beside(folder, tracked_by(content), observers) as trackers:
+            pool = start_workers(workers["slots"], WorkerSettings(**each), folder.worker_log)
+            try:
+                # The counters are of this machine, which does not train where a cluster does.
+                elsewhere = bool(workers.get("cluster") and workers["cluster"]["address"])
+                heard = [*observers, Meter(folder, {} if elsewhere else None), trackers]
+                SearchLoop(view, oracle, pool, data=str(data), observers=heard, budget=budget).run()
+            except BaseException as error:
+                pool.close()
+                with suppress(OSError):  # The disk may be what is wrong.
+                    append_event(folder.events, "interrupted", reason=type(error).__name__)
+                raise
+            finally:
+                pool.close()
+            trackers.settle(view)
     return read_run(folder)
+
+
+def start_workers(slots: int, settings: WorkerSettings, log: Path) -> Workers:
+    """Processes of this machine, or actors of a cluster."""
+    if settings.cluster is None:
+        return LocalWorkers(slots, settings, log)
+    from resnet_search.workers.on_ray import RayWorkers
+
+    return RayWorkers(settings, log)
 
 
 def versions() -> dict[str, str]:

@@ -13,12 +13,12 @@ from resnet_search.networks.architecture import STAGES, nearest_depths
 from resnet_search.networks.imagenet import SOURCES
 from resnet_search.spaces.check_recipe import check_recipe, varies
 from resnet_search.spaces.check_values import accepts, check_list, check_names
-from resnet_search.spaces.schema import BLOCKS_WITH, DESCRIPTION, KEYS, METHOD, SIZES, Hyperband
+from resnet_search.spaces.schema import BLOCKS_WITH, DESCRIPTION, KEYS, METHOD, SIZES, TRACK, Hyperband
 from resnet_search.spaces.wording import Mistakes
 from resnet_search.training.recipe import recipe_fields
 
 TABLE_NAMES = (*KEYS, "recipe")
-AT_THE_TOP = {"description": DESCRIPTION, "method": METHOD}
+AT_THE_TOP = {"description": DESCRIPTION, "method": METHOD, "track": TRACK}
 
 
 @dataclass
@@ -27,6 +27,7 @@ class Checked:
 
     description: str = ""
     method: str = "hyperband"
+    track: tuple[str, ...] = ()
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     mistakes: Mistakes = field(default_factory=Mistakes)
@@ -39,7 +40,9 @@ def check(document: Mapping[str, Any]) -> Checked:
     document = _at_home(document, mistakes)
     document = check_names("", document, (*AT_THE_TOP, *TABLE_NAMES), mistakes)
     for name, key in AT_THE_TOP.items():
-        if name in document:
+        if name in document and key.many:
+            setattr(checked, name, check_list(name, key.values(document[name]), key, mistakes))
+        elif name in document:
             if not accepts(key, document[name]):
                 mistakes.wrong(name, document[name], key.allowed, key.choices)
             setattr(checked, name, document[name])
@@ -149,7 +152,8 @@ def _across_axes(axes: Mapping[str, Any], good: Mapping[str, Any], mistakes: Mis
 
 def _in_a_grid(checked: Checked, recipe: Mapping[str, Any]) -> None:
     """A grid has no rungs to halve, and compares architectures, so that all else must be the same."""
-    for name, default in (("factor", Hyperband().factor), ("iterations", Hyperband().iterations)):
+    for name in ("factor", "iterations", "promotion"):
+        default = getattr(Hyperband(), name)
         value = checked.tables["hyperband"].get(name, default)
         if value != default:
             checked.mistakes.wrong(f"[hyperband] {name}", value, "not given: method grid trains everything once")

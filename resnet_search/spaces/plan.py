@@ -20,12 +20,15 @@ class Plan:
 
     `distinct`: how many different candidates there are, None for no limit. A candidate that is drawn again goes on
     from its earlier trial, or takes its score: trials and epochs are then the most that there can be.
+
+    `asynchronous`: trials go on as soon as they are among the best so far, so that rungs may become larger.
     """
 
     method: str
     feasible: Feasible
     brackets: tuple[Bracket, ...]
     distinct: int | None
+    asynchronous: bool = False
 
     @property
     def trials(self) -> int:
@@ -49,6 +52,21 @@ class Plan:
     def epochs(self) -> int:
         """Epochs of training in all trials."""
         return sum(bracket.epochs for bracket in self.brackets)
+
+    @property
+    def most_trials(self) -> int:
+        """Trials at worst: asynchronously, each draw may be the best so far in every rung when it ends."""
+        return sum(
+            bracket.draws * len(bracket.rungs) if self.asynchronous else bracket.trials for bracket in self.brackets
+        )
+
+    @property
+    def most_epochs(self) -> int:
+        """Epochs of these."""
+        return sum(
+            bracket.draws * bracket.rungs[-1].epochs if self.asynchronous else bracket.epochs
+            for bracket in self.brackets
+        )
 
     @property
     def full_epochs(self) -> int:
@@ -104,7 +122,7 @@ def make_plan(
     # A recipe that varies makes more candidates than there are architectures.
     limit = None if space.recipe_varies else feasible.count
     brackets = hyperband(settings.max_epochs, settings.factor, settings.iterations, limit)
-    return Plan(space.method, feasible, brackets, limit)
+    return Plan(space.method, feasible, brackets, limit, settings.promotion == "async")
 
 
 def brackets_from(plan: list[dict[str, Any]]) -> tuple[Bracket, ...]:

@@ -17,6 +17,7 @@ from resnet_search.networks.presets import PRESETS
 from resnet_search.spaces.key import Key, Kind
 
 DATA_NAMES = ("cifar10", "shapes")
+TRACKERS = ("tensorboard", "mlflow", "wandb")
 MAX_TEXT = 1_000  # characters of a description or a path; a terminal shows no more with sense
 
 
@@ -126,6 +127,10 @@ class Hyperband:
     max_epochs: int = _key("int", "epochs of the longest trials", default=27, high=10_000, unit="epochs")
     factor: int = _key("int", "of a rung's trials one in `factor` goes on", default=3, low=2, high=100)
     iterations: int = _key("int", "times that all brackets are gone through", default=1, high=1_000)
+    promotion: str = _key(
+        "str", "when a trial goes on: once it is certain to be among a rung's best, or of those so far", default="sync",
+        choices=("sync", "async"),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +186,8 @@ DESCRIPTION = Key("str", "one line on what is searched", test=is_text, words="on
 METHOD = Key(
     "str", "hyperband, or grid: every architecture once, for max_epochs", choices=("hyperband", "grid")
 )  # fmt: skip
+
+TRACK = Key("str", "who is told of every candidate while it trains", choices=TRACKERS, many=True)
 
 SIZES = ("n", "depth", "blocks")  # the numbers of blocks, in one of three ways
 

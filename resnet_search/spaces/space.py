@@ -19,7 +19,8 @@ class SearchSpace:
     """One search, validated. Made by `load_space`, `parse_space` or `from_dict`; equal if all it holds is equal.
 
     `recipe` holds `name` and the values that replace the named recipe's: each fixed, a tuple of values to choose from,
-    or a `Range`. `method`: "hyperband" or "grid". `text` is the TOML as it was read.
+    or a `Range`. `method`: "hyperband" or "grid". `track`: who is told of every candidate. `text` is the TOML as it was
+    read.
     """
 
     name: str
@@ -31,6 +32,7 @@ class SearchSpace:
     hyperband: Hyperband
     recipe: dict[str, Any]
     data: Data
+    track: tuple[str, ...] = ()
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], *, name: str, text: str, where: str) -> SearchSpace:
@@ -43,6 +45,7 @@ class SearchSpace:
             description=checked.description,
             text=text,
             method=checked.method,
+            track=checked.track,
             recipe=checked.recipe,
             **{table: kind(**checked.tables[table]) for table, kind in TABLES.items()},  # type: ignore[arg-type]
         )
@@ -69,6 +72,7 @@ class SearchSpace:
             "description": self.description,
             "text": self.text,
             "method": self.method,
+            **({"track": list(self.track)} if self.track else {}),
             **{table: {key: _plain(value) for key, value in values.items()} for table, values in tables.items()},
         }
 
@@ -78,6 +82,7 @@ class SearchSpace:
         max_epochs: int | None = None,
         factor: int | None = None,
         iterations: int | None = None,
+        promotion: str | None = None,
         max_params: int | None = None,
         max_macs: int | None = None,
         source: str | None = None,
@@ -86,7 +91,12 @@ class SearchSpace:
     ) -> SearchSpace:
         """The same space with the settings that are not None replaced; `SpaceError` as for a file."""
         replaced: dict[str, dict[str, Any]] = {
-            "hyperband": {"max_epochs": max_epochs, "factor": factor, "iterations": iterations},
+            "hyperband": {
+                "max_epochs": max_epochs,
+                "factor": factor,
+                "iterations": iterations,
+                "promotion": promotion,
+            },
             "limits": {"max_params": max_params, "max_macs": max_macs},
             "data": {"source": source, "validation": validation, "image_size": image_size},
         }

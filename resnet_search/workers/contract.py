@@ -1,6 +1,6 @@
 """What runs jobs for a search: local processes here, other machines elsewhere. One contract for all.
 
-A worker slot takes one job at a time. `LocalWorkers.wait` gives messages in the order they happen.
+A worker slot takes one job at a time. `Workers.wait` gives the messages of a slot in the order they happen.
 """
 
 from __future__ import annotations
@@ -70,22 +70,34 @@ class Stopped:
 class Lost:
     """The worker process is gone, and what it trained since its last epoch with it. `trial` is None if it had none.
 
-    `reason` goes on from "its worker": "crashed (SIGSEGV)".
+    `reason` goes on from "its worker": "crashed (SIGSEGV)". `blameless`: whatever it was, it was not the trial.
     """
 
     slot: int
     trial: str | None
     exit_code: int
     reason: str
+    blameless: bool = False
 
 
-Message = Ready | EpochDone | Divided | Done | Failed | Stopped | Lost
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """No machine has room for a trial's worker now. Said again as long as it is so."""
+
+    slot: int
+    trial: str
+    reason: str
+
+
+Message = Ready | EpochDone | Divided | Done | Failed | Stopped | Lost | Waiting
 
 
 class Workers(Protocol):
-    """A fixed number of slots, numbered from 0."""
+    """Slots, numbered from 0."""
 
-    slots: int
+    @property
+    def slots(self) -> int:
+        """How many jobs may run at once now. Processes of this machine are as many all the time."""
 
     def submit(self, slot: int, job: Job) -> None:
         """Start a job in a free slot."""

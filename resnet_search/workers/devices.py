@@ -15,6 +15,7 @@ import psutil
 
 from resnet_search.errors import TrainingError
 from resnet_search.workers.backend import INSTALL_GPU, keras_backend
+from resnet_search.workers.cluster import Cluster
 from resnet_search.workers.local import WorkerSettings
 
 # A worker with TensorFlow, CIFAR-10 and a small network was seen at 1 to 1.5 GB; some is left for others.
@@ -109,15 +110,21 @@ def gpu_cure(backend: str) -> str:
 
 
 def choose_workers(
-    device: str, workers: int | None, threads: int | None, *, backend: str | None = None, trial_bytes: int = 0
+    device: str, workers: int | Cluster | None, threads: int | None, *, backend: str | None = None, trial_bytes: int = 0
 ) -> tuple[int, WorkerSettings]:
     """How many workers train at once, and their settings; None leaves the number to this machine.
 
     On a processor several small networks on one thread each train faster than one on several threads, so there are as
     many workers as processors, as far as the memory goes if each trains what takes `trial_bytes`. On a GPU, as many as
-    fit so, one if that or the GPU's memory is not known. `backend`: None for what Keras takes here.
+    fit so, one if that or the GPU's memory is not known. A cluster takes what Ray places there. `backend`: None for
+    what Keras takes here.
     """
-    settings = choose_settings(device, threads=1, backend=backend or keras_backend())
+    backend = backend or keras_backend()
+    if isinstance(workers, Cluster):
+        from resnet_search.workers.connect import choose_on_cluster
+
+        return choose_on_cluster(device, workers, threads, backend=backend, trial_bytes=trial_bytes)
+    settings = choose_settings(device, threads=1, backend=backend)
     if settings.device == "gpu":
         workers, share = share_gpus(workers, settings.gpus, settings.gpu_bytes, trial_bytes)
         settings = replace(settings, gpu_share=share)

@@ -42,6 +42,7 @@ class WorkerSettings:
     `hang_timeout`: a process that finishes no step for so long, in seconds, is replaced. `gpus`: how many there are,
     which take the workers in turn. `gpu_share`: the part of a GPU's memory that each may take, 0 for all of it.
     `gpu_bytes`: the memory of a GPU, 0 where that is not known. `backend`: of Keras; empty for what it takes here.
+    `cluster`: of `workers.connect`, None for processes of this machine.
     """
 
     threads: int
@@ -53,6 +54,7 @@ class WorkerSettings:
     gpu_share: float = 0.0
     gpu_bytes: int = 0
     backend: str = ""
+    cluster: dict[str, Any] | None = None
 
 
 class LocalWorkers:

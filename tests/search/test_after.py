@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resnet_search.errors import RunError, UsageError
+from resnet_search.errors import RunError, TrainingError, UsageError, UserError
 from resnet_search.networks.architecture import Architecture
 from resnet_search.report.confirmed import confirmation
-from resnet_search.runs.after import CONFIRM, FINAL, following, note_read, reads_of_test_images
+from resnet_search.runs.after import CONFIRM, FINAL, TESTED, following, note_read, put_back, reads_of_test_images
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import COMPLETED, RunView, open_run
 from resnet_search.search import after, start
@@ -167,3 +170,96 @@ def test_the_ledger_is_that_of_the_search(view: RunView) -> None:
     (RunFolder(view.folder.path).path / "test_reads.jsonl").write_text("{}\n")
     with pytest.raises(RunError, match=r"test_reads.jsonl: is damaged"):
         reads_of_test_images(view)
+
+
+def confirmed_before(view: RunView) -> tuple[Path, list[tuple[Any, ...]]]:
+    """A confirmation that is to be discarded, and what it found."""
+    return view.folder.path / CONFIRM, table(confirm_run(view, 2, 2, AgainSettings()))
+
+
+def test_a_new_confirmation_takes_the_place_of_the_old_one(view: RunView) -> None:
+    confirmed_before(view)
+    with pytest.raises(RunError, match="exists in"):
+        confirm_run(view, 3, 1, AgainSettings())
+    again = confirm_run(view, 3, 1, AgainSettings(), discard=True)
+    assert (again.state, again.completed) == ("finished", 3)
+    assert sorted(path.name for path in view.folder.path.iterdir() if CONFIRM in path.name) == [CONFIRM]
+
+
+def no_images(view: RunView) -> None:
+    shutil.rmtree(view.folder.arrays(view.content))
+    view.content["data"]["location"] = "/nowhere"
+    view.content["space"]["data"]["source"] = "/nowhere"
+
+
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(start, "append_line", fail)
+
+
+FAULTS: dict[str, Callable[[RunView, pytest.MonkeyPatch], dict[str, Any]]] = {
+    "too many candidates": lambda *_: {"top": 99},
+    "a bad recipe": lambda *_: {"settings": AgainSettings(recipe="none")},
+    "no such device": lambda _, patch: {"device": patch.setattr(after, "choose_workers", refuse)},
+    "images gone": lambda view, _: {"gone": no_images(view)},
+    "a full disk at the first event": lambda _, patch: {"disk": full_disk(patch)},
+    "ended before the first event": lambda _, patch: {"end": patch.setattr(start, "check_backend", interrupt)},
+}
+
+
+def refuse(*_: Any, **__: Any) -> None:
+    raise TrainingError("--device: got 'gpu', but there is none")
+
+
+def interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_was_confirmed_is_kept_until_the_new_one_has_started(
+    fault: str, view: RunView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, before = confirmed_before(view)
+    options = FAULTS[fault](view, monkeypatch)
+    with pytest.raises((UserError, OSError, LookupError, KeyboardInterrupt)):
+        confirm_run(view, options.get("top", 1), 1, options.get("settings", AgainSettings()), discard=True)
+    assert table(open_run(path)) == before
+    assert sorted(one.name for one in view.folder.path.iterdir() if CONFIRM in one.name) == [CONFIRM]
+
+
+def test_so_is_a_network_that_was_trained_in_full(view: RunView) -> None:
+    best, second = view.ranking()[:2]
+    final_run(view, best, AgainSettings(epochs=1))
+    (view.folder.path / FINAL / TESTED).write_text("{}")
+    content = json.loads(json.dumps(view.content))
+    view.content["data"]["fingerprint"] = "0" * 64
+    with pytest.raises(RunError, match="are not those it searched on"):
+        final_run(view, second, AgainSettings(epochs=1), discard=True)
+    there = following(view.folder, FINAL)
+    assert there is not None
+    assert there.trials["0000"].architecture == best.architecture
+    assert (there.folder.path / TESTED).exists()
+    view.content.update(content)
+    final_run(view, second, AgainSettings(epochs=1), discard=True)
+    assert open_run(view.folder.path / FINAL).trials["0000"].architecture == second.architecture
+    assert not (view.folder.path / FINAL / TESTED).exists()
+
+
+def test_one_that_is_driven_is_not_discarded(view: RunView) -> None:
+    path, _ = confirmed_before(view)
+    with RunFolder(path).lock(), pytest.raises(RunError, match="is in use by"):
+        confirm_run(view, 1, 1, AgainSettings(), discard=True)
+
+
+def test_what_a_killed_process_left_aside_comes_back(view: RunView, tmp_path: Path) -> None:
+    path, before = confirmed_before(view)
+    path.rename(path.with_name("confirm.aside"))
+    put_back(path)
+    assert table(open_run(path)) == before
+    # A new one was made, and its process died before the first event.
+    path.rename(path.with_name("confirm.aside"))
+    shutil.copytree(tmp_path / "s" / "confirm.aside", path, ignore=lambda *_: ["events.jsonl"])
+    put_back(path)
+    assert table(open_run(path)) == before

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from resnet_search.errors import SpaceError
 from resnet_search.spaces import Range, SearchSpace, parse_space
-from resnet_search.spaces.schema import KEYS
+from resnet_search.spaces.schema import KEYS, TRACKERS
 from resnet_search.training.recipe import RECIPES, recipe_fields
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,3 +72,16 @@ def test_numbers_of_a_ranged_float_are_floats_even_if_written_as_integers():
     assert space.recipe["learning_rate"] == Range(1.0, 2.0)
     assert isinstance(space.draw_recipe(random.Random(0))["learning_rate"], float)
     assert SearchSpace.from_dict(json.loads(json.dumps(space.to_dict()))) == space
+
+
+@pytest.mark.parametrize("given", ['"mlflow"', '["mlflow"]'])
+def test_a_space_says_who_is_told(given):
+    text = f"track = {given}\n[axes]\nn = 1\nwidth = 8\nblock = 'basic'\n"
+    space = parse_space(text, "x.toml")
+    assert space.track == ("mlflow",)
+    assert SearchSpace.from_dict(json.loads(json.dumps(space.to_dict()))) == space
+    assert all(f'"{name}"' in PAGE for name in TRACKERS)
+    with pytest.raises(SpaceError, match='track: got "comet"; allowed: "tensorboard", "mlflow"'):
+        parse_space(text.replace("mlflow", "comet"), "x.toml")
+    with pytest.raises(SpaceError, match="at the top of the file"):
+        parse_space(f"[axes]\nn = 1\nwidth = 8\nblock = 'basic'\ntrack = {given}\n", "x.toml")

@@ -1,4 +1,4 @@
-"""Worker processes for real: they train, they fail, they die, and nobody is left behind."""
+"""Worker processes for real: they are replaced, they die, and nobody is left behind."""
 
 from __future__ import annotations
 
@@ -9,50 +9,13 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 
-from resnet_search.networks.architecture import Architecture
-from resnet_search.training.arrays import Arrays, channel_statistics, write_arrays
-from resnet_search.training.job import Job
 from resnet_search.workers import local
-from resnet_search.workers.contract import Done, EpochDone, Failed, Lost, Message, Ready, Stopped
+from resnet_search.workers.contract import EpochDone, Failed, Lost
 from resnet_search.workers.local import LocalWorkers, WorkerSettings
-
-PATIENCE = 300  # seconds; a busy machine is slow to import TensorFlow
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    random = np.random.default_rng(0)
-    images = random.integers(0, 256, (48, 8, 8, 3), dtype=np.uint8)
-    folder = tmp_path_factory.mktemp("data") / "arrays"
-    labels = np.arange(48) % 3
-    write_arrays(
-        folder, Arrays(images[:32], labels[:32], images[32:], labels[32:], ("a", "b", "c"), *channel_statistics(images))
-    )
-    return folder
-
-
-def job(tmp_path: Path, images: Path, trial: str, **values) -> Job:
-    settings = {
-        "folder": str(tmp_path / f"trial_{trial}"), "parent": None, "recipe": {"batch_size": 16}, "seed": 1,
-        "architecture": Architecture.from_axes(block="basic", n=1, width=2).to_dict(), "initial_epoch": 0,
-        "epochs": 1, "horizon": 100, "data": str(images),
-    }  # fmt: skip
-    return Job(trial=trial, **{**settings, **values})
-
-
-def hear(workers: LocalWorkers, kind: type[Message]) -> Message:
-    """The next message of a kind."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        message = workers.wait(1.0)
-        if isinstance(message, kind):
-            return message
-        assert not isinstance(message, Done | Failed | Lost | Stopped), message
-    raise AssertionError(f"no {kind.__name__} in {PATIENCE} s")
+from tests.workers.jobs import PATIENCE, hear, job
 
 
 @pytest.fixture
@@ -61,37 +24,6 @@ def workers(tmp_path):
     yield pool
     pool.close()
     assert not [child for child in psutil.Process().children(recursive=True) if "workers.child" in child.cmdline()]
-
-
-def test_a_life_of_a_worker(workers, tmp_path, data):
-    """One process after another, since each takes seconds to start: trained, failed, lost and replaced."""
-    ready = hear(workers, Ready)
-    assert any("CPU" in device for device in ready.devices)
-
-    workers.submit(0, job(tmp_path, data, "0000", epochs=2))
-    done = hear(workers, Done)
-    assert done.trial == "0000"
-    assert [line.epoch for line in done.history] == [1, 2]
-    assert done.setup_seconds > 0
-
-    workers.submit(0, job(tmp_path, data, "0001", recipe={"momentum": 2}))
-    failed = hear(workers, Failed)
-    assert "recipe momentum: got 2" in failed.reason
-
-    workers.submit(0, job(tmp_path, data, "0002", data=str(tmp_path / "absent")))
-    stopped = hear(workers, Stopped)
-    assert "No such file" in stopped.reason
-
-    workers.submit(0, job(tmp_path, data, "0003", epochs=1000, horizon=1000))
-    hear(workers, EpochDone)
-    [child] = [c for c in psutil.Process().children() if "resnet_search.workers.child" in c.cmdline()]
-    child.send_signal(signal.SIGKILL)
-    lost = hear(workers, Lost)
-    assert (lost.trial, lost.exit_code) == ("0003", -signal.SIGKILL)
-    assert lost.reason == "was killed (SIGKILL), as the system does when memory runs out"
-
-    workers.submit(0, job(tmp_path, data, "0004"))
-    assert hear(workers, Done).trial == "0004"
 
 
 def test_a_process_is_replaced_after_some_trials(workers, tmp_path, data, monkeypatch):

@@ -1,0 +1,71 @@
+"""What the command line says of a cluster, to the search and of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+import pytest
+
+from resnet_search.cli.cluster import Part, take_cluster
+from resnet_search.cli.options import WorkerCount
+from resnet_search.cli.plain import PlainLines
+from resnet_search.errors import UsageError
+from resnet_search.workers.cluster import Cluster
+
+
+def taken(workers, runs_dir="runs", **given):
+    options = {"cpus_per_trial": None, "gpus_per_trial": None, "storage": None, **given}
+    found = take_cluster(workers, options, Path(runs_dir))
+    assert not options, "they are no options of a search"
+    return found
+
+
+def test_the_values_of_workers():
+    kind = WorkerCount()
+    assert kind.convert("auto", None, None) is None
+    assert kind.convert("3", None, None) == 3
+    assert kind.convert("ray", None, None) == Cluster()
+    assert kind.convert("ray://a:1", None, None) == Cluster(address="a:1")
+    with pytest.raises(click.BadParameter, match="got 'auto'"):
+        WorkerCount(auto=False).convert("auto", None, None)
+    with pytest.raises(UsageError, match="--workers: got 'ray:/a'"):
+        kind.convert("ray:/a", None, None)
+
+
+def test_what_a_trial_takes_is_of_the_cluster():
+    assert taken(Cluster(address="a:1"), gpus_per_trial=0.25, cpus_per_trial=2.0) == Cluster(
+        address="a:1", gpus=0.25, cpus=2.0
+    )
+    assert taken(4) == 4
+    assert taken(None) is None
+
+
+@pytest.mark.parametrize("given", [{"gpus_per_trial": 0.0}, {"cpus_per_trial": 1.0}, {"storage": Path("/s")}])
+def test_options_of_a_cluster_without_one_are_refused(given):
+    [name] = given
+    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')}: is of a cluster"):
+        taken(2, **given)
+
+
+def test_the_runs_lie_in_the_storage(tmp_path):
+    assert taken(Cluster(), str(tmp_path / "runs"), storage=tmp_path).storage == str(tmp_path)
+    with pytest.raises(UsageError, match="--storage: got ") as caught:
+        taken(Cluster(), str(tmp_path), storage=tmp_path / "other")
+    assert "--runs-dir" in caught.value.cure
+
+
+@pytest.mark.parametrize("word", ["", "nan", "1e3", "-1", "1_0", "٣", "half"])
+def test_parts_are_plain_numbers(word):
+    with pytest.raises(click.BadParameter, match="a number such as"):
+        Part().convert(word, None, None)
+
+
+def test_a_search_that_waits_says_so_once(capsys):
+    lines = PlainLines("")
+    lines._progress = SimpleNamespace(take=lambda *_: None)
+    waiting = {"event": "waiting", "trial": "0000", "reason": "the cluster has no node for it"}
+    for event in (waiting, waiting, {"event": "worker_ready"}, waiting):
+        lines(event, SimpleNamespace(content={}))
+    assert capsys.readouterr().out == "waiting: the cluster has no node for it\n" * 2

@@ -1,0 +1,142 @@
+"""A real Ray cluster of three nodes on this machine: nodes that die and join, drivers that die, another cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from resnet_search.runs.folder import RunFolder
+from resnet_search.runs.trials import RunView, read_run
+from tests.workers.ray_nodes import TOKEN, RayNodes
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")]
+
+PATIENCE = 1800  # seconds
+SPACE = """
+description = "a search of a minute or two"
+[axes]
+block = "basic"
+n = [1, 2]
+width = [4, 8]
+[hyperband]
+max_epochs = 9
+factor = 3
+[recipe]
+batch_size = 32
+[data]
+source = "shapes"
+"""
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory) -> Iterator[RayNodes]:
+    cluster = RayNodes(tmp_path_factory.mktemp("ray"))
+    cluster.head()
+    cluster.add("first")
+    cluster.add("second")
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "tiny.toml").write_text(SPACE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def local(runs) -> list[tuple]:
+    """What processes of this machine find."""
+    driver = start(runs, "local", "--workers", "2", "--threads", "1", environment=dict(os.environ))
+    assert driver.wait(PATIENCE) == 0
+    return table(runs, "local")
+
+
+def search_words(runs: Path, name: str) -> list[str]:
+    space = str(runs / "tiny.toml")
+    return ["run", "--space", space, "--train-examples", "512", "--name", name, "--device", "cpu"]
+
+
+def start(
+    runs: Path, name: str, *words: str, environment: dict[str, str], verb: str = "run"
+) -> subprocess.Popen[bytes]:
+    chosen = search_words(runs, name) if verb == "run" else [verb, name]
+    with (runs / f"{name}.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "resnet_search", *chosen, "--runs-dir", str(runs), "--no-export", *words],
+            stdout=log, stderr=log, env=environment,
+        )  # fmt: skip
+
+
+def view_of(runs: Path, name: str) -> RunView:
+    return read_run(RunFolder(runs / name))
+
+
+def table(runs: Path, name: str) -> list[tuple]:
+    view = view_of(runs, name)
+    assert view.state == "finished", (runs / f"{name}.log").read_text()[-3000:]
+    trials = [t for t in view.trials.values() if t.status == "completed"]
+    return sorted((t.iteration, t.bracket, t.rung, t.name, t.epochs, t.score) for t in trials)
+
+
+def until(runs: Path, name: str, condition: Callable[[RunView], bool], driver: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        assert driver.poll() is None, (runs / f"{name}.log").read_text()[-3000:]
+        if (runs / name / "events.jsonl").exists() and condition(view_of(runs, name)):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"{name} takes too long")
+
+
+def completed(number: int) -> Callable[[RunView], bool]:
+    return lambda view: view.completed >= number
+
+
+def test_a_node_is_killed_and_another_joins(nodes, runs, local):
+    driver = start(runs, "nodes", "--workers", f"ray://{nodes.address}", environment=nodes.environment)
+    until(runs, "nodes", completed(3), driver)
+    nodes.kill("first")
+    until(runs, "nodes", completed(6), driver)
+    nodes.add("third")
+    assert driver.wait(PATIENCE) == 0
+    assert table(runs, "nodes") == local
+    assert not any(trial.losses for trial in view_of(runs, "nodes").trials.values())
+
+
+def test_a_driver_is_killed_and_another_cluster_takes_over(nodes, runs, local, tmp_path_factory):
+    driver = start(runs, "driver", "--workers", f"ray://{nodes.address}", environment=nodes.environment)
+    until(runs, "driver", completed(3), driver)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    driver = start(runs, "driver", environment=nodes.environment, verb="resume")
+    until(runs, "driver", completed(6), driver)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    other = RayNodes(tmp_path_factory.mktemp("other"), TOKEN[::-1])
+    try:
+        other.head(cpus=1)
+        driver = start(
+            runs, "driver", "--workers", f"ray://{other.address}", environment=other.environment, verb="resume"
+        )
+        assert driver.wait(PATIENCE) == 0
+    finally:
+        other.close()
+    assert table(runs, "driver") == local
+
+
+def test_a_wrong_token_is_told_as_one(nodes, runs):
+    environment = {**nodes.environment, "RAY_AUTH_TOKEN": TOKEN[::-1]}
+    driver = start(runs, "token", "--workers", f"ray://{nodes.address}", environment=environment)
+    assert driver.wait(PATIENCE) == 1
+    assert "refuses this machine's token" in (runs / "token.log").read_text()
+    assert not (runs / "token").exists(), "nothing is left behind"
