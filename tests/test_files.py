@@ -45,6 +45,8 @@ ELSEWHERE = {
     "export/build.py", "export/verify.py", "export/make.py", "export/convert.py",
     "training/weights.py",  # a download, inside `replacing`
     "workers/local.py",  # worker.log, which the children write to
+    "trackers/beside.py",  # trackers.log, likewise
+    "workers/host.py",  # scratch of a worker on another machine
 }  # fmt: skip
 
 

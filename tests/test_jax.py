@@ -113,7 +113,7 @@ def searched(folder) -> Outcome:
 
 
 def trials(folder: Path, run: str) -> list[dict]:
-    return json.loads(search(folder, "trials", run, "--json").out)
+    return json.loads(search(folder, "trials", run, "--json").out)["trials"]
 
 
 @needs_jax
@@ -193,13 +193,17 @@ def test_a_run_on_jax_is_exported_with_tensorflow_and_as_accurate(folder, search
 @needs_jax
 def test_doctor_and_clean(folder, searched):
     del searched
-    checks = {check["name"]: check for check in json.loads(search(folder, "doctor", "--json", status=None).out)}
+    checks = {
+        check["name"]: check for check in json.loads(search(folder, "doctor", "--json", status=None).out)["checks"]
+    }
     assert checks["Backend"]["text"] == "jax"
     assert checks["jax"]["status"] == "ok"
     if WITHOUT_TENSORFLOW:
         assert checks["tensorflow"]["status"] == checks["tensorflow-datasets"]["status"] == "warning"
         assert "Backend" in checks
-    assert "problem" not in {check["status"] for check in json.loads(search(folder, "doctor", "first", "--json").out)}
+    assert "problem" not in {
+        check["status"] for check in json.loads(search(folder, "doctor", "first", "--json").out)["checks"]
+    }
 
 
 @needs_jax

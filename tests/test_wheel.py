@@ -58,8 +58,8 @@ def test_the_whole_job_from_an_empty_folder(wheel, tmp_path):
     export = empty / "runs" / "first" / "export"
     assert (export / "saved_model" / "saved_model.pb").is_file()
     assert "# " in (export / "report.md").read_text()
-    [found] = json.loads(run(command, "list", "--json", folder=empty))
+    [found] = json.loads(run(command, "list", "--json", folder=empty))["runs"]
     assert found["state"] == "finished"
-    trials = json.loads(run(command, "trials", "first", "--json", folder=empty))
+    trials = json.loads(run(command, "trials", "first", "--json", folder=empty))["trials"]
     assert {trial["status"] for trial in trials} == {"completed"}
     assert sorted(path.name for path in empty.iterdir()) == ["runs"]

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from resnet_search.cli.session import Session, run_words
+from resnet_search.cli.text import safe
 from resnet_search.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ _SETTINGS = ("recipe", "epochs", "workers", "threads", "device", "hang_timeout")
 
 def source_of(session: Session, run: str, runs_dir: Path, verb: str) -> RunView:
     """The run that a command follows up, which must not be training now."""
+    from resnet_search.runs.after import CONFIRM, FINAL, put_back
     from resnet_search.runs.folder import find_run
     from resnet_search.runs.trials import read_run
 
@@ -35,6 +39,8 @@ def source_of(session: Session, run: str, runs_dir: Path, verb: str) -> RunView:
         raise RunError(
             f"{view.folder.name}: is still searching", f"Wait, or stop it: resnet-search stop {view.folder.word}"
         )
+    for kind in (CONFIRM, FINAL):
+        put_back(view.folder.path / kind)
     session.folder, session.runs_dir, session.verb = view.folder.path, runs_dir, verb
     return view
 
@@ -58,23 +64,22 @@ def begin_or_go_on(
     budget: Budget,
     quiet: bool,
 ) -> RunView:
-    """`start` what follows from a run, or go on with what is there, unless `given` says that it is to be another."""
-    from resnet_search.cli.searching import watch
-    from resnet_search.files import remove
-    from resnet_search.runs.after import following
+    """`start` what follows from a run, or go on with what is there, unless `given` says that it is to be another.
 
-    there = following(view.folder, kind)
-    if there is not None and discard and there.state != "running":
-        remove(there.folder.path)
-        there = None
+    discard: whether what is there makes way; `start` sees to that.
+    """
+    from resnet_search.cli.searching import watch
+    from resnet_search.runs.after import following
+    from resnet_search.search.after import check_free, go_on
+
+    there = None if discard else following(view.folder, kind)
     if there is None:
+        check_free(view, kind, discard=discard)
         preparing = f"Reading {view.content['data']['source']} and starting the training backend ..."
         return watch(session, start, preparing=preparing, quiet=quiet)
     _refuse(there, given)
     if there.state == "finished":
         return there
-    from resnet_search.search.after import go_on
-
     preparing = f"Going on with {there.folder.path}: starting the training backend ..."
     return watch(
         session,
@@ -82,6 +87,27 @@ def begin_or_go_on(
         preparing=preparing,
         quiet=quiet,
     )
+
+
+def report_again(view: RunView, *, quiet: bool) -> None:
+    """Write the reports of a search again, with what has followed it; if that fails, it is said and no more."""
+    from resnet_search.export.folder import REPORT
+    from resnet_search.export.found import exported_of
+    from resnet_search.files import write_text
+    from resnet_search.report.content import report_of
+    from resnet_search.report.markdown import to_markdown
+    from resnet_search.report.written import write_report
+
+    try:
+        exported = exported_of(view)
+        page, _ = write_report(view, None, exported)
+        if exported is not None:
+            write_text(view.folder.path / "export" / REPORT, to_markdown(report_of(view, None, exported)))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is of the report alone
+        click.echo(safe(f"The report of {view.folder.name} could not be written again: {error}"), err=True)
+        return
+    if not quiet:
+        click.echo(f"\n{'Report':<12}{safe(page)}")
 
 
 def _refuse(there: RunView, given: dict[str, Any]) -> None:

@@ -23,8 +23,9 @@ def baseline_option(function: Function) -> Function:
     """--baseline, which can be given several times."""
     return click.option(
         "--baseline", "baselines", multiple=True, metavar="MODEL", callback=_check, shell_complete=_complete,
-        help="A known network, such as resnet-20 (resnet-search models), that is trained to the end first, on the "
-        "space's recipe, and held against what is found; repeat it for several.",
+        help="A known network, such as resnet-20 (resnet-search models), or one by its axes, such as "
+        "block=basic,n=3,width=16, that is trained to the end first, on the space's recipe, and held against what is "
+        "found; repeat it for several.",
     )(function)  # fmt: skip
 
 

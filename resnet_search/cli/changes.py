@@ -7,7 +7,17 @@ from typing import Any
 
 import click
 
-from resnet_search.cli.options import DEVICES, MAX_SEED, FolderPath, Function, OneOf, SpaceKey, Whole, complete_space
+from resnet_search.cli.options import (
+    DEVICES,
+    MAX_SEED,
+    FolderPath,
+    Function,
+    OneOf,
+    SpaceKey,
+    Whole,
+    WorkerCount,
+    complete_space,
+)
 from resnet_search.errors import UsageError
 
 # Of a space: the option, and the table and key that it sets.
@@ -15,11 +25,14 @@ _OF_SPACE = {
     "max_epochs": ("--max-epochs", "hyperband", "max_epochs"),
     "factor": ("--factor", "hyperband", "factor"),
     "iterations": ("--iterations", "hyperband", "iterations"),
+    "promotion": ("--promotion", "hyperband", "promotion"),
     "max_params": ("--max-params", "limits", "max_params"),
     "max_macs": ("--max-macs", "limits", "max_macs"),
     "source": ("--data", "data", "source"),
     "validation": ("--validation", "data", "validation"),
 }
+# What a run is that does not say it, since there was no choice yet.
+_BEFORE = {"promotion": "sync"}
 _CURES = {
     "max_epochs": "To train the best ones longer: --add-epochs.",
     "iterations": "To go through the brackets again: --add-iterations.",
@@ -50,7 +63,7 @@ def changing_options(function: Function) -> Function:
                      help="What trials train on from now on.  [default: as before]"),
         click.option("--threads", type=Whole(1, 1024), metavar="N",
                      help="Processor threads of each worker from now on.  [default: as before]"),
-        click.option("--workers", type=Whole(1, 256), metavar="N",
+        click.option("--workers", type=WorkerCount(auto=False), metavar="N|ray[://ADDRESS]",
                      help="Trials that train at the same time from now on.  [default: as before]"),
         click.option("--add-epochs", type=Whole(0, 10**6), default=0, metavar="N",
                      help="Of a finished run: train the best, one in --factor, for N epochs more, and rank those.  "
@@ -86,7 +99,7 @@ def _differences(content: dict[str, Any], given: dict[str, Any]) -> Iterable[str
     settings = {key: value for key, value in given.items() if key in _OF_SPACE}
     for key, value in settings.items():
         option, table, name = _OF_SPACE[key]
-        was = space[table].get(name)
+        was = space[table].get(name, _BEFORE.get(key))
         if _absolute(key, value) != was:
             yield _told(option, value, was)
     if "ref" in given:

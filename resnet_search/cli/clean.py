@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from resnet_search.cli.options import Whole, run_argument
+from resnet_search.cli.options import Whole, json_option, run_argument
 from resnet_search.cli.text import safe
 from resnet_search.errors import UsageError
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     help="Keep the checkpoints of the best N.",
 )
 @click.option("--yes", "-y", is_flag=True, help="Remove without asking.")
-def command(*, run: str, runs_dir: Path, keep: int, yes: bool) -> None:  # fmt: skip
+@json_option
+def command(*, run: str, runs_dir: Path, keep: int, yes: bool, as_json: bool) -> None:
     """Remove the checkpoints of a finished run.
 
     It says first what it frees, and asks. Scores, learning curves, the report and what was exported stay. Trials whose
@@ -36,12 +37,19 @@ def command(*, run: str, runs_dir: Path, keep: int, yes: bool) -> None:  # fmt: 
     from resnet_search.runs.folder import find_run
     from resnet_search.runs.trials import read_run
 
+    if as_json and not yes:
+        raise UsageError("--json: got it without --yes; allowed: with it, as nobody is asked", "Nothing was removed.")
     folder = find_run(run, runs_dir)
     # A running one is told from a finished one before its lock is asked for.
     plan_cleaning(read_run(folder), keep)
     with folder.lock():
         view = read_run(folder, locked=False)
         cleaning = plan_cleaning(view, keep)
+        if as_json:
+            if cleaning.files:
+                clean(view, cleaning)
+            _print_json(folder.name, cleaning)
+            return
         if not cleaning.files:
             click.echo(f"{safe(folder.name)}: there is nothing to remove.")
             return
@@ -51,6 +59,17 @@ def command(*, run: str, runs_dir: Path, keep: int, yes: bool) -> None:  # fmt: 
             return
         clean(view, cleaning)
     click.echo("Removed.")
+
+
+def _print_json(run: str, cleaning: Cleaning) -> None:
+    from resnet_search.cli.screen import show_json
+
+    removed = {
+        "bytes": cleaning.size,
+        "files": [str(path) for path in cleaning.files],
+        "trials": [trial.trial for trial in cleaning.trials],
+    }
+    show_json("clean/1", {"run": run, "removed": removed, "kept": [trial.trial for trial in cleaning.kept]})
 
 
 def _worded(cleaning: Cleaning) -> list[str]:

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from resnet_search.cli.again import begin_or_go_on, source_of, take_settings
+from resnet_search.cli.again import begin_or_go_on, report_again, source_of, take_settings
 from resnet_search.cli.budget import hang_option, take_budget, time_budget_option
-from resnet_search.cli.options import DEVICES, OneOf, SpaceKey, Whole, run_argument
+from resnet_search.cli.options import DEVICES, OneOf, SpaceKey, Whole, json_option, run_argument
 from resnet_search.cli.session import Session, run_words
 from resnet_search.errors import TrainingError
 from resnet_search.training.recipe import RECIPES
 
 if TYPE_CHECKING:
     from resnet_search.report.confirmed import Confirmation
+    from resnet_search.runs.trials import RunView
 
 TOP, SEEDS = 3, 3
 
@@ -37,9 +38,10 @@ TOP, SEEDS = 3, 3
 @time_budget_option("running networks end their epoch", "confirm")
 @click.option("--discard", is_flag=True, help="Remove an earlier confirmation of this run, and begin anew.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the table.")
+@json_option
 @click.pass_obj
 def command(session: Session, /, *, run: str, runs_dir: Path, top: int | None, seeds: int | None, discard: bool,
-            quiet: bool, **options: Any) -> None:  # fmt: skip
+            quiet: bool, as_json: bool, **options: Any) -> None:  # fmt: skip
     """Train the best candidates of a search from scratch, with several seeds each.
 
     The best score of a search is optimistic, since it is the best of many. This says what its best candidates reach on
@@ -50,6 +52,7 @@ def command(session: Session, /, *, run: str, runs_dir: Path, top: int | None, s
     from resnet_search.runs.after import CONFIRM
     from resnet_search.search.after import best_of, confirm_run
 
+    quiet = quiet or as_json
     view = source_of(session, run, runs_dir, "confirm")
     budget, settings = take_budget(options), take_settings(options)
     given = {"top": top, "seeds": seeds, "recipe": settings.recipe, "epochs": settings.epochs}
@@ -59,18 +62,43 @@ def command(session: Session, /, *, run: str, runs_dir: Path, top: int | None, s
         best_of(view, best)  # Says what is wrong before anything is read.
 
     def start(observers: Any) -> Any:
-        return confirm_run(view, best, seeds or SEEDS, settings, observers, budget=budget)
+        return confirm_run(view, best, seeds or SEEDS, settings, observers, discard=discard, budget=budget)
 
     done = begin_or_go_on(
         session, view, CONFIRM, start, given=given, settings=settings, discard=discard, budget=budget, quiet=quiet
     )
-    _tell(confirmation(view, done))
+    found = confirmation(view, done)
+    _check(found)
+    if as_json:
+        _print_json(view, found)
+    else:
+        _tell(found)
+    report_again(view, quiet=quiet)
     if not quiet:
         words = run_words(view.folder.path, runs_dir)
         click.echo("\nNext:")
         if done.state != "finished":
             click.echo(f"  resnet-search confirm {words}")
         click.echo(f"  resnet-search train {words}")
+
+
+def _check(found: Confirmation) -> None:
+    if found.finished and found.best is None:
+        what, reason = found.failures[-1] if found.failures else ("nothing", "no reason is known")
+        raise TrainingError(
+            f"no candidate could be trained again, the last one, {what}: {reason}",
+            "Train them otherwise: --recipe, --epochs, with --discard.",
+        )
+
+
+def _print_json(view: RunView, found: Confirmation) -> None:
+    from resnet_search.cli.screen import show_json
+
+    values = found.to_dict()
+    for candidate in values["candidates"]:
+        candidate["scores"] = [{"seed": seed, "score": score} for seed, score in candidate["scores"].items()]
+    values["failures"] = [{"network": network, "reason": reason} for network, reason in found.failures]
+    show_json("confirm/1", {"run": view.folder.name, **values})
 
 
 def _tell(found: Confirmation) -> None:
@@ -80,12 +108,6 @@ def _tell(found: Confirmation) -> None:
     from resnet_search.report.confirmed import cells, remarks
     from resnet_search.report.units import counted
 
-    if found.finished and found.best is None:
-        what, reason = found.failures[-1] if found.failures else ("nothing", "no reason is known")
-        raise TrainingError(
-            f"no candidate could be trained again, the last one, {what}: {reason}",
-            "Train them otherwise: --recipe, --epochs, with --discard.",
-        )
     seeds, mean, deviation, interval, search, over, verdicts = (
         zip(*map(cells, found.candidates), strict=True) if found.candidates else [()] * 7
     )

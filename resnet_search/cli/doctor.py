@@ -51,7 +51,8 @@ def command(
         done = _repair(folder) if repair else []
         checks = _examine(folder)
     if as_json:
-        show_json([asdict(check) for check in checks])
+        name = None if run is None else folder.name
+        show_json("doctor/1", {"run": name, "repaired": done, "checks": [asdict(check) for check in checks]})
     else:
         from resnet_search.cli.tables import checks_table
 

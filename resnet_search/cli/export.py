@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from resnet_search.cli.options import FolderPath, OneOf, ParamType, Whole, run_argument
+from resnet_search.cli.options import FolderPath, OneOf, ParamType, Whole, json_option, run_argument
 from resnet_search.cli.text import count, safe
 from resnet_search.errors import UsageError
 from resnet_search.export.formats import FORMATS, SAVED_MODEL
@@ -97,10 +98,11 @@ _SHORTEST, _LONGEST = 0.001, 1e6
 )
 @click.option("--out", type=FolderPath(), metavar="DIR", help="Where to.  [default: export/ in the run's folder]")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the paths of the results.")
+@json_option
 def command(
     *, run: str, runs_dir: Path, formats: tuple[tuple[str, ...], ...], trial: str | None, ensemble: int | None,
     max_params: int | None, max_macs: int | None, max_latency: float | None, license_id: str | None, out: Path | None,
-    quiet: bool,
+    quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Export a network of a run, and the report.
 
@@ -124,7 +126,26 @@ def command(
         from resnet_search.export.saved_model import Limits
 
         options["limits"] = Limits(max_params=max_params, max_macs=max_macs, max_latency=max_latency)
-    export_and_tell(view, None if trial is None else view.find(trial), out, quiet=quiet, **options)
+    chosen = None if trial is None else view.find(trial)
+    if as_json:
+        _export_json(view, chosen, out, options)
+    else:
+        export_and_tell(view, chosen, out, quiet=quiet, **options)
+
+
+def _export_json(view: RunView, trial: Trial | None, out: Path | None, options: dict[str, Any]) -> None:
+    from resnet_search.cli.screen import show_json
+    from resnet_search.export.saved_model import export_run
+
+    result = export_run(view, trial, out, **options)
+    document = {
+        "run": view.folder.name,
+        "trial": result.trial,
+        "folder": str(result.folder),
+        **asdict(result.exported),
+        "notes": list(result.notes),
+    }
+    show_json("export/1", document)
 
 
 def _check_together(given: set[str]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from resnet_search.cli.again import begin_or_go_on, source_of, take_settings
+from resnet_search.cli.again import begin_or_go_on, report_again, source_of, take_settings
 from resnet_search.cli.budget import take_budget
 from resnet_search.cli.session import Session
 from resnet_search.errors import ExportError, RunError
@@ -39,12 +39,13 @@ def train_winner(
 
         if not quiet:
             click.echo(f"Network    {chosen.name}, trial {chosen.trial} of {view.folder.name}\n")
-        return final_run(view, chosen, settings, observers, all_images=all_images, budget=budget)
+        return final_run(view, chosen, settings, observers, all_images=all_images, discard=discard, budget=budget)
 
     done = begin_or_go_on(
         session, view, FINAL, start, given=given, settings=settings, discard=discard, budget=budget, quiet=quiet
     )
     conclude(session, done, quiet=quiet, export=export)
+    report_again(view, quiet=quiet)
 
 
 def _chosen(view: RunView, trial: str | None) -> Trial:

@@ -22,10 +22,7 @@ class Fronts:
     places: Mapping[str, Place]
 
     # What --json and --csv say beside `trials.FIELDS`.
-    fields: ClassVar[dict[str, str]] = {
-        "front": "with --pareto: the costs whose front it is on, of parameters, MACs and latency",
-        "latency_ms": "with --pareto: median time of one image on this machine's processor; null if not measured",
-    }
+    fields: ClassVar[tuple[str, ...]] = ("front", "latency_ms")
 
     def values(self, trial: Trial) -> dict[str, Any]:
         """The `fields` of a trial, JSON-able."""
@@ -45,11 +42,12 @@ class Fronts:
                 Column("trial", [trial.trial for trial in trials]),
                 Column("architecture", [trial.name for trial in trials], folds=True),
                 Column("score", [score(trial.score) for trial in trials], right=True),
-                Column("params", [count(trial.params) for trial in trials], right=True),
-                Column("MACs", [count(trial.macs) for trial in trials], right=True),
-                Column("ms", times, right=True),
-                Column("on the front of", [", ".join(place.on) for place in found]),
+                Column("params", [count(trial.params) for trial in trials], right=True, narrow=2),
+                Column("MACs", [count(trial.macs) for trial in trials], right=True, narrow=3),
+                Column("ms", times, right=True, narrow=1),
+                Column("front of", [", ".join(place.on) for place in found], folds=True),
             ],
+            elsewhere="--json has everything",
         )
         told = f"the median time of one image on {machine()}, where it was measured: by an export, or by --measure"
         return [grid, Hanging(f"ms         {told}")]

@@ -10,10 +10,10 @@ from itertools import zip_longest
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.text import Text
 
-from resnet_search.cli.text import safe
+from resnet_search.cli.text import cut, cut_lines, safe
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -21,14 +21,19 @@ if TYPE_CHECKING:
 _GAP = "  "
 _WORD = 11  # cells of a word beside hanging text, with the gap behind it
 _LEAST = 40  # cells of hanging text, however narrow the terminal is
+_WHOLE = 80  # cells of a name that columns go for, so that it stays in a line
+_LONG = 40  # cells from which on text folds in any column
+_FOLDED = 8  # cells that are left of what folds
+_HEADER = 20  # cells of a header that stay in a line
 
 
 @dataclass(slots=True)
 class Column:
-    """A column, `least` cells wide or more. Where not all fit, the highest `spare` goes first; 0 always stays,
-    and the others only if some cell says something.
+    """A column, `least` cells wide or more. Where not all fit, the highest `spare` goes first; 0 stays, and the others
+    only if some cell says something.
 
     folds: where those that stay do not fit either, its cells go on in the next line, behind a hyphen.
+    narrow: where that does not do, the highest goes; 0 always stays.
     """
 
     header: str
@@ -37,24 +42,37 @@ class Column:
     spare: int = 0
     least: int = 0
     folds: bool = False
+    narrow: int = 0
 
     def __post_init__(self) -> None:
-        self.cells = [safe(cell) for cell in self.cells]
+        self.header = cut(safe(self.header))
+        self.cells = [cut(safe(cell)) for cell in self.cells]
 
     @property
     def width(self) -> int:
         """Terminal cells that it takes."""
         return max(self.least, cell_len(self.header), *map(cell_len, self.cells))
 
-    def lines(self, excess: int = 0) -> list[list[str]]:
-        """Header and cells, each in lines of one width: `excess` less than its own, if it folds."""
-        width = max(self.least, cell_len(self.header), self.width - excess) if self.folds else self.width
-        folded = (wrap(text, width) if self.folds else [text] for text in (self.header, *self.cells))
+    def floor(self, width: int) -> int:
+        """The fewest of `width` cells that it does with."""
+        folds = self.folds or width > _LONG
+        return min(width, max(self.least, min(cell_len(self.header), _HEADER), _FOLDED)) if folds else width
+
+    def lines(self, width: int) -> list[list[str]]:
+        """Header and cells, each in lines of this width."""
+        folded = (_fold(text, width) for text in (self.header, *self.cells))
         return [[self._padded(line, width) for line in lines or [""]] for lines in folded]
 
     def _padded(self, text: str, width: int) -> str:
         space = " " * (width - cell_len(text))
         return space + text if self.right else text + space
+
+
+def _fold(text: str, width: int) -> list[str]:
+    """Lines of at most so many cells: between words and behind hyphens, of wide characters anywhere."""
+    if cell_len(text) <= width:
+        return [text]
+    return wrap(text, width) if cell_len(text) == len(text) else [line.strip() for line in chop_cells(text, width)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +86,48 @@ class Grid:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         del console
         said = [column for column in self.columns if any(column.cells) or column.spare == 0]
-        kept = list(said)
-        while (excess := sum(column.width + len(_GAP) for column in kept) - len(_GAP) - options.max_width) > 0:
-            spare = max(kept, key=lambda column: column.spare)
-            if spare.spare == 0:
-                break
-            kept.remove(spare)
-        columns = [column.lines(max(0, excess)) for column in kept]
+        kept, widths = _fitted(said, options.max_width)
+        columns = [column.lines(width) for column, width in zip(kept, widths, strict=True)]
         if self.title:
-            yield Text(self.title, style="bold")
-        empty = tuple(" " * len(lines[0][0]) for lines in columns)
-        header, *rows = zip(*columns, strict=True)
-        yield _line(tuple(cell[0] for cell in header), "bold")
-        for row in rows:
+            for told in _fold(cut(safe(self.title)), max(_LEAST, options.max_width)):
+                yield Text(told, style="bold")
+        empty = tuple(" " * width for width in widths)
+        for number, row in enumerate(zip(*columns, strict=True)):
             for cells in zip_longest(*row):
-                yield _line(tuple(cell or space for cell, space in zip(cells, empty, strict=True)))
+                line = tuple(cell or space for cell, space in zip(cells, empty, strict=True))
+                yield _line(line, "" if number else "bold")
         left_out = [column.header for column in said if column not in kept]
         if left_out and self.elsewhere:
             told = f"Left out here: {', '.join(left_out)}; {self.elsewhere}."
-            for line in wrap(told, options.max_width, break_long_words=False, break_on_hyphens=False):
-                yield Text(line, style="dim")
+            for text in wrap(told, options.max_width, break_long_words=False, break_on_hyphens=False):
+                yield Text(text, style="dim")
+
+
+def _fitted(said: list[Column], room: int) -> tuple[list[Column], list[int]]:
+    """The columns that stay, and their widths."""
+    kept, natural = list(said), {id(column): column.width for column in said}
+    while True:
+        widths = [natural[id(column)] for column in kept]
+        room_left = room - len(_GAP) * (len(kept) - 1)
+        floors = [column.floor(width) for column, width in zip(kept, widths, strict=True)]
+        wanted = [max(floor, min(width, _WHOLE)) for floor, width in zip(floors, widths, strict=True)]
+        if sum(wanted) > room_left and (spare := max(kept, key=lambda column: column.spare)).spare > 0:
+            kept.remove(spare)
+        elif sum(floors) > room_left and (narrow := max(kept, key=lambda column: column.narrow)).narrow > 0:
+            kept.remove(narrow)
+        else:
+            return kept, _shared(widths, floors, room_left)
+
+
+def _shared(widths: list[int], floors: list[int], room: int) -> list[int]:
+    """Widths that add up to no more than there is room for, as far as the floors allow it: the widest gives first."""
+    widths = list(widths)
+    while sum(widths) > room:
+        givers = [at for at, width in enumerate(widths) if width > floors[at]]
+        if not givers:
+            break
+        widths[max(givers, key=lambda at: widths[at])] -= 1
+    return widths
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +139,14 @@ class Hanging:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         del console
         width = max(_LEAST, options.max_width)
-        for line in wrap(safe(self.text), width, subsequent_indent=" " * _WORD, break_on_hyphens=False):
-            yield _line((line,))
+        text = cut_lines(safe(self.text))
+        if cell_len(text) == len(text):
+            lines = wrap(text, width, subsequent_indent=" " * _WORD, break_on_hyphens=False)
+        else:
+            first, *rest = chop_cells(text, width)
+            indented = chop_cells("".join(rest), width - _WORD)
+            lines = [first, *(" " * _WORD + line for line in indented)]
+        yield from (_line((line,)) for line in lines)
 
 
 def _line(cells: tuple[str, ...], style: str = "") -> Text:

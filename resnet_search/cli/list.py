@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,37 +10,62 @@ import click
 
 from resnet_search.cli.options import json_option, runs_dir_option
 from resnet_search.cli.text import safe
+from resnet_search.cli.watch import Look, check_watch, watch, watch_option
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from resnet_search.runs.folder import RunFolder
 
 
 @click.command("list")
 @runs_dir_option
+@watch_option
 @json_option
-def command(*, runs_dir: Path, as_json: bool) -> None:
+def command(*, runs_dir: Path, watched: bool, as_json: bool) -> int:
     """List the runs, the latest last.
 
-    For each: its state, its progress, and the best network so far.
+    For each: its state, its progress, and the best network so far; from 120 columns on how the best score came about.
+    --watch has those that fit on the screen, the latest.
     """
     from resnet_search.cli.screen import show, show_json
     from resnet_search.runs.folder import list_runs
 
+    if watched:
+        check_watch({"--json": as_json})
+        return watch(lambda rows: _look(runs_dir, rows))
     runs = [describe(folder) for folder in list_runs(runs_dir)]
     if as_json:
-        show_json(runs)
-    elif not runs:
-        click.echo(f"No runs in {safe(runs_dir)}. Start one: resnet-search run --space quickstart")
+        show_json("list/1", {"runs": runs})
     else:
-        from resnet_search.cli.tables import runs_table
+        show(_shown(runs, runs_dir))
+    return 0
 
-        show(runs_table(runs))
+
+def _shown(runs: list[dict[str, Any]], runs_dir: Path) -> Iterable[RenderableType]:
+    from resnet_search.cli.screen import is_wide
+    from resnet_search.cli.tables import line, runs_table
+
+    if not runs:
+        return [line(f"No runs in {safe(runs_dir)}. Start one: resnet-search run --space quickstart")]
+    return runs_table(runs, wide=is_wide())
+
+
+def _look(runs_dir: Path, rows: int) -> Look:
+    from resnet_search.runs.folder import list_runs
+
+    folders = list_runs(runs_dir)[-rows:]
+    running = [folder for folder in folders if folder.is_locked()]
+    shown = _shown([describe(folder) for folder in folders], runs_dir)
+    return Look(shown, [runs_dir, *(folder.events for folder in folders)], running)
 
 
 def describe(folder: RunFolder) -> dict[str, Any]:
     """A run, JSON-able; of a damaged one, the reason."""
     from resnet_search.errors import RunError
+    from resnet_search.report.anytime import best_so_far
     from resnet_search.report.course import epochs_on_disk
+    from resnet_search.report.kind import is_final
     from resnet_search.runs.trials import COMPLETED, FAILED, RUNNING, read_run
 
     try:
@@ -51,6 +77,7 @@ def describe(folder: RunFolder) -> dict[str, Any]:
     running = [trial for trial in trials if trial.status == RUNNING]
     leader = view.leader
     # Of a network that trains alone the name is known before it is done.
+    scored = not is_final(view)  # Else its score is of images that it was trained on.
     shown = leader or (trials[0] if trials and view.planned_trials == 1 else None)
     return {
         "run": folder.name,
@@ -63,8 +90,17 @@ def describe(folder: RunFolder) -> dict[str, Any]:
         "epochs": sum(trial.trained_epochs for trial in done) + sum(epochs_on_disk(view, each) for each in running),
         "planned_epochs": view.planned_epochs - view.saved_epochs,
         "best": None if leader is None else leader.trial,
-        "score": None if leader is None else leader.score,
+        "score": leader.score if leader is not None and scored else None,
         "architecture": None if shown is None else shown.name,
+        "best_so_far": _climb(best_so_far(view)) if scored else [],
         "started": view.started,
         "seconds": view.seconds,
     }
+
+
+def _climb(curve: list[tuple[int, float]]) -> list[dict[str, Any]]:
+    """The points at which the best became better, and the last."""
+    kept = [point for before, point in zip([(0, -1.0), *curve], curve, strict=False) if point[1] > before[1]]
+    if curve and kept[-1] != curve[-1]:
+        kept.append(curve[-1])
+    return [{"epochs": epochs, "score": score} for epochs, score in kept]

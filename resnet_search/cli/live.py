@@ -16,6 +16,7 @@ from rich.text import Text
 from resnet_search.cli.grid import Column, Grid
 from resnet_search.cli.progress import Progress, Running, Snapshot
 from resnet_search.cli.text import clock, count, roughly, safe, score
+from resnet_search.cli.tracking import untold
 from resnet_search.report.units import counted
 from resnet_search.runs.events import Event
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
@@ -53,6 +54,8 @@ class LiveView:
         if event["event"] in {"started", "resumed"}:
             for note in view.content["data"]["notes"]:
                 self._console.print(Text(f"Note: {safe(note)}"), soft_wrap=True)
+        elif event["event"] == "tracker_failed":
+            self._console.print(Text(f"Note: {safe(untold(event))}"), soft_wrap=True)
         self._now = self._progress.take(event, view)
 
     def _draw(self) -> RenderableType:
@@ -71,9 +74,10 @@ def draw(now: Snapshot, at: float, elapsed: str, rows: int) -> RenderableType:
         _overall(now, elapsed),
         *([Text(_counts(now))] if now.planned_trials > 1 else []),
         Text(),
-        _running(shown, at, halving=now.halving),
+        _running(shown, at, now),
         *([Text(f"and {more} more", style="dim")] if more > 0 else []),
-        *([] if now.ready else [Text("Starting the worker process ...", style="dim")]),
+        *([Text(f"Waiting: {safe(now.waiting)}", style="yellow")] if now.waiting else []),
+        *([] if now.ready or now.waiting else [Text("Starting the worker process ...", style="dim")]),
         Text(),
         *_trials(now),
         Text("Ctrl-C stops; every finished epoch is kept.", style="dim"),
@@ -95,11 +99,12 @@ def _overall(now: Snapshot, elapsed: str) -> RenderableType:
 
 
 def _counts(now: Snapshot) -> str:
-    failed = f", {now.failed} failed and replaced" if now.failed else ""
+    replaced = " and replaced" if now.halving else ""  # A grid has no other to take.
+    failed = f", {now.failed} failed{replaced}" if now.failed else ""
     return f"{now.trials:,} of {counted(now.planned_trials, 'trial')}{failed}"
 
 
-def _running(trials: tuple[Running, ...], at: float, *, halving: bool) -> RenderableType:
+def _running(trials: tuple[Running, ...], at: float, now: Snapshot) -> RenderableType:
     rungs = [
         Column("bracket", [f"{trial.bracket}" for trial in trials], right=True, spare=2),
         Column("rung", [f"{trial.rung}" for trial in trials], right=True, spare=1),
@@ -109,10 +114,10 @@ def _running(trials: tuple[Running, ...], at: float, *, halving: bool) -> Render
         [
             Column("trial", [trial.trial for trial in trials]),
             Column("architecture", [trial.name for trial in trials], least=24),
-            *(rungs if halving else ()),
+            *(rungs if now.halving else ()),
             Column("epoch", [f"{trial.epoch} of {trial.epochs}" for trial in trials], right=True, least=8),
             Column("loss", [score(trial.loss) for trial in trials], right=True, least=6),
-            Column("val acc", [score(trial.val_accuracy) for trial in trials], right=True),
+            Column(now.accuracy, [score(trial.val_accuracy) for trial in trials], right=True),
             Column("time", [clock(at - trial.since) for trial in trials], right=True, spare=3, least=5),
             *_restarts(trials),
         ]
@@ -125,7 +130,7 @@ def _restarts(trials: tuple[Running, ...]) -> Iterable[Column]:
 
 
 def _trials(now: Snapshot) -> Iterable[Text]:
-    if now.best is not None:
+    if now.best is not None and now.planned_trials > 1:
         yield Text("Best so far  ", style="dim", no_wrap=True, overflow="ellipsis").append(
             _told(now.best), style="not dim bold"
         )

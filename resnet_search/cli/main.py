@@ -18,7 +18,7 @@ import click
 
 from resnet_search.cli.options import RUNS_DIR, did_you_mean
 from resnet_search.cli.session import Interrupted, Session, Signals, leave, runs_dir_words
-from resnet_search.cli.text import safe
+from resnet_search.cli.text import cut_lines, safe
 from resnet_search.errors import UserError
 
 # In the order of a user's day; each is the attribute `command` of its module.
@@ -34,10 +34,14 @@ COMMANDS = (
     "list",
     "trials",
     "show",
+    "compare",
     "report",
+    "dashboard",
+    "track",
     "export",
     "predict",
     "clean",
+    "import",
     "doctor",
 )
 
@@ -131,7 +135,7 @@ def _explain(error: BaseException, session: Session) -> int:
         lines.append(f"The run goes on with: {session.resume}")
     elif "resnet-search " in cure and session.runs_dir != RUNS_DIR:
         lines.append(f"(with {runs_dir_words(session.runs_dir)}, as here)")
-    click.echo(_wrapped(safe("\n".join(line for line in lines if line), lines=True)), err=True)
+    click.echo(_wrapped(cut_lines(safe("\n".join(line for line in lines if line), lines=True))), err=True)
     return status
 
 

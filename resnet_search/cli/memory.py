@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_search.cli.text import safe
 from resnet_search.report.units import counted
+from resnet_search.workers.cluster import Cluster
 
 if TYPE_CHECKING:
     from resnet_search.networks.architecture import Architecture
@@ -37,11 +38,12 @@ class Tight:
 
 
 def too_large(
-    space: SearchSpace, plan: Plan, baselines: Sequence[str], workers: int | None, device: str
+    space: SearchSpace, plan: Plan, baselines: Sequence[str], workers: int | Cluster | None, device: str
 ) -> Tight | None:
     """Those networks of a plan and of its baselines that do not fit, None if all do, or where a GPU may train them.
 
-    A GPU has a memory of its own, and a batch that does not fit into it is trained in parts.
+    A GPU has a memory of its own, and a batch that does not fit into it is trained in parts. So have the nodes of a
+    cluster.
     """
     import psutil
 
@@ -50,7 +52,7 @@ def too_large(
     from resnet_search.search.memory import largest_batch
     from resnet_search.workers.devices import FRAMEWORK_BYTES, nvidia_gpus, processor_workers
 
-    if device == "gpu" or (device == "auto" and nvidia_gpus()):
+    if isinstance(workers, Cluster) or device == "gpu" or (device == "auto" and nvidia_gpus()):
         return None
     batch = largest_batch(space)
     costs = {named.architecture: cost for named, cost in baseline_costs(space, baselines)}

@@ -62,7 +62,7 @@ def command(
     found = [_with_axes(name, axes)] if axes else _named(name or "")
     documents = [describe(each, input_shape, classes, batch_size) for each in found]
     if as_json:
-        show_json(documents[0] if single else documents)
+        show_json("models/1", {"models": documents})
         return
     from resnet_search.cli.model_tables import model_details, models_table
 

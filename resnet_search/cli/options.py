@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from resnet_search.errors import UsageError
+from resnet_search.workers.cluster import SCHEME, Cluster
 
 if TYPE_CHECKING:
     from resnet_search.spaces.space import SearchSpace
@@ -45,12 +46,19 @@ class Whole(ParamType):
 
 
 class WorkerCount(ParamType):
-    """A number of workers; None for "auto"."""
+    """A number of workers, or a cluster for them; None for "auto", unless that is not allowed."""
 
-    name = "integer or auto"
+    name = "integer, auto or ray"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
-        return None if value == "auto" else Whole(1, 256).convert(value, param, ctx)
+    def __init__(self, *, auto: bool = True) -> None:
+        self.auto = auto
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | Cluster | None:
+        if isinstance(value, Cluster):
+            return value
+        if str(value).startswith(SCHEME):
+            return Cluster.from_word(str(value))
+        return None if self.auto and value == "auto" else Whole(1, 256).convert(value, param, ctx)
 
 
 class OneOf(ParamType):
@@ -247,6 +255,9 @@ _SEARCH_OPTIONS = (
                  help="Of a rung's trials, one in N goes on.  [default: the space's]"),
     click.option("--iterations", type=SpaceKey("hyperband", "iterations"), metavar="N",
                  help="Times that all brackets are gone through.  [default: the space's]"),
+    click.option("--promotion", type=SpaceKey("hyperband", "promotion"), metavar="sync|async",
+                 help="When a trial goes on: once it is certain to be among its rung's best, or is so far: for more "
+                 "workers than trials to start.  [default: the space's]"),
     click.option("--max-params", type=SpaceKey("limits", "max_params"), metavar="N",
                  help="Largest number of trainable parameters.  [default: the space's]"),
     click.option("--max-macs", type=SpaceKey("limits", "max_macs"), metavar="N",
@@ -260,9 +271,10 @@ _SEARCH_OPTIONS = (
                  help="Search on N of the training images.  [default: all]"),
     seed_option,
     name_option("the space's"),
-    click.option("--workers", type=WorkerCount(), metavar="N|auto",
+    click.option("--workers", type=WorkerCount(), metavar="N|auto|ray[://ADDRESS]",
                  help="Trials that train at the same time, each in a process of its own; on a GPU each has its share "
-                 "of the memory.  [default: auto, as many as the processors, or the GPUs, and their memory allow]"),
+                 "of the memory. With ray, as many as a Ray cluster has room for: docs/how-to/ray.md.  "
+                 "[default: auto, as many as the processors, or the GPUs, and their memory allow]"),
     click.option("--threads", type=Whole(1, 1024), metavar="N",
                  help="Processor threads of each worker.  [default: the processors divided by --workers]"),
     device_option,
@@ -281,7 +293,7 @@ def space_from(options: dict[str, Any]) -> SearchSpace:
     """The space that the options name, with the settings among them; takes out what it uses."""
     from resnet_search.spaces.load import load_space
 
-    settings = ("max_epochs", "factor", "iterations", "max_params", "max_macs", "source", "validation")
+    settings = ("max_epochs", "factor", "iterations", "promotion", "max_params", "max_macs", "source", "validation")
     given = {key: options.pop(key) for key in settings}
     space = load_space(options.pop("ref"))
     return space.with_settings(**given) if any(value is not None for value in given.values()) else space

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ import click
 
 from resnet_search.cli.progress import Progress, Snapshot
 from resnet_search.cli.text import count, roughly, safe, score
+from resnet_search.cli.tracking import untold
 from resnet_search.report.units import counted, duration
 from resnet_search.runs.events import Event
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
@@ -21,6 +23,7 @@ class PlainLines:
         self._preparing = preparing
         self._progress = Progress()
         self._silent = False
+        self._waiting = ""  # What trials wait for, as it was said last.
 
     def __enter__(self) -> Self:
         self._say(self._preparing)
@@ -34,6 +37,8 @@ class PlainLines:
     def __call__(self, event: Event, view: RunView) -> None:
         now = self._progress.take(event, view)
         kind = event["event"]
+        if kind in {"epoch", "worker_ready"}:
+            self._waiting = ""
         if kind in {"started", "resumed"}:
             self._say(f"{kind} {now.run}: {_planned(now)}")
             for note in view.content["data"]["notes"]:
@@ -42,17 +47,15 @@ class PlainLines:
             self._say(_epoch(event["line"], now))
         elif kind in {COMPLETED, FAILED} and (kind == FAILED or now.planned_trials > 1):
             self._say(_ended(view.trials[event["trial"]], now))
-        elif kind == "lost":
-            self._say(f"trial {event['trial']}: its worker {event['reason']}; it goes on from its last epoch")
-        elif kind == "divided":
-            parts = f"each batch in {event['parts']} parts"
-            self._say(f"trial {event['trial']}: its batches do not fit into memory; it starts again, {parts}")
-        elif kind == "extended":
-            self._say(f"extended {now.run}: {counted(now.planned_trials, 'trial')} in all")
-        elif kind == "stopped":
-            self._say(f"stopped {now.run} after {duration(view.seconds)}: {event['reason']}")
-        elif kind == "finished":
-            self._say(f"finished {now.run} after {duration(view.seconds)}")
+        elif kind == "waiting":
+            self._say_waiting(event["reason"])
+        elif kind in _SAID:
+            self._say(_SAID[kind](event, now, view))
+
+    def _say_waiting(self, reason: str) -> None:
+        if reason != self._waiting:
+            self._say(f"waiting: {reason}")
+        self._waiting = reason
 
     def _say(self, text: str) -> None:
         if self._silent:
@@ -78,7 +81,7 @@ def _left(now: Snapshot) -> str:
 def _epoch(line: dict[str, Any], now: Snapshot) -> str:
     """Of a network that trains alone."""
     place = f"epoch {line['epoch']:>{len(str(now.planned_epochs))}} of {now.planned_epochs}"
-    scores = f"loss {score(line['loss'])}  val acc {score(line['val_accuracy'])}"
+    scores = f"loss {score(line['loss'])}  {now.accuracy} {score(line['val_accuracy'])}"
     return (
         f"{place}  {scores}  {duration(line['train_seconds'] + line['validation_seconds']):>12}  {_left(now)}".rstrip()
     )
@@ -93,3 +96,18 @@ def _ended(trial: Trial, now: Snapshot) -> str:
         return f"{place}  {what}  failed: {trial.reason}"
     time = "reused" if trial.reused else duration(trial.setup_seconds + trial.train_seconds)
     return f"{place}  {what}  epoch {trial.epochs:>3}  {score(trial.score)}  {time:>12}  {_left(now)}".rstrip()
+
+
+def _divided(event: Event) -> str:
+    parts = f"each batch in {event['parts']} parts"
+    return f"trial {event['trial']}: its batches do not fit into memory; it starts again, {parts}"
+
+
+_SAID: dict[str, Callable[[Event, Snapshot, RunView], str]] = {
+    "lost": lambda event, *_: f"trial {event['trial']}: its worker {event['reason']}; it goes on from its last epoch",
+    "divided": lambda event, *_: _divided(event),
+    "tracker_failed": lambda event, *_: f"note: {untold(event)}",
+    "extended": lambda _, now, __: f"extended {now.run}: {counted(now.planned_trials, 'trial')} in all",
+    "stopped": lambda event, now, view: f"stopped {now.run} after {duration(view.seconds)}: {event['reason']}",
+    "finished": lambda _, now, view: f"finished {now.run} after {duration(view.seconds)}",
+}

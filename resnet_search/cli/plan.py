@@ -39,6 +39,7 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
     tight = too_large(space, plan, options["baselines"], options["workers"], options["device"])
     if as_json:
         show_json(
+            "plan/1",
             {
                 "space": space.name,
                 "method": space.method,
@@ -53,13 +54,16 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
                 "candidates": plan.candidates,
                 "trials": plan.trials,
                 "epochs": plan.epochs,
+                "promotion": space.hyperband.promotion,
+                "most_trials": plan.most_trials,
+                "most_epochs": plan.most_epochs,
                 "full_epochs": plan.full_epochs,
                 "mean_macs": plan.mean_macs,
                 "too_large": {} if tight is None else tight.to_dict(),
                 "images": images,
                 "speed": asdict(speed),
                 "seconds": None if images is None else plan.seconds(speed, images),
-            }
+            },
         )
         return
     from resnet_search.cli.grid import Hanging

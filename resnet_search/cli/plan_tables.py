@@ -147,6 +147,9 @@ def plan_totals(plan: Plan, speed: Speed, images: int | None) -> Iterable[str]:
     if plan.draws_again:
         todo = f"at most {todo}: what is drawn again is not trained again"
     yield f"Search     {todo}"
+    if plan.asynchronous:
+        most = f"{counted(plan.most_trials, 'trial')}, {counted(plan.most_epochs, 'epoch')}"
+        yield f"Promotion  async: the best so far go on at once, so rungs may become larger, at worst {most} in all"
     if plan.full_epochs > plan.epochs:
         times = plan.full_epochs / plan.epochs  # What halving saves.
         every = f"{plan.full_epochs:,} epochs were every candidate trained to the end"

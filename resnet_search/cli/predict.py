@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from resnet_search.cli.options import Whole, complete_run, json_option, runs_dir_option
-from resnet_search.cli.text import safe
+from resnet_search.cli.text import cut_lines, safe
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -90,11 +90,12 @@ def _print_json(classified: list[Classified], unread: list[Unread], accuracy: Es
         for one in classified
     ]
     show_json(
+        "predict/1",
         {
             "images": images,
             "unreadable": [{"file": str(one.file), "reason": one.reason} for one in unread],
             "accuracy": None if accuracy is None else {**asdict(accuracy), "images": known},
-        }
+        },
     )
 
 
@@ -116,11 +117,11 @@ def _table(classified: list[Classified]) -> RenderableType:
 
     return Grid(
         [
-            Column("file", [str(one.file) for one in classified], folds=True, least=20),
+            Column("file", [str(one.file) for one in classified], folds=True, least=16),
             Column("class", [one.top[0][0] for one in classified], folds=True, least=8),
             Column("probability", [f"{one.top[0][1]:.4f}" for one in classified], right=True),
             Column("folder", [one.truth or "" for one in classified], spare=1),
-            Column("runners-up", [_runners_up(one) for one in classified], folds=True, least=16),
+            Column("runners-up", [_runners_up(one) for one in classified], folds=True, least=16, narrow=1),
         ],
         elsewhere="--json has everything",
     )
@@ -136,6 +137,6 @@ def _tell(unread: list[Unread]) -> None:
         return
     click.echo(f"Not read: {len(unread):,}", err=True)
     for one in unread[:_TOLD]:
-        click.echo(f"  {safe(one.file)}: {safe(one.reason)}", err=True)
+        click.echo(f"  {cut_lines(safe(one.file))}: {cut_lines(safe(one.reason))}", err=True)
     if len(unread) > _TOLD:
         click.echo(f"  and {len(unread) - _TOLD:,} more; --json names all", err=True)

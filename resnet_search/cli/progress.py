@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from resnet_search.errors import RunError
-from resnet_search.report.kind import is_grid
+from resnet_search.report.kind import accuracy_word, is_grid
 from resnet_search.runs.events import Event
 from resnet_search.runs.speed import Pace, Pacing
 from resnet_search.runs.trials import COMPLETED, FAILED, RUNNING, RunView, Trial
@@ -35,7 +36,8 @@ class Running:
 class Snapshot:
     """The state of a search at one moment; `seconds_left` is None before anything has been measured.
 
-    `ready`: whether a worker process has started. `halving`: whether there are brackets and rungs to tell.
+    `ready`: whether a worker process has started. `halving`: whether there are brackets and rungs to tell. `accuracy`:
+    what the accuracies are of, in a word.
     """
 
     run: str
@@ -50,6 +52,8 @@ class Snapshot:
     last: Trial | None
     ready: bool
     halving: bool = True
+    waiting: str = ""  # What trials wait for.
+    accuracy: str = "val acc"
 
 
 @dataclass(slots=True)
@@ -87,7 +91,8 @@ class Progress:
     """Takes in the events of one session of a run; what one costs does not grow with the number of trials."""
 
     clock: Callable[[], float] = time.time
-    _first_epoch: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    _rungs: dict[tuple[int, int, int], dict[str, int]] = field(default_factory=dict)
+    _filled: Counter[tuple[int, int, int]] = field(default_factory=Counter)  # Trials that have not failed.
     _planned: tuple[int, int] = (0, 0)  # trials and epochs
     _completed: int = 0
     _failed: int = 0
@@ -101,6 +106,7 @@ class Progress:
     _best: Trial | None = None
     _last: Trial | None = None
     _ready: bool = False
+    _waiting: str = ""
 
     def take(self, event: Event, view: RunView) -> Snapshot:
         """The state after an event, which `view` has taken in."""
@@ -108,6 +114,8 @@ class Progress:
         if kind in {"started", "resumed", "extended"}:
             self._begin(view)
         self._ready |= kind in {"worker_ready", "epoch"}
+        if kind in {"waiting", "worker_ready", "epoch"}:
+            self._waiting = str(event.get("reason", ""))
         trial = view.trials.get(event.get("trial", ""))
         if trial is not None:
             self._take_trial(event, trial, view)
@@ -115,11 +123,12 @@ class Progress:
 
     def _begin(self, view: RunView) -> None:
         """Take in the plan, and what trials have come to before."""
-        self._first_epoch = {
-            (bracket["iteration"], bracket["number"], rung["index"]): rung["initial_epoch"]
+        self._rungs = {
+            (bracket["iteration"], bracket["number"], rung["index"]): rung
             for bracket in view.content["plan"]
             for rung in bracket["rungs"]
         }
+        self._filled = Counter(_place(trial) for trial in view.trials.values() if trial.status != FAILED)
         self._planned = (view.planned_trials, view.planned_epochs)
         self._completed = self._failed = self._epochs = self._macs = 0
         self._pacing, self._best = Pacing(), None
@@ -139,10 +148,12 @@ class Progress:
             self._take_epoch(event["line"], trial)
         if kind == "created":
             self._macs += trial.macs
+            self._fill(trial, 1)
             # Where it is drawn again, its place among equals may be another.
             for other in view.of_candidate(trial.candidate):
                 self._see_best(other, view)
         if kind in {COMPLETED, FAILED}:
+            self._fill(trial, -(kind == FAILED))
             self._see_ended(trial, view)
             self._last = trial
             self._lines.pop(trial.trial, None)
@@ -203,12 +214,25 @@ class Progress:
             best=self._best,
             last=self._last,
             ready=self._ready,
+            waiting=self._waiting,
             halving=not is_grid(view),
+            accuracy=accuracy_word(view),
         )
 
     def _planned_start(self, trial: Trial) -> int:
         """The epoch at which its rung starts: a trial may start later, where its candidate was trained before."""
-        return self._first_epoch.get((trial.iteration, trial.bracket, trial.rung), trial.initial_epoch)
+        rung = self._rungs.get(_place(trial))
+        return trial.initial_epoch if rung is None else rung["initial_epoch"]
+
+    def _fill(self, trial: Trial, by: int) -> None:
+        """Count a trial in or out of its rung: one that is larger than planned makes the plan larger."""
+        place = _place(trial)
+        size = self._rungs[place]["size"] if place in self._rungs else 0
+        grown = -max(size, self._filled[place])
+        self._filled[place] += by
+        grown += max(size, self._filled[place])
+        trials, epochs = self._planned
+        self._planned = (trials + grown, epochs + grown * (trial.epochs - self._planned_start(trial)))
 
     def _seconds_left(self, view: RunView, epochs_left: int) -> float | None:
         """What is left at the pace so far: the time of an epoch grows with a network's multiply-adds."""
@@ -220,3 +244,7 @@ class Progress:
         trials_left = max(0, self._planned[0] - self._completed - len(self._running.trials))
         seconds = work * pace.seconds_per_mac_epoch + trials_left * pace.trial_seconds
         return seconds / int(view.content["workers"]["slots"])
+
+
+def _place(trial: Trial) -> tuple[int, int, int]:
+    return trial.iteration, trial.bracket, trial.rung

@@ -7,9 +7,7 @@ from collections.abc import Iterable
 
 import click
 
-from resnet_search.cli.fronts import Fronts
 from resnet_search.cli.main import COMMANDS, cli
-from resnet_search.cli.trials import FIELDS
 
 _HEAD = """\
 # The command line
@@ -21,7 +19,14 @@ Made from the commands themselves by `python -m resnet_search.cli.reference > do
 program.
 
 Results go to standard output, errors to standard error. On a terminal a search is a live view; elsewhere it prints a
-line for each trial that ends. `--json` prints everything exactly, times in seconds, in place of a table.
+line for each trial that ends. `--json` prints everything exactly, times in seconds, in place of a table:
+[json.md](json.md) has every key. Tables fit the terminal, 80 columns and more, and leave out what does not; `COLUMNS`
+says another width, and what goes into a file or a pipe has 200. There is no colour in files and pipes, with `NO_COLOR`
+or with `TERM=dumb`; `FORCE_COLOR` asks for it. Curves are drawn with block characters, and with ASCII where the
+terminal's encoding has none.
+
+`--watch` of `list`, `trials` and `show` shows the table again whenever files of the run change, on a terminal alone. It
+ends by itself when nothing trains any more, and without a word with Ctrl-C (exit status 130).
 
 | exit status | meaning |
 |---|---|
@@ -50,7 +55,6 @@ def reference() -> str:
         command = cli.get_command(context, name)
         if command is not None:
             parts.append("\n".join(_command(command, click.Context(command, info_name=name, parent=context))))
-    parts.append("\n".join(_fields()))
     return "\n".join(parts)
 
 
@@ -70,19 +74,6 @@ def _command(command: click.Command, context: click.Context) -> Iterable[str]:
         if isinstance(param, click.Option) and record is not None:
             # Written with two spaces before what click puts in brackets.
             yield f"| `{_escaped(record[0])}` | {_escaped(' '.join(record[1].split()))} |"
-    yield ""
-
-
-def _fields() -> Iterable[str]:
-    yield "## A trial in JSON and CSV"
-    yield ""
-    yield "`trials --json` prints a list of these, `trials --csv` the same in columns. `show --json` adds `chain`, the"
-    yield "trials that this one continues, and `history`, a line for each epoch."
-    yield ""
-    yield "| field | |"
-    yield "|---|---|"
-    for name, meaning in {**FIELDS, **Fronts.fields}.items():
-        yield f"| `{name}` | {meaning} |"
     yield ""
 
 

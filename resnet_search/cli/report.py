@@ -69,7 +69,7 @@ def _print(folder: RunFolder, trial: str | None) -> None:
 
     view = read_run(folder)
     chosen = None if trial is None else view.find(trial)
-    show_json(to_json(illustrated(view, chosen, exported_of(view, chosen))))
+    show_json("report/1", to_json(illustrated(view, chosen, exported_of(view, chosen))))
 
 
 def _write(

@@ -9,6 +9,7 @@ import click
 
 from resnet_search.cli.budget import budget_options, hang_option, take_budget
 from resnet_search.cli.changes import changing_options, fixed_options, refuse_changes
+from resnet_search.cli.cluster import cluster_options, take_cluster
 from resnet_search.cli.options import quiet_options, run_argument
 from resnet_search.cli.session import Session
 
@@ -22,6 +23,7 @@ _CHANGING = ("workers", "threads", "device", "hang_timeout", "add_iterations", "
 @click.command("resume")
 @run_argument
 @changing_options
+@cluster_options
 @hang_option(None)
 @budget_options
 @fixed_options
@@ -40,6 +42,7 @@ def command(session: Session, /, *, run: str, runs_dir: Path, quiet: bool, no_ex
     from resnet_search.runs.trials import read_run
 
     budget = take_budget(options)
+    options["workers"] = take_cluster(options["workers"], options, runs_dir)
     changing = {key: options.pop(key) for key in _CHANGING}
     folder = find_run(run, runs_dir)
     session.folder, session.runs_dir = folder.path, runs_dir

@@ -9,15 +9,19 @@ import click
 
 from resnet_search.cli.baselines import baseline_lines, baseline_option
 from resnet_search.cli.budget import budget_options, hang_option
+from resnet_search.cli.cluster import cluster_options, take_cluster
 from resnet_search.cli.options import quiet_options, search_options, space_from
 from resnet_search.cli.session import Session
+from resnet_search.cli.tracking import track_option
 
 
 @click.command("run")
 @search_options
 @baseline_option
+@cluster_options
 @hang_option("10m")
 @budget_options
+@track_option
 @quiet_options
 @click.pass_obj
 def command(session: Session, /, *, quiet: bool, no_export: bool, **options: Any) -> None:
@@ -30,8 +34,11 @@ def command(session: Session, /, *, quiet: bool, no_export: bool, **options: Any
     from resnet_search.cli.searching import begin
     from resnet_search.runs.speed import machine_speed, training_images
     from resnet_search.spaces.plan import make_plan
+    from resnet_search.trackers.choice import check_installed
 
+    options["workers"] = take_cluster(options["workers"], options, options["runs_dir"])
     space = space_from(options)
+    check_installed(options["track"] or space.track, "--track")
     images = training_images(space.data, options["train_examples"])
     plan = make_plan(space)
 

@@ -12,6 +12,7 @@ import click
 from resnet_search.cli.budget import take_budget
 from resnet_search.cli.session import Session, run_words
 from resnet_search.cli.text import safe, score
+from resnet_search.cli.tracking import looks
 from resnet_search.errors import NameTakenError, TrainingError
 from resnet_search.report.course import epochs_on_disk
 from resnet_search.report.kind import is_final, is_grid, is_single, network_count
@@ -144,6 +145,8 @@ def conclude(session: Session, view: RunView, *, quiet: bool, export: bool) -> N
     click.echo("\nNext:" if told else "Next:")
     for command in _next(view, words):
         click.echo(f"  resnet-search {command}")
+    for look in looks(view):
+        click.echo(f"  {safe(look)}")
 
 
 def _next(view: RunView, words: str) -> Iterable[str]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
 from resnet_search.cli.options import RUNS_DIR, json_option, run_argument
+from resnet_search.cli.watch import Look, check_watch, watch, watch_option
+
+if TYPE_CHECKING:
+    from resnet_search.runs.folder import RunFolder
 
 
 def _complete_trial(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -30,24 +35,44 @@ def _complete_trial(ctx: click.Context, param: click.Parameter, incomplete: str)
 @click.command("show")
 @run_argument
 @click.argument("trial", metavar="TRIAL", shell_complete=_complete_trial)
+@watch_option
 @json_option
-def command(*, run: str, runs_dir: Path, trial: str, as_json: bool) -> None:
+def command(*, run: str, runs_dir: Path, trial: str, watched: bool, as_json: bool) -> int:
     """Show a trial in full.
 
     Its architecture and cost, its promotions, its learning curve, its timings, and why it failed.
     """
+    from resnet_search.runs.folder import find_run
+
+    folder = find_run(run, runs_dir)
+    if watched:
+        check_watch({"--json": as_json})
+        return watch(lambda _: _look(folder, trial))
     from resnet_search.cli.screen import show, show_json
     from resnet_search.cli.trials import document
-    from resnet_search.runs.folder import find_run
     from resnet_search.runs.trials import read_run
 
-    view = read_run(find_run(run, runs_dir))
+    view = read_run(folder)
     found = view.find(trial)
     history = view.history(found)
     if as_json:
         chain = [link.trial for link in view.chain(found)]
-        show_json({**document(found), "chain": chain, "history": history})
-        return
+        show_json("show/1", {"run": folder.name, **document(found), "chain": chain, "history": history})
+        return 0
     from resnet_search.cli.tables import trial_details
 
     show(trial_details(view, found, history))
+    return 0
+
+
+def _look(folder: RunFolder, trial: str) -> Look:
+    """It ends with the trial."""
+    from resnet_search.cli.tables import trial_details
+    from resnet_search.runs.trials import RUNNING, read_run
+    from resnet_search.training.job import HISTORY
+
+    view = read_run(folder)
+    found = view.find(trial)
+    training = view.state == "running" and found.status == RUNNING
+    shown = trial_details(view, found, view.history(found))
+    return Look(shown, [folder.events, folder.trial(found.trial) / HISTORY], [folder] if training else [])

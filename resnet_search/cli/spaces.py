@@ -24,7 +24,7 @@ def command(*, as_json: bool) -> None:
 
     spaces = [describe(name, path) for name, path in sorted(known_spaces().items())]
     if as_json:
-        show_json(spaces)
+        show_json("spaces/1", {"spaces": spaces})
         return
     from resnet_search.cli.plan_tables import spaces_table
 

@@ -8,31 +8,36 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from resnet_search.cli.curves import WIDTH, spark
 from resnet_search.cli.grid import Column, Grid
-from resnet_search.cli.text import count, moment, safe, score
-from resnet_search.report.kind import is_grid
-from resnet_search.report.units import duration, sparkline
+from resnet_search.cli.text import count, cut_lines, moment, safe, score
+from resnet_search.report.anytime import at
+from resnet_search.report.kind import accuracy_name, is_final, is_grid
+from resnet_search.report.units import duration
 from resnet_search.runs.checkpoints import describe
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
 from resnet_search.training.job import FAILURE
 
+_CURVE = 60  # cells of a trial's own curve
+
 
 def line(text: str, style: str = "") -> Text:
     """A line, or several, of text that comes from anywhere."""
-    return Text(safe(text, lines=True), style=style)
+    return Text(cut_lines(safe(text, lines=True)), style=style)
 
 
-def runs_table(runs: Sequence[dict[str, Any]]) -> Iterable[RenderableType]:
-    """The runs as `cli.list` describes them, and what is wrong with damaged ones."""
+def runs_table(runs: Sequence[dict[str, Any]], *, wide: bool) -> Iterable[RenderableType]:
+    """The runs as `cli.list` describes them, and what is wrong with damaged ones. `wide`: with room for curves."""
     good = [run for run in runs if run["state"] != "damaged"]
     yield Grid(
         [
-            Column("run", [run["run"] for run in runs]),
-            Column("state", [run["state"] for run in runs]),
-            Column("trials", [_progress(run, "trials") for run in runs], right=True),
+            Column("run", [run["run"] for run in runs], folds=True),
+            Column("state", [run["state"] for run in runs], narrow=1),
+            Column("trials", [_progress(run, "trials") for run in runs], right=True, narrow=2),
             Column("epochs", [_progress(run, "epochs") for run in runs], right=True, spare=2),
             Column("best", [score(run.get("score")) for run in runs], right=True),
-            Column("architecture", [run.get("architecture") or "" for run in runs], spare=1),
+            Column("best so far", [_climb(run) if wide else "" for run in runs], spare=4),
+            Column("architecture", [run.get("architecture") or "" for run in runs], folds=True, spare=1),
             Column("started", [moment(run.get("started") or 0) for run in runs], spare=3),
         ],
         elsewhere="--json has everything",
@@ -42,34 +47,53 @@ def runs_table(runs: Sequence[dict[str, Any]]) -> Iterable[RenderableType]:
             yield line(f"{run['run']}: {run['reason']}", "red")
 
 
+def _climb(run: dict[str, Any]) -> str:
+    """The best score so far by epochs trained."""
+    climb = run.get("best_so_far", ())
+    if not climb:
+        return ""
+    last = climb[-1]["epochs"]
+    curve = [(point["epochs"], point["score"]) for point in climb]
+    values = [value for place in range(1, WIDTH + 1) if (value := at(curve, round(last * place / WIDTH))) is not None]
+    return spark(values)
+
+
 def _progress(run: dict[str, Any], what: str) -> str:
     return f"{run[what]:,}/{run[f'planned_{what}']:,}" if what in run else ""
 
 
 def trials_table(
-    trials: Sequence[Trial], title: str = "", elsewhere: str = "", *, halving: bool = True
+    trials: Sequence[Trial],
+    title: str = "",
+    elsewhere: str = "",
+    *,
+    halving: bool = True,
+    curves: Sequence[str] = (),
+    scored: str = "score",
 ) -> RenderableType:
     """Trials in the order given. `elsewhere` says where columns are that a narrow terminal has no room for.
 
-    halving: whether there are brackets and rungs to tell.
+    halving: whether there are brackets and rungs to tell. curves: of each trial, where there is room. scored:
+    what its score is called.
     """
     rungs = [
         Column("bracket", [f"{trial.bracket}" for trial in trials], right=True, spare=1),
-        Column("rung", [f"{trial.rung}" for trial in trials], right=True),
+        Column("rung", [f"{trial.rung}" for trial in trials], right=True, narrow=2),
     ]
     return Grid(
         [
             Column("trial", [trial.trial for trial in trials]),
             Column("candidate", [f"{trial.candidate}" for trial in trials], right=True, spare=3),
             Column("architecture", [trial.name for trial in trials], folds=True),
-            Column("depth", [f"{trial.depth}" for trial in trials], right=True),
-            Column("params", [count(trial.params) for trial in trials], right=True),
-            Column("MACs", [count(trial.macs) for trial in trials], right=True),
+            Column("depth", [f"{trial.depth}" for trial in trials], right=True, narrow=4),
+            Column("params", [count(trial.params) for trial in trials], right=True, narrow=1),
+            Column("MACs", [count(trial.macs) for trial in trials], right=True, narrow=3),
             *(rungs if halving else ()),
             Column("epochs", [f"{trial.epochs}" for trial in trials], right=True),
             Column("status", [trial.status for trial in trials], spare=4),
             # Where the status is left out, it still tells why there is no score.
-            Column("score", [score(trial.score) or trial.status for trial in trials], right=True),
+            Column(scored, [score(trial.score) or trial.status for trial in trials], right=True),
+            *([Column("curve", list(curves), spare=5)] if curves else ()),
             Column("time", [_time(trial) for trial in trials], right=True, spare=2),
         ],
         title=title,
@@ -88,7 +112,7 @@ def trial_details(view: RunView, trial: Trial, history: Sequence[dict[str, Any]]
     grid = is_grid(view)
     axes = ", ".join(f"{name} {shown(value)}" for name, value in trial.architecture.items() if value is not None)
     facts = {
-        "Trial": f"{trial.trial} of {view.folder.name}, {_outcome(trial)}",
+        "Trial": f"{trial.trial} of {view.folder.name}, {_outcome(view, trial)}",
         "Architecture": trial.name,
         "Axes": axes,
         "Depth": f"{trial.depth:,} layers with weights",
@@ -110,7 +134,7 @@ def trial_details(view: RunView, trial: Trial, history: Sequence[dict[str, Any]]
         yield trials_table(view.chain(trial), "Promotions, first rung first")
     if history:
         yield Text()
-        yield from _curve(history)
+        yield from _curve(history, accuracy_name(view))
 
 
 def _details(view: RunView, trial: Trial) -> str:
@@ -127,8 +151,9 @@ def shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _outcome(trial: Trial) -> str:
-    ending = f" with a score of {score(trial.score)}" if trial.score is not None else ""
+def _outcome(view: RunView, trial: Trial) -> str:
+    seen = ", of images that it was trained on" if is_final(view) else ""
+    ending = f" with a score of {score(trial.score)}{seen}" if trial.score is not None else ""
     losses = f"; its worker was lost {trial.losses} times" if trial.losses else ""
     parts = f"; for want of memory each batch in {trial.parts} parts" if trial.parts > 1 else ""
     return f"{trial.status}{ending}{losses}{parts}"
@@ -148,16 +173,18 @@ def _times(trial: Trial) -> str:
     return f"{duration(trial.setup_seconds)} to set up, {duration(trial.train_seconds)} to train, {epoch} an epoch"
 
 
-def _curve(history: Sequence[dict[str, Any]]) -> Iterable[RenderableType]:
+def _curve(history: Sequence[dict[str, Any]], accuracy: str) -> Iterable[RenderableType]:
     first, last = history[0]["epoch"], history[-1]["epoch"]
-    for key, name in (("val_accuracy", "Validation accuracy"), ("loss", "Training loss")):
-        values = [float(entry[key]) for entry in history]
+    for key, name in (("val_accuracy", accuracy), ("loss", "Training loss")):
+        values = [float(entry[key]) for entry in history if entry.get(key) is not None]
+        if not values:
+            continue
         if len(values) == 1:
             yield line(f"{name} after epoch {last}: {values[0]:.4f}")
             continue
         span = f"lowest {min(values):.4f}, highest {max(values):.4f}, last {values[-1]:.4f}"
         yield line(f"{name}, epochs {first} to {last}: {span}")
-        yield line(f"  {sparkline(values)}", "cyan")
+        yield line(f"  {spark(values, _CURVE)}", "cyan")
 
 
 def checks_table(checks: Sequence[Any]) -> Iterable[RenderableType]:

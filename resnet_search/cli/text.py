@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _YEAR = 365 * _DAY
+MOST = 300  # characters of a name or a reason in a table
+MOST_OF_A_LINE = 2000  # and of a line of text: longer ones are no names that anybody gave
+_CUT = "..."
 
 
 def safe(text: object, *, lines: bool = False) -> str:
@@ -13,10 +16,28 @@ def safe(text: object, *, lines: bool = False) -> str:
 
     `lines`: line ends stay as they are.
     """
+    words = str(text)
+    if words.isprintable():
+        return words
     kept = "\n" if lines else ""
     return "".join(
-        char if char.isprintable() or char in kept else char.encode("unicode_escape").decode() for char in str(text)
+        char if char.isprintable() or char in kept else char.encode("unicode_escape").decode() for char in words
     )
+
+
+def cut(text: str, most: int = MOST) -> str:
+    """Text of at most so many characters: of a longer one the beginning and the end, which tell names apart."""
+    if len(text) <= most:
+        return text
+    behind = (most - len(_CUT)) // 2
+    return f"{text[: most - len(_CUT) - behind]}{_CUT}{text[len(text) - behind :]}"
+
+
+def cut_lines(text: str) -> str:
+    """Text with each of its lines cut to `MOST_OF_A_LINE`."""
+    if len(text) <= MOST_OF_A_LINE:
+        return text
+    return "\n".join(cut(line, MOST_OF_A_LINE) for line in text.split("\n"))
 
 
 def count(number: float) -> str:

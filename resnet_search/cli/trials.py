@@ -3,47 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from resnet_search.cli.options import OneOf, Whole, json_option, run_argument
+from resnet_search.cli.watch import Look, check_watch, watch, watch_option
 from resnet_search.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from resnet_search.cli.fronts import Fronts
+    from resnet_search.runs.folder import RunFolder
     from resnet_search.runs.trials import RunView, Trial
 
-# What a trial is in --json and --csv, in the order of the columns there.
-FIELDS: dict[str, str] = {
-    "trial": "id, in the order of creation",
-    "candidate": "number of the candidate, which its promotions share",
-    "name": "name of the architecture",
-    "depth": "layers with weights",
-    "params": "trainable parameters",
-    "macs": "multiply-adds of one image's forward pass",
-    "iteration": "iteration of Hyperband, from 0",
-    "bracket": "number of the bracket; 0 trains its candidates in full from the start",
-    "rung": "rung in the bracket, from 0",
-    "initial_epoch": "epochs that were trained before",
-    "epochs": "epochs when it ends, counted from the candidate's first",
-    "status": "running, completed or failed",
-    "score": "validation accuracy after the last epoch; null before",
-    "reused": "whether nothing was trained, since an earlier trial of the candidate had been trained this far",
-    "parent": "trial that it continues, or null",
-    "promoted_from": "trial of the rung below, or null",
-    "replacement": "failed candidates that it replaces",
-    "losses": "workers that died while they trained it",
-    "parts": "parts that each batch was trained in for want of memory, 1 as a rule; batch norm sees one part at a time",
-    "setup_seconds": "time to build, compile and load",
-    "train_seconds": "time of its epochs, validation included",
-    "created": "seconds since 1970",
-    "ended": "seconds since 1970, or null",
-    "reason": "why it failed",
-    "architecture": "axes of the architecture",
-    "recipe": "values of the recipe that vary",
-}
+# What a trial is in --json and --csv, in the order of the columns there; schemas/trial.json says what each means.
+FIELDS = (
+    "trial", "candidate", "name", "depth", "params", "macs", "iteration", "bracket", "rung", "initial_epoch",
+    "epochs", "status", "score", "reused", "parent", "promoted_from", "replacement", "losses", "parts",
+    "setup_seconds", "train_seconds", "created", "ended", "reason", "architecture", "recipe",
+)  # fmt: skip
 _SORT: dict[str, Callable[[Any], Any]] = {
     "trial": lambda trial: (len(trial.trial), trial.trial),
     "candidate": lambda trial: trial.candidate,
@@ -60,8 +42,8 @@ _SORT: dict[str, Callable[[Any], Any]] = {
     "time": lambda trial: trial.setup_seconds + trial.train_seconds,
 }
 STATUSES = ("running", "completed", "failed")
-# Rows of a table that nobody has asked for more of.
-ROWS = 100
+# Rows of a table that nobody has asked for more of, and of one with learning curves.
+ROWS, CURVES = 100, 1000
 
 
 @click.command("trials")
@@ -87,16 +69,18 @@ ROWS = 100
     is_flag=True,
     help="With --pareto: measure the latency of those that have none yet on this machine, about 15 s each.",
 )
+@watch_option
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, exact and complete, with a line of names.")
 def command(
     *, run: str, runs_dir: Path, sort: str | None, reverse: bool, top: int | None, everything: bool,
-    bracket: int | None, status: str | None, pareto: bool, measure: bool, as_json: bool, as_csv: bool,
-) -> None:  # fmt: skip
+    bracket: int | None, status: str | None, pareto: bool, measure: bool, watched: bool, as_json: bool, as_csv: bool,
+) -> int:  # fmt: skip
     """List the trials of a run.
 
     By default those of the full budget come first: scores of less training do not compare with theirs. A table has
-    the first 100 unless you ask for more; --json and --csv have all.
+    the first 100 unless you ask for more; --json and --csv have all. From 120 columns on it has learning curves, all
+    on one scale. --watch has those that fit on the screen.
     """
     if as_json and as_csv:
         raise UsageError("--json and --csv: got both; allowed: one of them")
@@ -107,40 +91,81 @@ def command(
     from resnet_search.runs.folder import find_run
     from resnet_search.runs.trials import read_run
 
-    view = read_run(find_run(run, runs_dir))
-    trials = _chosen(view, bracket, status)
+    folder = find_run(run, runs_dir)
+    choice = _Choice(sort, reverse, bracket, status)
+    if watched:
+        check_watch({"--json": as_json, "--csv": as_csv, "--pareto": pareto, "--all": everything})
+        return watch(lambda rows: _look(folder, choice, min(rows, top or rows)))
+    view = read_run(folder)
+    trials = choice.of(view)
     fronts: Fronts | None = None
     if pareto:
         from resnet_search.cli.fronts import fronts_of
 
         fronts = fronts_of(view, measure=measure, quiet=as_json or as_csv)
         trials = [trial for trial in trials if trial.trial in fronts.places]
-    trials.sort(key=_SORT[sort] if sort else _by_default, reverse=reverse)
     trials = trials[:top]
     if as_json:
-        _print_json(_document(trial, fronts) for trial in trials)
+        from resnet_search.cli.screen import show_json
+
+        show_json("trials/1", {"run": folder.name, "trials": [_document(trial, fronts) for trial in trials]})
     elif as_csv:
-        names = FIELDS if fronts is None else {**FIELDS, **fronts.fields}
+        names = FIELDS if fronts is None else (*FIELDS, *fronts.fields)
         _print_csv(names, [_document(trial, fronts) for trial in trials])
-    elif not trials:
-        click.echo("No trials yet." if not view.trials else "No trials like that.")
     else:
         from resnet_search.cli.screen import show
-        from resnet_search.cli.tables import trials_table
-        from resnet_search.report.kind import is_grid
 
-        if fronts is not None:
-            show(fronts.table(trials))
-        else:
-            rows = trials if everything or top is not None else trials[:ROWS]
-            show([trials_table(rows, elsewhere="--json has everything", halving=not is_grid(view))])
-            if len(rows) < len(trials):
-                click.echo(f"and {len(trials) - len(rows):,} more: --all shows them, --json and --csv have them")
+        rows = trials if everything or top is not None or fronts is not None else trials[:ROWS]
+        show(_shown(view, rows, fronts))
+        if len(rows) < len(trials):
+            click.echo(f"and {len(trials) - len(rows):,} more: --all shows them, --json and --csv have them")
+    return 0
 
 
-def _chosen(view: RunView, bracket: int | None, status: str | None) -> list[Trial]:
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Which trials, and in which order."""
+
+    sort: str | None
+    reverse: bool
+    bracket: int | None
+    status: str | None
+
+    def of(self, view: RunView) -> list[Trial]:
+        trials = [
+            trial
+            for trial in view.trials.values()
+            if self.bracket in {None, trial.bracket} and self.status in {None, trial.status}
+        ]
+        return sorted(trials, key=_SORT[self.sort] if self.sort else _by_default, reverse=self.reverse)
+
+
+def _look(folder: RunFolder, choice: _Choice, rows: int) -> Look:
+    from resnet_search.runs.trials import RUNNING, read_run
+    from resnet_search.training.job import HISTORY
+
+    view = read_run(folder)
+    running = [trial for trial in view.trials.values() if trial.status == RUNNING]
+    files = [folder.events, *(folder.trial(trial.trial) / HISTORY for trial in running)]
+    shown = _shown(view, choice.of(view)[:rows], None)
+    return Look(shown, files, [folder] if view.state == "running" else [])
+
+
+def _shown(view: RunView, trials: list[Trial], fronts: Fronts | None) -> Iterable[RenderableType]:
+    from resnet_search.cli.curves import learning_curves
+    from resnet_search.cli.screen import is_wide
+    from resnet_search.cli.tables import line, trials_table
+    from resnet_search.report.kind import accuracy_word, is_final, is_grid
+
+    if not trials:
+        return [line("No trials like that." if view.trials else "No trials yet.")]
+    if fronts is not None:
+        return fronts.table(trials)
+    # The files of more of them take seconds to read.
+    curves = learning_curves(view, trials) if is_wide() and len(trials) <= CURVES else ()
+    scored = accuracy_word(view) if is_final(view) else "score"
     return [
-        trial for trial in view.trials.values() if bracket in {None, trial.bracket} and status in {None, trial.status}
+        trials_table(trials, elsewhere="--json has everything", halving=not is_grid(view), curves=curves, scored=scored)
     ]
 
 
@@ -150,19 +175,12 @@ def _by_default(trial: Trial) -> tuple[bool, int, float, int]:
 
 
 def document(trial: Trial) -> dict[str, Any]:
-    """A trial, JSON-able: `FIELDS`."""
+    """A trial, JSON-able."""
     return {name: getattr(trial, name) for name in FIELDS}
 
 
 def _document(trial: Trial, fronts: Fronts | None) -> dict[str, Any]:
     return document(trial) if fronts is None else {**document(trial), **fronts.values(trial)}
-
-
-def _print_json(documents: Iterable[dict[str, Any]]) -> None:
-    """A list, a line for each trial: indented, JSON of 10,000 takes Python a second."""
-    import json
-
-    click.echo("[" + ",".join(f"\n{json.dumps(values, allow_nan=False)}" for values in documents) + "\n]")
 
 
 def _print_csv(names: Iterable[str], documents: Iterable[dict[str, Any]]) -> None:

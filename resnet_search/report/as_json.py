@@ -6,14 +6,10 @@ from typing import Any
 
 from resnet_search.report.document import Block, Bullets, Document, Figure, Paragraph, Table, Text
 
-# Raised when a reader of an older one would misread it.
-FORMAT = 1
-
 
 def to_json(document: Document) -> dict[str, Any]:
-    """JSON-able: `format`, `title`, `blocks`, `sections`; a block has its `type` and what `_block` says of that."""
+    """JSON-able: `title`, `blocks`, `sections`; a block has its `type` and what `_block` says of that."""
     return {
-        "format": FORMAT,
         "title": plain(document.title),
         "blocks": [_block(block) for block in document.blocks],
         "sections": [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from resnet_search.report import course, grid, inputs, winner
+from resnet_search.report import course, grid, imported, inputs, winner
 from resnet_search.report import exported as exports
 from resnet_search.report.after import followed, known_test, reads
 from resnet_search.report.degradation import degradation
@@ -34,7 +34,8 @@ def report_of(
     network = () if chosen is None else _network(view, chosen, exported)
     space = () if is_single(view) else (inputs.searched(view),)
     data = (reads(view), inputs.images(view))
-    told = (*_course(view, chosen), course.budget(view), *space, *data, inputs.repeat(view))
+    repeat = imported.origin(view) if view.content.get("imported") else inputs.repeat(view)
+    told = (*_course(view, chosen), course.budget(view), *space, *data, repeat)
     sections = (*network, *followed(view), *pictures, *told)
     return Document(_title(view), _summary(view, chosen), sections)
 
@@ -76,7 +77,7 @@ def _course(view: RunView, trial: Trial | None) -> tuple[Section, ...]:
 
 
 def _summary(view: RunView, trial: Trial | None) -> tuple[Block, ...]:
-    blocks: list[Block] = [] if view.state == "finished" else [_unfinished(view)]
+    blocks: list[Block] = imported.opening(view) if view.state == "finished" else [_unfinished(view)]
     if trial is None:
         return (*blocks, *(grid.failures(view) or [Paragraph("No trial has completed yet.")]))
     if trial.epochs < view.max_epochs:

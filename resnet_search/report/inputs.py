@@ -53,7 +53,8 @@ def _method(view: RunView) -> tuple[Text, Text]:
     epochs, iterations = counted(hyperband["max_epochs"], "epoch"), counted(hyperband["iterations"], "iteration")
     if is_grid(view):
         return "Method", f"every network once, for all {epochs}"
-    return "Hyperband", f"at most {epochs} a trial, one of {hyperband['factor']} goes on, {iterations}"
+    so_far = " of those so far, at once," if hyperband.get("promotion") == "async" else ""
+    return "Hyperband", f"at most {epochs} a trial, one of {hyperband['factor']}{so_far} goes on, {iterations}"
 
 
 def images(view: RunView) -> Section:

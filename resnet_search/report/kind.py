@@ -20,6 +20,16 @@ def is_final(view: RunView) -> bool:
     return bool(view.content["data"].get("merged"))
 
 
+def accuracy_name(view: RunView) -> str:
+    """What the scores of a run are, and the curves of its trials."""
+    return "Accuracy on the validation images, trained on too" if is_final(view) else "Validation accuracy"
+
+
+def accuracy_word(view: RunView) -> str:
+    """The same where there is room for a word or two."""
+    return "train acc" if is_final(view) else "val acc"
+
+
 def network_count(view: RunView) -> int:
     """How many networks a grid has; its trials are more where it was extended."""
     return int(view.content["feasible"]["architectures"])

@@ -11,7 +11,7 @@ from resnet_search.networks.complexity import complexity
 from resnet_search.networks.imagenet import STAGES, source_of
 from resnet_search.report.document import Block, Bullets, Code, Fence, Paragraph, Section, Table, Text
 from resnet_search.report.exported import Exported
-from resnet_search.report.kind import is_final, is_grid, is_single
+from resnet_search.report.kind import accuracy_name, is_final, is_grid, is_single
 from resnet_search.report.units import (
     accuracy,
     counted,
@@ -55,7 +55,7 @@ def about(view: RunView, trial: Trial, exported: Exported | None) -> Section:
         ("Trained for", f"{counted(trial.epochs, 'epoch')} of {view.max_epochs}"),
         ("Recipe", Code(str(view.content["recipe"]["name"]))),
         (
-            "Accuracy on the validation images, trained on too" if is_final(view) else "Validation accuracy",
+            accuracy_name(view),
             f"{accuracy(score, images)} (standard error) on {counted(images, 'image')}",
         ),
     ]
@@ -195,7 +195,7 @@ def way(view: RunView, trial: Trial) -> Section:
         )
         for link in view.chain(trial)
     )
-    header = ("Trial", "Iteration / bracket / rung", "Epochs", "Validation accuracy", "Time")
+    header = ("Trial", "Iteration / bracket / rung", "Epochs", accuracy_name(view), "Time")
     if is_grid(view) and trial.parent is None:
         told = f"In one go, for all {counted(trial.epochs, 'epoch')}, in {duration(trial.train_seconds)} of training."
         return Section("How it was trained", (Paragraph(told), *_divided(trial), *_curve(view, trial)))
@@ -238,7 +238,7 @@ def _curve(view: RunView, trial: Trial) -> tuple[Block, ...]:
     )
     header = (
         "Epoch",
-        "Validation accuracy",
+        accuracy_name(view),
         "Validation loss (nats)",
         "Training accuracy",
         "Training loss (nats)",
@@ -247,7 +247,7 @@ def _curve(view: RunView, trial: Trial) -> tuple[Block, ...]:
     return (
         Paragraph(
             (
-                f"Validation accuracy from {percent(min(scores))} to {percent(max(scores))}, an epoch a bar: ",
+                f"{accuracy_name(view)}, from {percent(min(scores))} to {percent(max(scores))}, an epoch a bar: ",
                 Code(sparkline(scores)),
             )
         ),

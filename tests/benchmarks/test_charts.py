@@ -37,6 +37,19 @@ def results(tmp_path):
         for workers in (1, 2)
         for _ in range(2)
     ]
+    simulated = [
+        {"promotion": "sync", "planned": planned, "workers": workers, "utilisation": 0.9}
+        for planned in (140, 1055)
+        for workers in (1, 256)
+    ]
+    (folder / "simulation_utilisation.jsonl").write_text("".join(json.dumps(line) + "\n" for line in simulated))
+    rules = [
+        {"promotion": rule, "iterations": iterations, "workers": 256, "trials": 211.0, "seeds": 3,
+         "times_hours": [1.0, 2.0], "regret": [0.5, 0.01]}
+        for rule in ("sync", "async")
+        for iterations in (1, 5)
+    ]  # fmt: skip
+    (folder / "simulation_promotion.jsonl").write_text("".join(json.dumps(line) + "\n" for line in rules))
     (folder / "scaling.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
 

@@ -5,13 +5,24 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from resnet_search.cli.plain import PlainLines
+from resnet_search.cli.progress import Progress
+from resnet_search.cli.train import space_of
+from resnet_search.networks.presets import preset
+from resnet_search.report.content import report_of
+from resnet_search.report.exported import Exported
+from resnet_search.report.markdown import to_markdown
+from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import open_run
 
 from .conftest import Outcome, make_run
+from .test_progress import drawn, epoch, replay
 
 
 @pytest.fixture
@@ -57,6 +68,104 @@ def test_nothing_was_trained_in_full_yet(
         assert f"resnet-search resume {name}" in outcome.err
 
 
+def make_final(runs_dir: Path, *, merged: bool, **options: Any) -> RunFolder:
+    """A run of one network that trains on its validation images too."""
+    space = space_of(preset("resnet-20"), {"name": "he"}, 9, {"source": "shapes"})
+    folder = make_run(runs_dir, "t", space=space, **options)
+    content = folder.read()
+    content["data"]["merged"] = merged
+    (folder.path / "run.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_an_accuracy_on_trained_images_is_called_that(
+    merged: bool, tmp_path: Path, command: Callable[..., Outcome], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """On the screen, in lines, in the tables and in the report."""
+    folder = make_final(tmp_path, merged=merged)
+    shown = command("show", "t", "0", "--runs-dir", tmp_path).out
+    table = command("trials", "t", "--runs-dir", tmp_path).out
+    listed = command("list", "--runs-dir", tmp_path).out
+    report = to_markdown(report_of(open_run("t", tmp_path)))
+    score = f"{open_run('t', tmp_path).trials['0000'].score:.4f}"
+    name = "Accuracy on the validation images, trained on too"
+    assert (name in shown, name in report) == (merged, merged)
+    assert ("Validation accuracy" in shown, "Validation accuracy" in report) == (not merged, not merged)
+    assert (f"{score}, of images that it was trained on" in shown) == merged
+    assert ("train acc" in table, "score" in table) == (merged, not merged)
+    assert (score in listed) == (not merged)
+
+    running = make_final(tmp_path / "running", merged=merged, stop_after=0)
+    with PlainLines("Reading ...") as lines:
+        replay(running, lines, epoch("0000", 5))
+    last = capfd.readouterr().out.splitlines()[-1]
+    now = replay(running, Progress().take, epoch("0000", 5))[-1]
+    for told in (last, "\n".join(drawn(now))):
+        assert ("train acc" in told, "val acc" in told) == (merged, not merged)
+    ended = "\n".join(drawn(replay(folder, Progress().take)[-1]))
+    assert score not in ended
+
+
+def test_what_failed_is_said_to_be_replaced_only_where_it_is(tmp_path: Path) -> None:
+    now = replay(make_run(tmp_path, stop_after=12), Progress().take)[-1]
+    assert "1 failed and replaced" in "\n".join(drawn(now))
+    assert re.search(r"1 failed$", "\n".join(drawn(replace(now, halving=False))), re.MULTILINE)
+
+
+def test_a_confirmation_is_kept_where_a_new_one_cannot_start(run: str, command: Callable[..., Outcome]) -> None:
+    """The images of this run are not those that are there; and while another process drives it."""
+    of = {"run": run, "kind": "confirm", "trials": ["0000"], "seeds": 1}
+    there = make_run(Path("runs") / run, "confirm", of=of)
+    before = open_run(there.path).trials
+    for words in (["--recipe", "hee"], ["--top", "999"], ["--seeds", "1"]):
+        outcome = command("confirm", run, "--discard", *words)
+        assert outcome.status in {1, 2}, outcome
+        assert open_run(there.path).trials == before
+    assert "are not those" in outcome.err
+    with there.lock():
+        outcome = command("confirm", run, "--discard")
+    assert outcome.status == 1
+    assert "is in use by" in outcome.err
+    assert "Reading" not in outcome.out
+    assert {path.name for path in there.path.parent.iterdir() if "confirm" in path.name} == {"confirm"}
+
+
+def with_confirmation(run: str) -> RunFolder:
+    """A run that was confirmed, as far as its report and the command go."""
+    of = {"run": run, "kind": "confirm", "trials": ["0000"], "seeds": 1}
+    make_run(Path("runs") / run, "confirm", of=of)
+    return RunFolder(Path("runs") / run)
+
+
+def test_the_reports_of_the_search_have_what_followed_it(run: str, command: Callable[..., Outcome]) -> None:
+    folder = with_confirmation(run)
+    verified = Exported(difference=0.0, compared=1, accuracy=0.5, size=1)
+    leader = open_run(folder.path).leader
+    assert leader is not None
+    (folder.path / "export").mkdir()
+    manifest = {"trial": leader.trial, "verified": asdict(verified)}
+    (folder.path / "export" / "export.json").write_text(json.dumps(manifest))
+    outcome = command("confirm", run)
+    assert outcome.status == 0, outcome
+    page = folder.path / "report" / "report.html"
+    assert f"Report      {page}" in outcome.out
+    assert ">Confirmed</h2>" in page.read_text()
+    for words in (page.with_name("report.md"), folder.path / "export" / "report.md"):
+        assert "## Confirmed" in words.read_text()
+    quiet = command("confirm", run, "-q")
+    assert "report.html" not in quiet.out
+
+
+def test_a_report_that_cannot_be_written_does_not_fail_the_command(run: str, command: Callable[..., Outcome]) -> None:
+    folder = with_confirmation(run)
+    (folder.path / "report").write_text("a file where a folder should be")
+    outcome = command("confirm", run)
+    assert outcome.status == 0, outcome
+    assert "resnet-search train" in outcome.out
+    assert f"The report of {run} could not be written again: " in outcome.err
+
+
 @pytest.mark.slow
 def test_from_a_search_to_a_network_whose_worth_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Outcome]
@@ -92,6 +201,10 @@ def test_from_a_search_to_a_network_whose_worth_is_known(
     assert len(Path("runs/s/test_reads.jsonl").read_text().splitlines()) == 1
     report = command("export", "s", "-q")
     assert report.status == 0, report
+    # Nobody has to ask for it: what a person opens in the morning.
+    page = Path("runs/s/report/report.md").read_text()
+    for title in ("## Confirmed", "## Trained in full", "The test images were read once"):
+        assert title in page
     text = Path("runs/s/export/report.md").read_text()
     assert "## Confirmed" in text
     assert "## Trained in full" in text

@@ -117,7 +117,7 @@ def test_pareto_lists_the_fronts(run: RunFolder, command: Callable[..., Outcome]
     view = read_run(run)
     worst = view.ranking()[-1]
     keep_latency(run, worst.trial, timed(1.25))
-    listed = json.loads(command("trials", run.name, "--pareto", "--json").out)
+    listed = json.loads(command("trials", run.name, "--pareto", "--json").out)["trials"]
     best = view.ranking()[0]
     assert listed[0]["trial"] == best.trial
     assert {"parameters", "MACs"} <= set(listed[0]["front"])
@@ -130,7 +130,7 @@ def test_pareto_lists_the_fronts(run: RunFolder, command: Callable[..., Outcome]
     assert [line.split()[0] for line in shown[1 : len(listed) + 1]] == [trial["trial"] for trial in listed]
     table = list(csv.DictReader(io.StringIO(command("trials", run.name, "--pareto", "--csv").out)))
     assert [json.loads(row["front"]) for row in table] == [trial["front"] for trial in listed]
-    assert len(json.loads(command("trials", run.name, "--pareto", "--top", 1, "--json").out)) == 1
+    assert len(json.loads(command("trials", run.name, "--pareto", "--top", 1, "--json").out)["trials"]) == 1
 
 
 def test_measuring_is_asked_for(
@@ -141,7 +141,7 @@ def test_measuring_is_asked_for(
             keep_latency(view.folder, trial.trial, timed(float(number)))
 
     monkeypatch.setattr(latency, "measure", measure)
-    listed = json.loads(command("trials", run.name, "--pareto", "--measure", "--json").out)
+    listed = json.loads(command("trials", run.name, "--pareto", "--measure", "--json").out)["trials"]
     assert listed[0]["latency_ms"] == 1.0
     outcome = command("trials", run.name, "--measure")
     assert outcome.status == 2

@@ -27,7 +27,10 @@ from .conftest import Outcome, make_run
 
 EVIL = "[red]\x1b[2J\x1b]0;title\x07\r<script>alert(1)</script>|`$(touch x)`\u202e../../x"
 ODD = [None, True, -1, 1e308, 10**40, "", EVIL, [], {}, [EVIL], {"x": EVIL}]
-READERS = [["list"], ["list", "--json"], ["trials", "run"], ["trials", "run", "--csv"], ["show", "run", "0"]]
+READERS = [
+    ["list"], ["list", "--json"], ["trials", "run"], ["trials", "run", "--csv"], ["show", "run", "0"],
+    ["compare", "run", "other"],
+]  # fmt: skip
 
 
 class Evil:
@@ -51,6 +54,7 @@ def mark(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     monkeypatch.chdir(tmp_path)
+    make_run(Path("runs"), "other", stop_after=3)
     return make_run(Path("runs"), "run", stop_after=3)
 
 

@@ -47,7 +47,7 @@ def test_doctor_of_a_run(run: RunFolder, command: Callable[..., Outcome]) -> Non
     assert outcome.status == 1
     assert f"problem  Trial {winner.trial}: checkpoint.weights.h5 is damaged" in outcome.out
     assert f"resnet-search doctor {run.name} --repair" in outcome.out
-    checks = {check["name"]: check for check in json.loads(command("doctor", run.name, "--json").out)}
+    checks = {check["name"]: check for check in json.loads(command("doctor", run.name, "--json").out)["checks"]}
     assert checks[f"Trial {winner.trial}"]["status"] == "problem"
     assert checks["State"]["cure"] == ""
 

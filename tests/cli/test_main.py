@@ -129,13 +129,14 @@ def test_a_reader_that_has_enough(tmp_path: Path) -> None:
 
 
 def test_a_terminal_that_is_not_utf_8(tmp_path: Path) -> None:
-    make_run(tmp_path / "runs")
+    make_run(tmp_path / "runs").path.rename(tmp_path / "runs" / "猫")
     outcome = subprocess.run(
         [sys.executable, "-m", "resnet_search", "show", "latest", "22"],
         cwd=tmp_path, capture_output=True, text=True, env={"PYTHONIOENCODING": "ascii", "PATH": ""}, check=False,
     )  # fmt: skip
     assert outcome.returncode == 0, outcome.stderr
-    assert "?" in outcome.stdout
+    assert "Trial         0022 of ?, completed" in outcome.stdout
+    assert "  _.:-==+*#\n" in outcome.stdout
 
 
 def test_words_that_name_a_run() -> None:
@@ -159,7 +160,7 @@ def test_completion(tmp_path: Path) -> None:
         )  # fmt: skip
         return [entry.split(",")[1] for entry in process.stdout.split()]
 
-    assert complete("resnet-search tr") == ["train", "trials"]
+    assert complete("resnet-search tr") == ["train", "trials", "track"]
     assert complete("resnet-search trials my") == ["my-run"]
     assert complete("resnet-search show my-run ") == ["0000", "0001", "0002"]
     assert complete("resnet-search run --space quick") == ["quickstart"]

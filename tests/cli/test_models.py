@@ -45,9 +45,15 @@ def words(axes: dict[str, Any]) -> list[str]:
     return found
 
 
+def costed(outcome: Outcome) -> list[dict[str, Any]]:
+    """The networks of --json."""
+    models: list[dict[str, Any]] = json.loads(outcome.out)["models"]
+    return models
+
+
 def test_the_list_has_every_preset(command: Callable[..., Outcome]) -> None:
     outcome = command("models")
-    listed = json.loads(command("models", "--json").out)
+    listed = costed(command("models", "--json"))
     assert [model["name"] for model in listed] == list(PRESETS)
     assert len(listed) >= 88
     shown = [line.split()[0] for line in outcome.out.splitlines()[1 : len(PRESETS) + 1]]
@@ -72,13 +78,13 @@ def test_the_list_fits_the_terminal(
 
 
 def test_a_part_of_a_name_lists_those_that_have_it(command: Callable[..., Outcome]) -> None:
-    names = [model["name"] for model in json.loads(command("models", "WRN", "--json").out)]
+    names = [model["name"] for model in costed(command("models", "WRN", "--json"))]
     assert names == [name for name in PRESETS if "wrn" in name]
     assert [line.split()[0] for line in command("models", "wrn").out.splitlines()[1 : len(names) + 1]] == names
 
 
 def test_a_whole_name_wins_over_those_that_contain_it(command: Callable[..., Outcome]) -> None:
-    model = json.loads(command("models", "ResNet-20", "--json").out)
+    [model] = costed(command("models", "ResNet-20", "--json"))
     assert model["name"] == "resnet-20"
     assert (model["trainable"], model["nontrainable"], model["macs"]) == (269_722, 1_376, 40_551_040)
 
@@ -93,17 +99,17 @@ def test_one_model_in_full(command: Callable[..., Outcome]) -> None:
 
 def test_the_page_names_every_key_that_is_no_axis(command: Callable[..., Outcome]) -> None:
     page = (GOLDENS.parents[1] / "docs" / "models.md").read_text(encoding="utf-8")
-    keys = set(json.loads(command("models", "resnet-20", "--json").out)) - {axis.name for axis in fields(Architecture)}
+    keys = set(costed(command("models", "resnet-20", "--json"))[0]) - {axis.name for axis in fields(Architecture)}
     assert all(f"`{key}`" in page for key in keys)
 
 
 def test_costs_of_any_axes(command: Callable[..., Outcome]) -> None:
-    model = json.loads(command("models", "--block", "preact_bottleneck", "--depth", 164, "--width", 16, "--json").out)
+    [model] = costed(command("models", "--block", "preact_bottleneck", "--depth", 164, "--width", 16, "--json"))
     assert list(model)[:3] == ["name", "block", "depth"]
     assert (model["trainable"], model["nontrainable"], model["macs"]) == (1_703_258, 24_224, 247_646_720)
     assert model["source"].startswith("He et al. 2016")
     assert model["error"] is None
-    same = json.loads(command("models", "--block", "preact_bottleneck", "--n", 18, "--width", 16, "--json").out)
+    [same] = costed(command("models", "--block", "preact_bottleneck", "--n", 18, "--width", 16, "--json"))
     assert same == model
 
 
@@ -113,25 +119,25 @@ def test_every_axis_is_an_option(command: Callable[..., Outcome]) -> None:
         if a.block == "plain":  # its shortcut is none, which is no value to give
             assert outcome.status == 2
             outcome = command("models", *words({**a.to_dict(), "shortcut": None}), "--json")
-        model = json.loads(outcome.out)
+        [model] = costed(outcome)
         assert Architecture.from_dict({axis.name: model[axis.name] for axis in fields(Architecture)}) == a
         assert [model[key] for key in COSTS] == [getattr(complexity(a), key) for key in COSTS]
 
 
 def test_a_preset_with_other_axes(command: Callable[..., Outcome]) -> None:
     changed = ["resnet-18", "--attention", "se", "--stem", "cifar", "--image-size", 32, "--classes", 10, "--json"]
-    assert json.loads(command("models", *changed).out)["trainable"] == 11_261_002
-    deeper = json.loads(command("models", "resnet-20", "--depth", 110, "--json").out)
+    assert costed(command("models", *changed))[0]["trainable"] == 11_261_002
+    [deeper] = costed(command("models", "resnet-20", "--depth", 110, "--json"))
     assert deeper["trainable"] == PRESETS["resnet-110"].complexity.trainable
     assert (deeper["error"], deeper["note"]) == (None, "resnet-20 with other axes")
 
 
 def test_other_images_and_classes(command: Callable[..., Outcome]) -> None:
-    small = json.loads(command("models", "resnet-50", "--input-shape", "64x48x1", "--classes", 7, "--json").out)
+    [small] = costed(command("models", "resnet-50", "--input-shape", "64x48x1", "--classes", 7, "--json"))
     own = complexity(PRESETS["resnet-50"].architecture, (64, 48, 1), 7)
     assert [small[key] for key in COSTS] == [getattr(own, key) for key in COSTS]
     assert small["input_shape"] == [64, 48, 1]
-    several = json.loads(command("models", "wrn", "--image-size", 64, "--json").out)
+    several = costed(command("models", "wrn", "--image-size", 64, "--json"))
     assert {tuple(model["input_shape"]) for model in several} == {(64, 64, 3)}
 
 
@@ -147,7 +153,7 @@ def test_other_images_and_classes(command: Callable[..., Outcome]) -> None:
 def test_an_error_is_of_the_images_and_classes_that_it_was_published_for(
     given: list[Any], error: float | None, note: str, command: Callable[..., Outcome]
 ) -> None:
-    model = json.loads(command("models", "resnet-50", *given, "--json").out)
+    [model] = costed(command("models", "resnet-50", *given, "--json"))
     assert (model["error"], model["note"]) == (error, note)
     assert ("Error  " in command("models", "resnet-50", *given).out) == (error is not None)
 
@@ -159,9 +165,7 @@ def test_large_and_single_numbers_are_worded(command: Callable[..., Outcome]) ->
 
 
 def test_memory_goes_with_the_batch(command: Callable[..., Outcome]) -> None:
-    small, large = (
-        json.loads(command("models", "resnet-20", "--batch-size", size, "--json").out) for size in (32, 256)
-    )
+    small, large = (costed(command("models", "resnet-20", "--batch-size", size, "--json"))[0] for size in (32, 256))
     assert small["batch_size"] == 32
     assert 7 < large["memory_bytes"] / small["memory_bytes"] < 8
 
@@ -173,9 +177,9 @@ def test_the_goldens(folder: str, command: Callable[..., Outcome], request: pyte
     for key, counts in rows.items():
         axes = architecture_of(key).to_dict()
         axes.pop("shortcut" if axes["block"] == "plain" else "", None)
-        model = json.loads(command("models", *words(axes), "--json").out)
+        [model] = costed(command("models", *words(axes), "--json"))
         assert {name: model[name] for name in counts} == counts, key
-    models = {model["name"]: model for model in json.loads(command("models", "--json").out)}
+    models = {model["name"]: model for model in costed(command("models", "--json"))}
     imagenet = json.loads((place / "imagenet.json").read_text())
     for depth in (18, 34, 50, 101, 152):
         assert models[f"resnet-{depth}"]["trainable"] == imagenet["torchvision trainable"][f"resnet{depth}"]

@@ -42,7 +42,7 @@ def rows(text: str, count: int) -> list[list[str]]:
 
 def test_spaces_lists_what_ships(command: Callable[..., Outcome]) -> None:
     outcome = command("spaces")
-    spaces = {space["name"]: space for space in json.loads(command("spaces", "--json").out)}
+    spaces = {space["name"]: space for space in json.loads(command("spaces", "--json").out)["spaces"]}
     assert sorted(spaces) == shipped_spaces()
     for name, space in spaces.items():
         assert name in outcome.out
@@ -59,7 +59,7 @@ def test_spaces_lists_those_of_the_current_folder_wrong_ones_too(
     outcome = command("spaces")
     assert outcome.status == 0
     assert 'cannot be searched: [axes] block: got "basik"' in outcome.out
-    spaces = {space["name"]: space for space in json.loads(command("spaces", "--json").out)}
+    spaces = {space["name"]: space for space in json.loads(command("spaces", "--json").out)["spaces"]}
     assert len(spaces["mine"]["mistakes"]) == 1
 
 
@@ -207,7 +207,7 @@ def test_list(run: RunFolder, tmp_path: Path, command: Callable[..., Outcome]) -
     held = make_run(tmp_path / "runs", "held", stop_after=9)
     with held.lock():
         outcome = command("list")
-        listed = {entry["run"]: entry for entry in json.loads(command("list", "--json").out)}
+        listed = {entry["run"]: entry for entry in json.loads(command("list", "--json").out)["runs"]}
     states = {name: entry["state"] for name, entry in listed.items()}
     assert states == {run.name: "finished", "stopped": "interrupted", "held": "running"}
     assert "23/23" in outcome.out
@@ -219,20 +219,20 @@ def test_list(run: RunFolder, tmp_path: Path, command: Callable[..., Outcome]) -
 
 
 def test_epochs_that_are_not_trained_again_are_not_missing(run: RunFolder, command: Callable[..., Outcome]) -> None:
-    planned = json.loads(command("list", "--json").out)[0]["planned_epochs"]
+    planned = json.loads(command("list", "--json").out)["runs"][0]["planned_epochs"]
     lines = [json.loads(line) for line in run.events.read_text().splitlines()]
     drawn = [line for line in lines if line["event"] == "created" and line["rung"] == 0]
     done = {line["trial"] for line in lines if line["event"] == "completed"}
     again = next(line for line in drawn if line["trial"] in done)
     again["reused"] = True
     run.events.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    listed = json.loads(command("list", "--json").out)[0]
+    listed = json.loads(command("list", "--json").out)["runs"][0]
     assert listed["epochs"] == listed["planned_epochs"] == planned - again["epochs"]
 
 
 def test_list_of_nothing(command: Callable[..., Outcome]) -> None:
     assert command("list").out.startswith("No runs in runs. Start one: ")
-    assert command("list", "--json").out == "[]\n"
+    assert json.loads(command("list", "--json").out)["runs"] == []
 
 
 def test_the_folder_of_runs_comes_from_the_environment(
@@ -257,7 +257,7 @@ def test_trials_with_long_names_fit_the_terminal(
 
 
 def test_trials_of_the_full_budget_come_first(run: RunFolder, command: Callable[..., Outcome]) -> None:
-    listed = json.loads(command("trials", run.name, "--json").out)
+    listed = json.loads(command("trials", run.name, "--json").out)["trials"]
     ranked = [trial.trial for trial in read_run(run).ranking()]
     assert [trial["trial"] for trial in listed[: len(ranked)]] == ranked
     assert listed[-1]["status"] == "failed"
@@ -266,14 +266,14 @@ def test_trials_of_the_full_budget_come_first(run: RunFolder, command: Callable[
 
 def test_trials_json_is_exact(run: RunFolder, command: Callable[..., Outcome]) -> None:
     by_id = read_run(run).trials
-    for listed in json.loads(command("trials", "latest", "--json").out):
+    for listed in json.loads(command("trials", "latest", "--json").out)["trials"]:
         trial = by_id[listed["trial"]]
         assert all(listed[name] == getattr(trial, name) for name in trials_command.FIELDS)
 
 
 def test_trials_csv_says_the_same_as_json(run: RunFolder, command: Callable[..., Outcome]) -> None:
     table = list(csv.DictReader(io.StringIO(command("trials", run.name, "--csv").out)))
-    listed = json.loads(command("trials", run.name, "--json").out)
+    listed = json.loads(command("trials", run.name, "--json").out)["trials"]
     assert len(table) == len(listed)
     for row, trial in zip(table, listed, strict=True):
         assert json.loads(row["architecture"]) == trial["architecture"]
@@ -283,8 +283,8 @@ def test_trials_csv_says_the_same_as_json(run: RunFolder, command: Callable[...,
 
 @pytest.mark.parametrize("column", trials_command._SORT)
 def test_trials_sort_by_any_column(column: str, run: RunFolder, command: Callable[..., Outcome]) -> None:
-    there = json.loads(command("trials", run.name, "--json", "--sort", column).out)
-    back = json.loads(command("trials", run.name, "--json", "--sort", column, "--reverse").out)
+    there = json.loads(command("trials", run.name, "--json", "--sort", column).out)["trials"]
+    back = json.loads(command("trials", run.name, "--json", "--sort", column, "--reverse").out)["trials"]
     name = {"architecture": "name", "time": "train_seconds"}.get(column, column)
     values = [trial[name] for trial in there if trial[name] is not None]
     assert values == sorted(values, reverse=column == "score")
@@ -293,10 +293,10 @@ def test_trials_sort_by_any_column(column: str, run: RunFolder, command: Callabl
 
 
 def test_trials_are_chosen(run: RunFolder, command: Callable[..., Outcome]) -> None:
-    assert len(json.loads(command("trials", run.name, "--json", "--top", 5).out)) == 5
-    failed = json.loads(command("trials", run.name, "--json", "--status", "failed").out)
+    assert len(json.loads(command("trials", run.name, "--json", "--top", 5).out)["trials"]) == 5
+    failed = json.loads(command("trials", run.name, "--json", "--status", "failed").out)["trials"]
     assert {trial["status"] for trial in failed} == {"failed"}
-    first = json.loads(command("trials", run.name, "--json", "--bracket", 2).out)
+    first = json.loads(command("trials", run.name, "--json", "--bracket", 2).out)["trials"]
     assert {trial["bracket"] for trial in first} == {2}
     assert command("trials", run.name, "--bracket", 7).out == "No trials like that.\n"
 
@@ -306,7 +306,7 @@ def test_the_table_of_trials(run: RunFolder, command: Callable[..., Outcome]) ->
     header, row = (line.split() for line in outcome.out.splitlines())
     assert header == [
         "trial", "candidate", "architecture", "depth", "params", "MACs", "bracket", "rung", "epochs", "status",
-        "score", "time",
+        "score", "curve", "time",
     ]  # fmt: skip
     winner = read_run(run).winner
     assert winner is not None
@@ -325,7 +325,7 @@ def test_a_table_of_many_trials_is_cut_and_says_so(
     assert lines[-1] == f"and {trials - 10} more: --all shows them, --json and --csv have them"
     assert len(command("trials", run.name, "--all").out.splitlines()) == 1 + trials
     assert len(command("trials", run.name, "--top", 12).out.splitlines()) == 1 + 12
-    assert len(json.loads(command("trials", run.name, "--json").out)) == trials
+    assert len(json.loads(command("trials", run.name, "--json").out)["trials"]) == trials
     assert len(command("trials", run.name, "--csv").out.splitlines()) == 1 + trials
     assert "--all and --top: got both" in command("trials", run.name, "--all", "--top", 2).err
 
@@ -333,7 +333,7 @@ def test_a_table_of_many_trials_is_cut_and_says_so(
 def test_ids_of_five_digits_come_behind_those_of_four(run: RunFolder, command: Callable[..., Outcome]) -> None:
     created = next(e for e in map(json.loads, run.events.read_text().splitlines()) if e["event"] == "created")
     append_line(run.events, {**created, "trial": "10000"})
-    listed = json.loads(command("trials", run.name, "--json", "--sort", "trial").out)
+    listed = json.loads(command("trials", run.name, "--json", "--sort", "trial").out)["trials"]
     assert [trial["trial"] for trial in listed][-2:] == [f"{len(listed) - 2:04d}", "10000"]
 
 

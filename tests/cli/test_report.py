@@ -30,7 +30,7 @@ def test_json_is_the_same_and_writes_nothing(command, tmp_path):
     run = make_run(tmp_path)
     outcome = command("report", "latest", "--runs-dir", tmp_path, "--json")
     document = json.loads(outcome.out)
-    assert document["format"] == 1
+    assert document["schema"] == "resnet-search/report/1"
     assert "What it cost" in [section["title"] for section in document["sections"]]
     assert not (run.path / "report").exists()
 

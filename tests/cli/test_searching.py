@@ -169,7 +169,11 @@ def test_doctor(command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
     assert outcome.out == "ok       Disk: 9 GB free\nwarning  GPU: asleep\n         Wake it.\n"
     checks.append(doctor.Check("Runs", doctor.PROBLEM, "\x1b[31m", "Mend it."))
     assert command("doctor").status == 1
-    assert [check["status"] for check in json.loads(command("doctor", "--json").out)] == ["ok", "warning", "problem"]
+    assert [check["status"] for check in json.loads(command("doctor", "--json").out)["checks"]] == [
+        "ok",
+        "warning",
+        "problem",
+    ]
 
 
 def test_blocks_of_the_result_have_one_blank_line_between(command: Callable[..., Outcome], made_up: list[Any]) -> None:

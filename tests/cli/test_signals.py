@@ -128,7 +128,7 @@ def trials(folder: Path, name: str) -> list[tuple[object, ...]]:
     """What a run's trials are, times aside, and numbers: with two workers those tell which ended first."""
     process = spawn("trials", name, "--json", cwd=folder)
     out, _ = process.communicate()
-    found = json.loads(out)
+    found = json.loads(out)["trials"]
     names = {t["trial"]: (t["name"], t["epochs"]) for t in found}
     return sorted((t["name"], t["epochs"], names.get(t["parent"], ()), t["status"], t["score"]) for t in found)
 

@@ -298,7 +298,7 @@ def under_way(runs_dir: Path, epochs: int) -> RunFolder:
 
 def test_a_network_under_way_in_the_list(command: Callable[..., Outcome], tmp_path: Path) -> None:
     under_way(tmp_path, 4)
-    (entry,) = json.loads(command("list", "--runs-dir", tmp_path, "--json").out)
+    (entry,) = json.loads(command("list", "--runs-dir", tmp_path, "--json").out)["runs"]
     assert (entry["epochs"], entry["planned_epochs"], entry["trials"]) == (4, 9, 0)
     assert entry["architecture"] == "resnet-20"
 

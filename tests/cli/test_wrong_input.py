@@ -272,7 +272,7 @@ def test_damaged_runs(file: str, text: str, words: list[str], folder: Path, comm
     assert (run.path / file).read_text() == text
     # It does not take the others with it.
     make_run(folder / "runs", "sound", stop_after=2)
-    listed = {entry["run"]: entry for entry in json.loads(command("list", "--json").out)}
+    listed = {entry["run"]: entry for entry in json.loads(command("list", "--json").out)["runs"]}
     assert listed["damaged"]["state"] == "damaged"
     assert file in listed["damaged"]["reason"]
     assert listed["sound"]["state"] == "interrupted"

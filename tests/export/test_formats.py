@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from resnet_search.export.formats import FORMATS, SAVED_MODEL, Format, chosen
 from resnet_search.export.saved_model import export_run
 from resnet_search.networks.architecture import Architecture
 from resnet_search.runs.trials import RunView
-from resnet_search.training.job import WEIGHTS
+from resnet_search.training.job import WEIGHTS, Job
 from tests.export.conftest import VALIDATION
 from tests.export.test_saved_model import write_weights
 from tests.report.conftest import Events
@@ -104,6 +105,85 @@ def outputs(folder: Path, images: np.ndarray) -> Any:
 
     model = tf.saved_model.load(str(folder))
     return model.serve(images)["probabilities"].numpy()
+
+
+# Around three lines of the card, in a process of its own: what the files must do without cannot be imported.
+_SNIPPET = """
+import sys
+import numpy as np
+for absent in {absent!r}:
+    sys.modules[absent] = None
+images = np.load("../images.npy")
+{lines}
+np.save("../said.npy", np.asarray(probabilities))
+"""
+_ALONE = {"keras": ("resnet_search",), SAVED_MODEL: ("resnet_search", "keras")}
+
+
+@pytest.mark.slow
+def test_the_lines_of_the_card_run_in_fresh_processes(make_view: MakeView, tmp_path: Path) -> None:
+    """For each format whose runtime is installed, from a copy of the export elsewhere."""
+    result = export_run(make_view(), formats=INSTALLED)
+    folder = Path(shutil.copytree(result.folder, tmp_path / "elsewhere" / "export"))
+    images = np.load(tmp_path / "runs" / ".data" / "arrays" / "x_validation.npy")[:5]
+    np.save(folder.parent / "images.npy", images)
+    expected = outputs(folder / "saved_model", images)
+    programs = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    assert len(programs) == len(INSTALLED)
+    for name, lines in zip(INSTALLED, programs, strict=True):
+        absent = _ALONE.get(name, ("resnet_search", "keras", "tensorflow"))
+        program = _SNIPPET.format(absent=absent, lines=lines)
+        ran = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, (name, ran.stderr[-2000:])
+        said = np.load(folder.parent / "said.npy")
+        assert (said.dtype, said.shape) == (np.float32, expected.shape), name
+        if FORMATS[name].exact:
+            assert np.abs(said - expected).max() <= 1e-5, name
+        else:
+            assert np.allclose(said.sum(axis=1), 1, atol=0.05)
+
+
+@pytest.mark.slow
+def test_a_network_trained_in_mixed_precision_is_exported_in_float32(make_view: MakeView) -> None:
+    """Where it trained, its layers computed in bfloat16; in every file they compute in float32."""
+    import keras
+    from tensorflow.core.framework import types_pb2
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    from resnet_search.training.arrays import read_arrays
+    from resnet_search.training.train import train
+
+    view = make_view()
+    trial, folder = view.trials["0000"], view.folder.trial("0000")
+    arrays = read_arrays(view.folder.arrays(view.content))
+    shutil.rmtree(folder)
+    job = Job(
+        trial="0000", folder=str(folder), parent=None, architecture=trial.architecture, recipe={"batch_size": 16},
+        seed=1, initial_epoch=0, epochs=1, horizon=1, data="",
+    )  # fmt: skip
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        trial.score = train(job, arrays, lambda _: None)[-1].val_accuracy
+    finally:
+        keras.config.set_dtype_policy(before)
+    view.content["workers"]["precision"] = "mixed_bfloat16"
+    result = export_run(view, formats=INSTALLED)
+    assert [file.difference <= 1e-5 for file in result.exported.files if FORMATS[file.format].exact]
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((result.saved_model / "saved_model.pb").read_bytes())
+    kinds = {
+        attribute.type
+        for meta in saved.meta_graphs
+        for nodes in (meta.graph_def.node, *(one.node_def for one in meta.graph_def.library.function))
+        for node in nodes
+        for attribute in node.attr.values()
+    }
+    assert types_pb2.DT_FLOAT in kinds
+    assert not {types_pb2.DT_BFLOAT16, types_pb2.DT_HALF} & kinds
+    if "keras" in INSTALLED:
+        model = keras.saving.load_model(result.folder / "model.keras")
+        assert {layer.compute_dtype for layer in model.layers} <= {"float32", "uint8"}
 
 
 @pytest.mark.slow

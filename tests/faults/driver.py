@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from resnet_search.training.job import WEIGHTS, Epoch, Job, TrialFailure
 from resnet_search.workers import child, local
 from resnet_search.workers.contract import Lost, Message
 
-from .injection import JOBS, Fault, note
+from .injection import CONTENT, JOBS, Fault, note
 
 SPACE = """
 [axes]
@@ -206,13 +207,11 @@ def make_run(runs_dir: Path, name: str, max_epochs: int, slots: int) -> RunFolde
         "recipe": {"name": "search"},
         "horizon": space.hyperband.max_epochs,
         "plan": make_plan(space).to_list(),
-        "data": {
-            "image_shape": [32, 32, 3], "classes": [str(i) for i in range(10)], "train": 100, "notes": [],
-            "arrays": "none", "source": "shapes", "location": "",
-        },
-        "workers": {"slots": slots, "threads": 1},
+        "feasible": make_plan(space).feasible.to_dict(),
+        "workers": {"slots": slots, "threads": 1, "precision": "float32", "jit": False, "device": "cpu"},
         "seed": 0,
-    }  # fmt: skip
+        **CONTENT,
+    }
     return create_run(runs_dir, name, content)
 
 
@@ -225,10 +224,13 @@ def drive(request: dict[str, Any]) -> None:
     folder = RunFolder(Path(request["runs_dir"]) / request["name"])
     Forked.pids = Path(request["runs_dir"]) / "pids"
     FakeTrainer.log = Path(request["runs_dir"]) / "trained"
+    start.LocalWorkers = Forked if request.get("forked") else InProcess  # type: ignore[misc,assignment]
     Fault(request).install()
+    if "words" in request:
+        import_module("tests.faults.following").carry_out(request)
+        return
     if not (folder.path / "run.json").exists():
         make_run(folder.path.parent, folder.name, request["max_epochs"], request["slots"])
-    start.LocalWorkers = Forked if request.get("forked") else InProcess  # type: ignore[misc,assignment]
     start.resume_run(folder, settings=ResumeSettings(**request.get("settings", {})))
 
 
@@ -248,6 +250,8 @@ def _carry_out(request: dict[str, Any]) -> dict[str, Any]:
     said = Path(request["runs_dir"]) / "said"
     said.unlink(missing_ok=True)
     request["said"] = str(said)
+    if "words" in request:
+        import_module("tests.faults.following")  # Before the fork: it takes seconds.
     begin = time.perf_counter()
     pid = os.fork()
     if pid == 0:

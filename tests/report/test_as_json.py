@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from resnet_search.report.as_json import FORMAT, to_json
+from resnet_search.report.as_json import to_json
 from resnet_search.report.document import Bullets, Code, Document, Fence, Figure, Paragraph, Section, Strong, Table
 from resnet_search.report.illustrated import illustrated
 
@@ -18,7 +18,6 @@ def test_every_kind_of_block():
         Figure("name", "title", {"data": [], "layout": {}}, "words"),
     )
     assert to_json(Document("t", (), (Section("s", blocks),))) == {
-        "format": FORMAT,
         "title": "t",
         "blocks": [],
         "sections": [

@@ -11,8 +11,9 @@ from typing import Any
 from resnet_search.report.document import Bullets, Code, Figure, Paragraph, Section, Table, Text
 from resnet_search.report.figures.plot import BLUE, LEGEND, ORANGE, SCALE, SHARE, between, figure, from_plotly
 from resnet_search.report.figures.reading import Reading
-from resnet_search.report.figures.study import Values, in_order, quiet, study_of, varying
+from resnet_search.report.figures.study import Values, quiet, study_of, varying
 from resnet_search.report.units import counted, percent, thinned
+from resnet_search.runs.axes import in_order
 
 # PED-ANOVA is to see five candidates among the best, which are a tenth by default (Optuna's documentation).
 FEWEST = 20

@@ -46,6 +46,8 @@ def outcomes(view: RunView) -> _Ended:
         for rung in bracket["rungs"]
     }
     filled = Counter((trial.iteration, trial.bracket, trial.rung) for trial in trials if trial.status != FAILED)
+    # Else a trial may become one of the best when others have ended.
+    certain = view.content["space"]["hyperband"].get("promotion") != "async"
 
     def outcome(trial: Trial) -> str:
         above = (trial.iteration, trial.bracket, trial.rung + 1)
@@ -57,7 +59,8 @@ def outcomes(view: RunView) -> _Ended:
             return OPEN
         if above not in sizes:
             return TO_THE_END
-        return DROPPED if view.state == "finished" or filled[above] >= sizes[above] else OPEN
+        full = certain and filled[above] >= sizes[above]
+        return DROPPED if view.state == "finished" or full else OPEN
 
     return [(trial, outcome(trial)) for trial in trials]
 

@@ -7,6 +7,7 @@ from typing import Any
 from resnet_search.report.document import Block, Figure, Paragraph, Section, Text
 from resnet_search.report.figures.plot import COLOURS, LEGEND, RED, SHARE, figure, label
 from resnet_search.report.figures.reading import Reading, named
+from resnet_search.report.kind import accuracy_name
 from resnet_search.report.units import counted, percent, thinned
 from resnet_search.runs.trials import Trial
 
@@ -49,12 +50,13 @@ def _figure(reading: Reading, groups: dict[int, list[int]]) -> Figure:
         best = _together(reading, [leader.candidate], "the best", RED)
         best |= {"line": {"color": RED, "width": 3}, "opacity": 1}
         traces.append(best)
+    what = accuracy_name(reading.view)
     layout = {
         "xaxis": {"title": {"text": "epoch"}, "automargin": True, "rangemode": "tozero"},
-        "yaxis": {"title": {"text": "validation accuracy"}, **SHARE},
+        "yaxis": {"title": {"text": what.lower()}, **SHARE},
         "legend": LEGEND,
     }
-    return figure("curves", "Validation accuracy by epoch", traces, layout, _alternative(reading, groups, leader),
+    return figure("curves", f"{what} by epoch", traces, layout, _alternative(reading, groups, leader),
                   height=480)  # fmt: skip
 
 

@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from resnet_search.errors import UserError
 from resnet_search.report.figures.plot import label
 from resnet_search.report.figures.reading import Reading
+from resnet_search.runs.axes import in_order, space_of, values_on_axes
 from resnet_search.runs.trials import Trial
-from resnet_search.spaces.points import values_of
 from resnet_search.spaces.space import SearchSpace
 
 Values = dict[str, Any]
@@ -23,7 +22,7 @@ def varying(reading: Reading) -> dict[int, Values]:
 
     An axis that means nothing beside a candidate's block, as the cardinality of a block without groups, it has not.
     """
-    space = _space(reading)
+    space = space_of(reading.view)
     found = {number: _values(space, trial) for number, trial in reading.trials.items()}
     seen: dict[str, set[Any]] = {}
     for values in found.values():
@@ -68,27 +67,10 @@ def quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(level)
 
 
-def _space(reading: Reading) -> SearchSpace | None:
-    try:
-        return SearchSpace.from_dict(reading.view.content["space"])
-    except UserError:
-        return None
-
-
 def _values(space: SearchSpace | None, trial: Trial) -> Values:
-    from resnet_search.networks.architecture import Architecture
-
-    axes = {} if space is None else values_of(space.axes, Architecture.from_dict(trial.architecture))
-    return {axis: _plain(value) for axis, value in {**axes, **trial.recipe}.items()}
-
-
-def _plain(value: Any) -> Any:
-    """What Optuna takes for a category; lists become text."""
-    if isinstance(value, str):
-        return label(value)
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    return label("-".join(map(str, value))) if isinstance(value, list | tuple) else label(str(value))
+    """What Plotly takes for text is text in its labels."""
+    values = values_on_axes(space, trial)
+    return {axis: label(value) if isinstance(value, str) else value for axis, value in values.items()}
 
 
 def _distributions(values: Mapping[int, Values]) -> dict[str, Any]:
@@ -107,11 +89,6 @@ def _distributions(values: Mapping[int, Values]) -> dict[str, Any]:
         else:
             made[axis] = optuna.distributions.CategoricalDistribution(in_order(found))
     return made
-
-
-def in_order(values: set[Any]) -> list[Any]:
-    """Numbers by size, then text by letter."""
-    return sorted(values, key=lambda value: (isinstance(value, str), value is None, value if value is not None else 0))
 
 
 _MOST_CATEGORIES = 12

@@ -1,0 +1,222 @@
+"""What `compare` shows of runs held against each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from resnet_search.cli.curves import spark
+from resnet_search.cli.grid import Column, Grid, Hanging
+from resnet_search.cli.tables import line, shown
+from resnet_search.cli.text import count, cut, score
+from resnet_search.report.units import counted, duration
+
+_ROWS = 10  # of the candidates that all trained
+_KWH = 3.6e6  # joules
+_SETTING, _VALUE = 28, 60  # characters of a setting's name, and of its value
+
+
+def comparison_tables(found: dict[str, Any]) -> Iterator[RenderableType]:
+    """`report.compared.compare` as tables, the warnings first."""
+    names = [run["run"] for run in found["runs"]]
+    yield from _warnings(found["comparable"])
+    yield _bests(found["runs"])
+    yield Text()
+    if found["comparable"]["data"]:
+        yield from map(Hanging, _verdicts(found["pairs"]))
+        yield Text()
+    yield _spent(found["runs"])
+    yield from _anytime(names, found["equal_epochs"])
+    yield from _followed(found["runs"])
+    yield from _common(names, found)
+    yield from _settings(names, found["differences"])
+
+
+def _warnings(comparable: dict[str, bool]) -> Iterator[RenderableType]:
+    if not comparable["data"]:
+        yield line("NOT COMPARABLE: these runs are of different images. Their scores say nothing of each other.", "red")
+        yield Text()
+    elif not comparable["split"]:
+        yield line(
+            "NOT COMPARABLE score by score: these runs are of the same images, but trained or validated on different "
+            "parts of them. Only differences well beyond the standard error mean something.",
+            "red",
+        )
+        yield Text()
+
+
+def _bests(runs: Sequence[dict[str, Any]]) -> Grid:
+    bests = [run["best"] or {} for run in runs]
+    epochs = [f"{best['epochs']}{'' if best['full_budget'] else ' so far'}" if best else "" for best in bests]
+    return Grid(
+        [
+            Column("run", [run["run"] for run in runs], folds=True),
+            Column("state", [run["state"] for run in runs], spare=2),
+            Column("best", [score(best.get("score")) or "none yet" for best in bests], right=True),
+            Column("std. error", [score(best.get("standard_error")) for best in bests], right=True),
+            Column("trial", [best.get("trial", "") for best in bests], narrow=1),
+            Column("architecture", [best.get("name", "") for best in bests], folds=True),
+            Column("epochs", epochs, right=True, narrow=2),
+            Column("params", [count(best["params"]) if best else "" for best in bests], right=True, spare=1),
+            Column("MACs", [count(best["macs"]) if best else "" for best in bests], right=True, spare=1),
+        ],
+        title="Best of each",
+        elsewhere="--json has everything",
+    )
+
+
+def _verdicts(pairs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for pair in pairs:
+        first, second = (cut(name, _VALUE) for name in pair["runs"])
+        if pair["difference"] is None:
+            yield f"Difference {first} and {second} cannot be compared before both have a result"
+            continue
+        if pair["difference"] < 0:
+            first, second = second, first
+        told = f"{first} is {score(abs(pair['difference']))} above {second}"
+        if pair["difference"] == 0:
+            told = f"{first} and {second} are equal"
+        error = score(pair["standard_error"])
+        if pair["larger"] is None:
+            yield f"Difference {told}"
+        elif pair["larger"]:
+            yield f"Difference {told}, more than the standard error of a difference, {error}"
+        else:
+            yield (
+                f"Difference {told}, within the standard error of a difference, {error}: by these images they cannot "
+                "be told apart"
+            )
+
+
+def _spent(runs: Sequence[dict[str, Any]]) -> Grid:
+    spent = [run["spent"] for run in runs]
+    return Grid(
+        [
+            Column("run", [run["run"] for run in runs], folds=True),
+            Column("trials", [f"{one['trials']:,}" for one in spent], right=True, narrow=1),
+            Column("epochs", [f"{one['epochs']:,}" for one in spent], right=True),
+            Column("all workers", [duration(one["worker_seconds"]) for one in spent], right=True, narrow=2),
+            Column("on the clock", [duration(one["seconds"]) for one in spent], right=True),
+            Column("energy", [_energy(one) for one in spent], right=True, narrow=3),
+        ],
+        title="Spent (energy: ~ where it is assumed, not measured)",
+        elsewhere="--json has everything",
+    )
+
+
+def _energy(spent: dict[str, Any]) -> str:
+    about = "" if spent["energy_measured"] else "~"
+    large = spent["joules"] >= _KWH / 10
+    return f"{about}{spent['joules'] / _KWH:.3g} kWh" if large else f"{about}{spent['joules'] / _KWH * 1000:.3g} Wh"
+
+
+def _anytime(names: Sequence[str], equal: dict[str, Any]) -> Iterator[RenderableType]:
+    values = [value for curve in equal["curves"] for value in curve if value is not None]
+    if not values:
+        return
+    span = (min(values), max(values))
+    yield Text()
+    yield Grid(
+        [
+            Column("run", list(names), folds=True),
+            Column(f"after {equal['epochs']:,}", [score(value) for value in equal["scores"]], right=True),
+            Column(
+                f"until {equal['curve_epochs'][-1]:,} epochs, {span[0]:.3f} to {span[1]:.3f}",
+                [_drawn(curve, span) for curve in equal["curves"]],
+                narrow=1,
+            ),
+        ],
+        title=f"Best so far at equal epochs: after {counted(equal['epochs'], 'epoch')} of all trials together",
+    )
+
+
+def _drawn(curve: Sequence[float | None], span: tuple[float, float]) -> str:
+    """A bar for each value, nothing where there is none."""
+    bars = spark([math.nan if value is None else value for value in curve], len(curve), span)
+    return "".join(" " if value is None else bar for value, bar in zip(curve, bars, strict=False)).rstrip()
+
+
+def _followed(runs: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
+    if not any(run["confirmed"] or run["tested"] for run in runs):
+        return
+    confirmed, tested = [run["confirmed"] or {} for run in runs], [run["tested"] or {} for run in runs]
+    yield Text()
+    yield Grid(
+        [
+            Column("run", [run["run"] for run in runs], folds=True),
+            Column("confirmed", [score(one.get("mean")) for one in confirmed], right=True, spare=0),
+            Column("95 % interval", [_interval(one) for one in confirmed], right=True, narrow=3),
+            Column("seeds", [f"{one['seeds']}" if one else "" for one in confirmed], right=True, narrow=2),
+            Column("test images", [score(one.get("accuracy")) for one in tested], right=True),
+            Column("95 % interval", [_interval(one) for one in tested], right=True, narrow=3),
+        ],
+        title="Trained again: the best mean over seeds, and the final network on the test images",
+        elsewhere="--json has everything",
+    )
+
+
+def _interval(one: dict[str, Any]) -> str:
+    return "" if one.get("low") is None else f"{score(one['low'])} to {score(one['high'])}"
+
+
+def _common(names: Sequence[str], found: dict[str, Any]) -> Iterator[RenderableType]:
+    common = found["common"]
+    yield Text()
+    if not common:
+        yield line("No candidate was trained equally long by all of them.")
+        return
+    rows = common[:_ROWS]
+    yield Grid(
+        [
+            Column("architecture", [one["name"] for one in rows], folds=True),
+            Column("epochs", [f"{one['epochs']}" for one in rows], right=True),
+            *(
+                Column(name, [score(one["scores"][place]) for one in rows], right=True, folds=True)
+                for place, name in enumerate(names)
+            ),
+        ],
+        title=f"Trained by all of them: {counted(len(common), 'candidate')}",
+    )
+    if len(rows) < len(common):
+        yield line(f"and {len(common) - len(rows):,} more: --json has them", "dim")
+    yield from map(Hanging, _ranked(found["pairs"]))
+
+
+def _ranked(pairs: Iterable[dict[str, Any]]) -> Iterator[str]:
+    for pair in pairs:
+        ranks, names = pair["ranks"], " and ".join(cut(name, _VALUE) for name in pair["runs"])
+        if ranks["correlation"] is not None:
+            yield (
+                f"Ranks      {names}: correlation {ranks['correlation']:.2f} (Spearman) over "
+                f"{counted(ranks['candidates'], 'candidate')} after {counted(ranks['epochs'], 'epoch')}"
+            )
+
+
+def _settings(names: Sequence[str], differences: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
+    yield Text()
+    if not differences:
+        yield line("They were started with the same settings.")
+        return
+    settings = [one["setting"] for one in differences]
+    yield Grid(
+        [
+            Column("setting", settings, folds=True, least=min(_SETTING, max(map(len, settings)))),
+            *(
+                Column(name, [_value(one["values"][place]) for one in differences], folds=True)
+                for place, name in enumerate(names)
+            ),
+        ],
+        title="Settings that differ",
+    )
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return cut(", ".join(map(shown, value)), _VALUE)
+    return cut(shown(value), _VALUE)

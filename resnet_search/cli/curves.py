@@ -1,0 +1,58 @@
+"""Curves in a line of text, on any terminal."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Sequence
+from functools import cache
+
+from resnet_search.report.units import sparkline
+from resnet_search.runs.trials import RunView, Trial
+from resnet_search.training.job import HISTORY
+
+# What stands for a bar, from low to high, and for a number that is none, where there are no such characters.
+_BARS, _PLAIN = "▁▂▃▄▅▆▇█·", "_.:-=+*#x"
+WIDTH = 16  # cells of a curve in a table
+# Of a line of a history. As JSON, those of 100 trials of 81 epochs take 0.05 s.
+_ACCURACY = re.compile(rb'^\{"epoch": (\d{1,9}),.*?"val_accuracy": ([^,}]+)', re.MULTILINE)
+
+
+def spark(values: Sequence[float], width: int = WIDTH, span: tuple[float, float] | None = None) -> str:
+    """`sparkline` as standard output can show it: with ASCII where it knows no bars."""
+    curve = sparkline(values, width, span)
+    return curve if _has_bars(sys.stdout.encoding or "ascii") else curve.translate(str.maketrans(_BARS, _PLAIN))
+
+
+@cache
+def _has_bars(encoding: str) -> bool:
+    try:
+        _BARS.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def learning_curves(view: RunView, trials: Sequence[Trial]) -> list[str]:
+    """The validation accuracy of each by epoch, since its candidate's first; all on one scale, as long as trained."""
+    found = [_accuracies(view, trial) for trial in trials]
+    every = [value for values in found for value in values if math.isfinite(value)]
+    if not every:
+        return [""] * len(trials)
+    span = (min(every), max(every))
+    width = min(WIDTH, view.max_epochs)
+    lengths = [max(1, round(width * len(values) / max(1, view.max_epochs))) for values in found]
+    return [spark(values, length, span) for values, length in zip(found, lengths, strict=True)]
+
+
+def _accuracies(view: RunView, trial: Trial) -> list[float]:
+    """Nothing of a history that cannot be read: `show` and `doctor` say so."""
+    found: dict[int, float] = {}
+    try:
+        for link in view.chain(trial):
+            text = (view.folder.trial(link.trial) / HISTORY).read_bytes()
+            found |= {int(epoch): float(value) for epoch, value in _ACCURACY.findall(text)}
+    except (OSError, ValueError):
+        return []
+    return [found[epoch] for epoch in sorted(found) if epoch <= trial.epochs]

@@ -1,0 +1,250 @@
+"""Runs held against each other: what they were started with, what they found, what that cost, and what it is worth.
+
+Everything is JSON-able; `cli/schemas/compare.json` says what each value is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from resnet_search.errors import RunError
+from resnet_search.report.anytime import at, best_so_far
+from resnet_search.report.ledger import ledger_of
+from resnet_search.report.units import standard_error
+from resnet_search.runs.after import CONFIRM, FINAL, following
+from resnet_search.runs.folder import RUN_JSON
+from resnet_search.runs.trial import DAMAGE
+from resnet_search.runs.trials import COMPLETED, RunView, Trial
+
+POINTS = 40  # of a curve of the best so far
+FEWEST = 4  # candidates that a rank correlation is worth telling of
+# What is told of a run, and says nothing of what it would find: words, places, and what follows from the rest.
+_TOLD_ELSEWHERE = {
+    "space.text", "space.description", "data.location", "data.data_dir", "data.arrays", "data.notes", "data.mean",
+    "data.std",
+}  # fmt: skip
+_SETTINGS = ("space", "recipe", "data", "seed", "known", "backend", "workers", "versions", "machine")
+# Of other images no score says anything about these; of another part of the same, chance has a hand in it.
+_DATA = ("data.fingerprint", "data.image_shape", "data.classes")
+_SPLIT = ("seed", "data.train", "data.validation", "data.merged")
+
+
+def compare(views: Sequence[RunView]) -> dict[str, Any]:
+    """What two runs or more have in common, and what not; `RunError` if run.json of one is damaged."""
+    settings = [_settings(view) for view in views]
+    runs = [_checked(view) for view in views]
+    curves = [best_so_far(view) for view in views]
+    shared = min((curve[-1][0] if curve else 0 for curve in curves), default=0)
+    longest = max((curve[-1][0] if curve else 0 for curve in curves), default=0)
+    scores = [_scores(view) for view in views]
+    return {
+        "runs": runs,
+        "comparable": {
+            "data": _same(settings, _DATA),
+            "split": _same(settings, _DATA + _SPLIT),
+        },
+        "differences": _differences(settings),
+        "pairs": [_pair(runs, scores, first, second) for first, second in combinations(range(len(views)), 2)],
+        "equal_epochs": {
+            "epochs": shared,
+            "scores": [at(curve, shared) for curve in curves],
+            "curve_epochs": [round(longest * point / POINTS) for point in range(1, POINTS + 1)] if longest else [],
+            "curves": [_sampled(curve, longest) for curve in curves],
+        },
+        "common": _common(scores),
+    }
+
+
+def _settings(view: RunView) -> dict[str, Any]:
+    """Every value of run.json that decides what a run does, by its name there."""
+    content = view.content
+    flat = dict(_flat({name: content[name] for name in _SETTINGS if name in content}))
+    flat["plan.trials"], flat["plan.epochs"] = view.planned_trials, view.planned_epochs
+    return {name: value for name, value in flat.items() if name not in _TOLD_ELSEWHERE}
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
+def _same(settings: Sequence[dict[str, Any]], names: Iterable[str]) -> bool:
+    # What an older run does not say, it did not do.
+    return all(len({_key(values.get(name) or None) for values in settings}) == 1 for name in names)
+
+
+def _key(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _differences(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = dict.fromkeys(name for values in settings for name in values)
+    tables = (*_SETTINGS, "plan")
+    return [
+        {"setting": name, "values": [values.get(name) for values in settings]}
+        for name in sorted(names, key=lambda name: tables.index(name.partition(".")[0]))
+        if len({_key(values.get(name)) for values in settings}) > 1
+    ]
+
+
+def _checked(view: RunView) -> dict[str, Any]:
+    try:
+        return _run(view)
+    except DAMAGE as error:
+        path = view.folder.path / RUN_JSON
+        raise RunError(f"{path}: is damaged: {error!r:.200}", "Restore the file from a copy.") from error
+
+
+def _run(view: RunView) -> dict[str, Any]:
+    spent, images = ledger_of(view), int(view.content["data"]["validation"])
+    return {
+        "run": view.folder.name,
+        "path": str(view.folder.path),
+        "state": view.state,
+        "best": None if view.leader is None else _best(view, view.leader, images),
+        "spent": {
+            "epochs": spent.epochs,
+            "trials": view.completed,
+            "worker_seconds": spent.seconds,
+            "seconds": view.seconds,
+            "joules": spent.joules,
+            "energy_measured": bool(spent.measured),
+        },
+        "confirmed": _confirmed(view),
+        "tested": _tested(view),
+    }
+
+
+def _best(view: RunView, trial: Trial, images: int) -> dict[str, Any]:
+    score = trial.score or 0.0
+    return {
+        "trial": trial.trial,
+        "name": trial.name,
+        "score": score,
+        "standard_error": standard_error(score, images) if images > 0 and 0 <= score <= 1 else None,
+        "images": images,
+        "epochs": trial.epochs,
+        "full_budget": trial.epochs == view.max_epochs,
+        "params": trial.params,
+        "macs": trial.macs,
+    }
+
+
+def _confirmed(view: RunView) -> dict[str, Any] | None:
+    """The best of a confirmation, by its mean."""
+    again = following(view.folder, CONFIRM)
+    if again is None:
+        return None
+    from resnet_search.report.confirmed import confirmation
+
+    found = confirmation(view, again)
+    best = found.best
+    if best is None:
+        return None
+    accuracy = best.accuracy
+    return {
+        "trial": best.trial,
+        "name": best.name,
+        "seeds": accuracy.values,
+        "mean": accuracy.mean,
+        "low": accuracy.low,
+        "high": accuracy.high,
+        "finished": found.finished,
+    }
+
+
+def _tested(view: RunView) -> dict[str, Any] | None:
+    """What the final network did on the test images; of a network trained alone, it itself."""
+    from resnet_search.report.after import known_test
+
+    final = following(view.folder, FINAL)
+    for run in (final, view):
+        known = None if run is None else known_test(run)
+        if run is not None and known is not None:
+            top1, trial = known.measured.top1, run.trials.get(known.trial)
+            return {
+                "name": "" if trial is None else trial.name,
+                "images": known.measured.images,
+                "accuracy": top1.value,
+                "low": top1.low,
+                "high": top1.high,
+            }
+    return None
+
+
+def _scores(view: RunView) -> dict[str, dict[int, Trial]]:
+    """By candidate, its architecture and what varies of its recipe, the trial that ended at each number of epochs."""
+    found: dict[str, dict[int, Trial]] = {}
+    for trial in view.trials.values():
+        if trial.status == COMPLETED:
+            found.setdefault(_key([trial.architecture, trial.recipe]), {})[trial.epochs] = trial
+    return found
+
+
+def _pair(
+    runs: Sequence[dict[str, Any]], scores: Sequence[dict[str, dict[int, Trial]]], first: int, second: int
+) -> dict[str, Any]:
+    one, other = runs[first]["best"], runs[second]["best"]
+    difference = error = None
+    if one is not None and other is not None:
+        difference = one["score"] - other["score"]
+        if one["standard_error"] is not None and other["standard_error"] is not None:
+            error = math.hypot(one["standard_error"], other["standard_error"])
+    return {
+        "runs": [runs[first]["run"], runs[second]["run"]],
+        "difference": difference,
+        "standard_error": error,
+        "larger": None if difference is None or error is None else abs(difference) > error,
+        "ranks": _ranks(scores[first], scores[second]),
+    }
+
+
+def _ranks(first: dict[str, dict[int, Trial]], second: dict[str, dict[int, Trial]]) -> dict[str, Any]:
+    """Spearman's correlation over the candidates that both trained, at the epochs that most of them have in both."""
+    pairs: dict[int, list[tuple[float, float]]] = {}
+    for candidate in first.keys() & second.keys():
+        for epochs in first[candidate].keys() & second[candidate].keys():
+            pair = (first[candidate][epochs].score or 0.0, second[candidate][epochs].score or 0.0)
+            pairs.setdefault(epochs, []).append(pair)
+    if not pairs:
+        return {"epochs": None, "candidates": 0, "correlation": None}
+    epochs = max(pairs, key=lambda epochs: (len(pairs[epochs]), epochs))
+    ones, others = zip(*pairs[epochs], strict=True)
+    correlation = None
+    if len(ones) >= FEWEST and len(set(ones)) > 1 and len(set(others)) > 1:
+        from scipy.stats import spearmanr
+
+        correlation = float(spearmanr(ones, others).statistic)
+    return {"epochs": epochs, "candidates": len(ones), "correlation": correlation}
+
+
+def _sampled(curve: Sequence[tuple[int, float]], longest: int) -> list[float | None]:
+    """Its value at each of `POINTS`; None before its first trial and after its last."""
+    places = [round(longest * point / POINTS) for point in range(1, POINTS + 1)] if longest else []
+    last = curve[-1][0] if curve else 0
+    return [at(curve, place) if place <= last else None for place in places]
+
+
+def _common(scores: Sequence[dict[str, dict[int, Trial]]]) -> list[dict[str, Any]]:
+    """The candidates that every run trained equally long, at the most epochs; the best of the first run first."""
+    found = []
+    for candidate in [key for key in scores[0] if all(key in each for each in scores[1:])]:
+        epochs = set.intersection(*(set(each[candidate]) for each in scores))
+        if epochs:
+            trials = [each[candidate][max(epochs)] for each in scores]
+            found.append(
+                {
+                    "name": trials[0].name,
+                    "epochs": max(epochs),
+                    "trials": [trial.trial for trial in trials],
+                    "scores": [trial.score for trial in trials],
+                }
+            )
+    return sorted(found, key=lambda one: (-one["epochs"], -(one["scores"][0] or 0.0)))
