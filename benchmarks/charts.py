@@ -26,6 +26,8 @@ STYLES = {
     "random search": (INK, "dotted"),
     "Keras Tuner": (ORANGE, "dashed"),
 }
+DASHES: tuple[Any, ...] = (":", "-.", "--", (0, (8, 1)), "-")
+WORKERS = (1, 4, 16, 64, 256, 1024, 4096)
 LOOK = {
     "svg.fonttype": "none",  # text, not outlines
     "svg.hashsalt": "resnet-search",  # the same names inside the file each time
@@ -113,10 +115,58 @@ def scaling(path: Path) -> Any:
     return figure
 
 
+def utilisation(path: Path) -> Any:
+    """Share of the time that workers are busy against their number, a line for each plan."""
+    lines = [line for line in read_lines(path) if line["promotion"] == "sync"]
+    figure, axes = plt.subplots()
+    for planned, dashes in zip(sorted({line["planned"] for line in lines}), DASHES, strict=False):
+        of_plan = sorted((line for line in lines if line["planned"] == planned), key=lambda line: line["workers"])
+        workers, busy = ([line[key] for line in of_plan] for key in ("workers", "utilisation"))
+        words = f"{planned:,} trials"
+        axes.plot(workers, [100 * share for share in busy], color=BLUE, linestyle=dashes, marker="o", label=words)
+    axes.axhline(90, color="#999999", linewidth=1)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(WORKERS, [f"{number:,}" for number in WORKERS])
+    axes.set_ylim(0, 102)
+    axes.set_xlabel("workers")
+    axes.set_ylabel("% of the time that workers train")
+    axes.set_title("How busy workers are, by the trials of the plan (simulated)", fontsize=11)
+    figure.legend(frameon=False, loc="outside lower center", ncols=3)
+    return figure
+
+
+def promotion(path: Path) -> Any:
+    """Mean regret of both rules of promotion against hours, for the most workers of each number of iterations."""
+    lines = read_lines(path)
+    most: dict[int, int] = {}
+    for line in lines:
+        most[line["iterations"]] = max(line["workers"], most.get(line["iterations"], 0))
+    figure, axes = plt.subplots()
+    for line in lines:
+        if line["workers"] != most[line["iterations"]]:
+            continue
+        colour, dashes = (ORANGE, "--") if line["promotion"] == "async" else (BLUE, "-")
+        words, width = f"{line['promotion']}, {line['trials']:,.0f} trials", 2 if line["iterations"] == min(most) else 1
+        regret = [100 * value for value in line["regret"]]
+        axes.plot(line["times_hours"], regret, dashes, color=colour, linewidth=width, label=words)
+    axes.set_yscale("log")
+    axes.set_ylim(0.3, 100)
+    axes.set_yticks([0.3, 1, 3, 10, 30, 100], ["0.3", "1", "3", "10", "30", "100"])
+    axes.set_xlim(left=0)
+    axes.set_xlabel("hours")
+    axes.set_ylabel("regret, points of accuracy")
+    title = f"Mean regret with {max(most.values())} workers, {lines[0]['seeds']} searches each (simulated)"
+    axes.set_title(title, fontsize=11)
+    figure.legend(frameon=False, loc="outside lower center", ncols=4)
+    return figure
+
+
 CHARTS = {
     "regret": (regret, "search_quality.json"),
     "driver": (driver, "driver.json"),
     "scaling": (scaling, "scaling.jsonl"),
+    "utilisation": (utilisation, "simulation_utilisation.jsonl"),
+    "promotion": (promotion, "simulation_promotion.jsonl"),
 }
 
 
