@@ -46,7 +46,7 @@ ELSEWHERE = {
     "training/weights.py",  # a download, inside `replacing`
     "workers/local.py",  # worker.log, which the children write to
     "trackers/beside.py",  # trackers.log, likewise
-    "workers/host.py",  # scratch of a worker on another machine
+    "workers/on_ray.py", "workers/host.py",  # worker.log, and scratch on the worker's machine
 }  # fmt: skip
 
 
