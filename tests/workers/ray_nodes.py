@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -27,14 +28,15 @@ class RayNodes:
             "RAY_USAGE_STATS_ENABLED": "0", "HOME": str(place),
         }  # fmt: skip
         self._place = place
+        # Not in `place`: the path of a socket has at most 107 characters.
+        self._sockets = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
         self._nodes: dict[str, psutil.Process] = {}
         self.address = ""
 
     def head(self, cpus: int = 0, **environment: str) -> str:
         """Start the head; its address."""
-        # Short: the path of a socket has at most 107 characters.
-        self._start("head", cpus, ["--head", "--port=0", "--include-dashboard=false", f"--temp-dir={self._place}/ray"],
-                    environment)  # fmt: skip
+        words = ["--head", "--port=0", "--include-dashboard=false", f"--temp-dir={self._sockets.name}"]
+        self._start("head", cpus, words, environment)
         return self.address
 
     def add(self, name: str, cpus: int = 1, **environment: str) -> None:
@@ -53,6 +55,7 @@ class RayNodes:
     def close(self) -> None:
         for name in list(self._nodes):
             self.kill(name)
+        self._sockets.cleanup()
 
     def _start(self, name: str, cpus: int, words: list[str], environment: dict[str, str]) -> None:
         for _ in range(_TRIES):
