@@ -125,7 +125,7 @@ def _found(view: RunView, trial: Trial) -> tuple[str | Code, ...]:
     time = duration(view.seconds)
     if is_single(view):
         return (Code(trial.name), f", trained for {counted(trial.epochs, 'epoch')} in {time}")
-    candidates = len({other.candidate for other in view.trials.values()})
+    candidates = len({other.candidate for other in view.trials.values() if not view.is_baseline(other)})
     if is_grid(view):
         tried = f"Of {counted(candidates, 'network')}, each trained for all {counted(view.max_epochs, 'epoch')}, "
     else:

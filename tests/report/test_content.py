@@ -55,6 +55,16 @@ def test_summary_names_the_winner_and_its_error(finished: RunView) -> None:
     assert "not finished" not in text
 
 
+def test_known_architectures_are_no_candidates_of_the_search(finished: RunView) -> None:
+    assert "Of 6 candidates out of" in to_markdown(report_of(finished))
+    winner = finished.winner
+    assert winner is not None
+    drawn = {trial.candidate for trial in finished.trials.values() if trial.bracket == winner.bracket}
+    other = next(trial.bracket for trial in finished.trials.values() if trial.bracket != winner.bracket)
+    finished.content["known"] = [{"iteration": 0, "bracket": other, "presets": ["resnet-20", "resnet-32", "resnet-44"]}]
+    assert f"Of {len(drawn)} candidates out of" in to_markdown(report_of(finished))
+
+
 def test_the_table_of_the_network(finished: RunView) -> None:
     text = section(report_of(finished, None, EXPORTED), "The network")
     trial = finished.trials["0004"]
