@@ -48,6 +48,14 @@ class Cluster:
             raise UsageError(f"--workers: got {word!r}; allowed: {ALLOWED}")
         return cls(address=address)
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Of run.json, which also says what of Ray's resources a trial needs; `ValueError` for what is no cluster."""
+        try:
+            return cls(**{key: value for key, value in values.items() if key != "needs"})
+        except (UsageError, TypeError) as error:
+            raise ValueError(str(error)) from error
+
     @property
     def word(self) -> str:
         """As it is given to --workers."""

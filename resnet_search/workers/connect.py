@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,32 +43,41 @@ def connect(cluster: Cluster) -> Any:
         raise TrainingError(f"--workers: got {cluster.word!r}, but Ray is not installed", f"Install it: {INSTALL}")
     os.environ.setdefault(_MODE, "token")
     address = cluster.address or os.environ.get("RAY_ADDRESS", "")
-    if not address:
-        _alone()
-    elif address != AUTO:
+    if address and address != AUTO:
         _answers(address)
-    import ray
+    with nullcontext() if address else _alone():
+        import ray
 
-    if ray.is_initialized():
-        return ray
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    with _own_signals():
-        try:
-            if address:
-                ray.init(address=address, **quiet)
-            else:
-                ray.init(include_dashboard=False, **quiet)
-        except Exception as error:
-            raise _refused(address, error) from error
+        if ray.is_initialized():
+            return ray
+        quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+        with _own_signals():
+            try:
+                if address:
+                    ray.init(address=address, **quiet)
+                else:
+                    ray.init(include_dashboard=False, **quiet)
+            except Exception as error:
+                raise _refused(address, error) from error
     return ray
 
 
-def _alone() -> None:
-    """Environment of a Ray that nobody else is to reach."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_agent_register_timeout_ms", _START_MILLISECONDS)
-    # Ray's name for it is of the systems where it is the default: all its servers listen on the loopback interface.
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Environment of a Ray that nobody else is to reach; put back, as a cluster started from here needs another."""
+    ours = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_agent_register_timeout_ms": _START_MILLISECONDS,
+        # Ray's name for it is of the systems where it is the default: all its servers listen on the loopback interface.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    }
+    ours = {name: value for name, value in ours.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
 
 
 def _answers(address: str) -> None:

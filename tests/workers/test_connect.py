@@ -138,12 +138,27 @@ def test_without_nodes_one_trial_is_to_wait(nodes):
     assert chosen()[0] == 1
 
 
+def test_a_ray_of_this_machine_alone_leaves_the_environment_as_it_was(monkeypatch):
+    seen = {}
+    ray = SimpleNamespace(is_initialized=lambda: False, init=lambda **_: seen.update(os.environ))
+    monkeypatch.setitem(__import__("sys").modules, "ray", ray)
+    monkeypatch.setattr(connect, "find_spec", lambda _: True)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_ADDRESS", "")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
+    monkeypatch.delenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", raising=False)
+    before = dict(os.environ)
+    connect.connect(Cluster())
+    assert seen["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
+    assert seen["RAY_USAGE_STATS_ENABLED"] == "1"
+    assert dict(os.environ) == before
+
+
 def test_authentication_is_on_unless_it_was_set_otherwise(monkeypatch):
     ray = SimpleNamespace(is_initialized=lambda: True)
     monkeypatch.setitem(__import__("sys").modules, "ray", ray)
     monkeypatch.setattr(connect, "find_spec", lambda _: True)
-    for name in ("RAY_ADDRESS", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_agent_register_timeout_ms"):
-        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("RAY_ADDRESS", "")
     monkeypatch.setenv("RAY_AUTH_MODE", "x")
     monkeypatch.delenv("RAY_AUTH_MODE")
     assert connect.connect(Cluster()) is ray
