@@ -1,4 +1,4 @@
-"""What the compiled steps of a trial are made of beside its network: the loss, a sign of life, a mode of its own."""
+"""What the compiled steps of a trial are made of beside its network: batches, the loss, a sign of life, a mode."""
 
 from __future__ import annotations
 
@@ -6,6 +6,22 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+
+
+def batches(inputs: Any, labels: Any = None, *, size: int) -> dict[str, Any]:
+    """Arguments for Keras's `fit`, `evaluate` and `predict`: arrays of equal length as batches of `size`, in order.
+
+    What Keras makes of arrays on TensorFlow tunes itself as it runs, and with more than one worker on a processor an
+    epoch then ends only when the tuner next wakes, after 5.1, 10.2 or 20.5 s (docs/decisions.md).
+    """
+    if keras.backend.backend() != "tensorflow":
+        return {"x": inputs, "batch_size": size, **({} if labels is None else {"y": labels})}
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    slices = inputs if labels is None else (inputs, labels)
+    return {"x": tf.data.Dataset.from_tensor_slices(slices).batch(size).prefetch(1).with_options(options)}
 
 
 class Alive(keras.callbacks.Callback):

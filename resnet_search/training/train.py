@@ -31,7 +31,7 @@ from resnet_search.training.job import HISTORY, STATE, WEIGHTS, Epoch, Job, Tria
 from resnet_search.training.kept import KEPT
 from resnet_search.training.optimizer import build_optimizer, lasting_variables
 from resnet_search.training.recipe import Recipe, recipe_from
-from resnet_search.training.steps import Alive, InTrainingMode, cross_entropy
+from resnet_search.training.steps import Alive, InTrainingMode, batches, cross_entropy
 
 
 def train(
@@ -227,10 +227,10 @@ class Trainer:
         count = self.steps * self.batch
         shown = {"index": plan.index[:count], "shift": plan.shift[:count], "flip": plan.flip[:count]}
         labels = self.arrays.y_train[shown["index"]]
+        inputs = tuple(shown[name] for name in _PLAN_INPUTS)
         fitted = self.model.fit(
-            [shown[name] for name in _PLAN_INPUTS], labels, batch_size=self.part, shuffle=False, verbose=0,
-            callbacks=self.callbacks,
-        )  # fmt: skip
+            **batches(inputs, labels, size=self.part), shuffle=False, verbose=0, callbacks=self.callbacks
+        )
         return float(fitted.history["loss"][0]), float(fitted.history["accuracy"][0])
 
     @property
@@ -248,9 +248,7 @@ class Trainer:
         if self.recipe.bn_batches and self.normalisations:
             self._estimate_statistics(epoch)
         scores = self.network.evaluate(
-            self.arrays.x_validation,
-            self.arrays.y_validation,
-            batch_size=self._validation_batch,
+            **batches(self.arrays.x_validation, self.arrays.y_validation, size=self._validation_batch),
             verbose=0,
             callbacks=self.callbacks,
             return_dict=True,
@@ -279,9 +277,8 @@ class Trainer:
         ]
         for variable in statistics:
             variable.assign(np.zeros(variable.shape, "float32"))
-        self.in_training_mode.predict(
-            self.arrays.x_train[chosen], batch_size=self.part, verbose=0, callbacks=self.callbacks
-        )
+        shown = batches(self.arrays.x_train[chosen], size=self.part)
+        self.in_training_mode.predict(**shown, verbose=0, callbacks=self.callbacks)
         for layer in self.normalisations:
             weight = 1 - layer.momentum ** (images // self.part)
             for variable in (layer.moving_mean, layer.moving_variance):

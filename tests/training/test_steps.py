@@ -1,0 +1,40 @@
+"""Batches as Keras takes them."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from resnet_search.training.steps import batches
+
+tf = pytest.importorskip("tensorflow")
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow's pipeline")
+
+
+def test_batches_are_in_order_and_the_last_is_what_is_left():
+    inputs, labels = (np.arange(7), np.arange(14).reshape(7, 2)), np.arange(7) * 10
+    seen = list(batches(inputs, labels, size=3)["x"].as_numpy_iterator())
+    assert [len(label) for _, label in seen] == [3, 3, 1]
+    np.testing.assert_array_equal(np.concatenate([label for _, label in seen]), labels)
+    for number, values in enumerate(inputs):
+        np.testing.assert_array_equal(np.concatenate([shown[number] for shown, _ in seen]), values)
+
+
+def test_images_keep_their_type_and_one_shape_serves_all_batches():
+    images = np.zeros((5, 4, 4, 3), np.uint8)
+    given = batches(images, size=2)
+    assert set(given) == {"x"}
+    assert given["x"].element_spec == tf.TensorSpec((None, 4, 4, 3), tf.uint8), "or a step is traced twice"
+
+
+def test_no_pipeline_tunes_itself():
+    """An epoch would end when the tuner wakes, after 10 s or 20."""
+    assert batches(np.zeros(4), np.zeros(4), size=2)["x"].options().autotune.enabled is False
+
+
+def test_other_backends_take_arrays(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    inputs, labels = np.zeros(4), np.ones(4)
+    assert batches(inputs, labels, size=2) == {"x": inputs, "batch_size": 2, "y": labels}
+    assert batches(inputs, size=2) == {"x": inputs, "batch_size": 2}
