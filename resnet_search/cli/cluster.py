@@ -10,11 +10,22 @@ from typing import Any
 import click
 
 from resnet_search.cli.options import FolderPath, Function, ParamType
+from resnet_search.cli.session import Session
 from resnet_search.errors import UsageError
 from resnet_search.workers.cluster import Cluster
 
 _PART = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
 _OPTIONS = {"cpus_per_trial": "cpus", "gpus_per_trial": "gpus", "storage": "storage"}
+
+
+class OfCluster(ParamType):
+    """A cluster, for what is not divided over several workers."""
+
+    name = "ray"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Cluster:
+        del param, ctx
+        return value if isinstance(value, Cluster) else Cluster.from_word(str(value))
 
 
 class Part(ParamType):
@@ -44,15 +55,22 @@ def cluster_options(function: Function) -> Function:
     return function
 
 
-def take_cluster(workers: Any, options: dict[str, Any], runs_dir: Path) -> Any:
-    """`workers` with what the options say of a cluster; takes them out, and refuses them without a cluster."""
+def on_cluster_option(function: Function) -> Function:
+    """--workers of a command that trains one network."""
+    return click.option("--workers", type=OfCluster(), metavar="ray[://ADDRESS]",
+                        help="Train on a Ray cluster.  [default: on this machine]")(function)  # fmt: skip
+
+
+def take_cluster(session: Session, options: dict[str, Any], runs_dir: Path) -> None:
+    """Make what the options say of a cluster part of --workers; it is refused without a cluster."""
+    workers = options["workers"]
     given = {key: options.pop(key) for key in _OPTIONS}
     given = {key: value for key, value in given.items() if value is not None}
     if not isinstance(workers, Cluster):
         if given:
             option = next(iter(given)).replace("_", "-")
             raise UsageError(f"--{option}: is of a cluster; allowed: beside --workers ray or ray://HOST:PORT")
-        return workers
+        return
     storage = given.pop("storage", None)
     if storage is not None and not runs_dir.resolve().is_relative_to(storage.resolve()):
         raise UsageError(
@@ -60,4 +78,6 @@ def take_cluster(workers: Any, options: dict[str, Any], runs_dir: Path) -> Any:
             f"Put the runs there too: --runs-dir {storage / 'runs'}",
         )
     values = {_OPTIONS[key]: value for key, value in given.items()}
-    return replace(workers, **values, storage="" if storage is None else str(storage.resolve()))
+    options["workers"] = replace(workers, **values, storage="" if storage is None else str(storage.resolve()))
+    # No address is taken from a run's folder.
+    session.workers = f" --workers {workers.word}" if workers.address else ""

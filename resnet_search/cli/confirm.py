@@ -9,7 +9,8 @@ import click
 
 from resnet_search.cli.again import begin_or_go_on, report_again, source_of, take_settings
 from resnet_search.cli.budget import hang_option, take_budget, time_budget_option
-from resnet_search.cli.options import DEVICES, OneOf, SpaceKey, Whole, json_option, run_argument
+from resnet_search.cli.cluster import cluster_options, take_cluster
+from resnet_search.cli.options import DEVICES, OneOf, SpaceKey, Whole, WorkerCount, json_option, run_argument
 from resnet_search.cli.session import Session, run_words
 from resnet_search.errors import TrainingError
 from resnet_search.training.recipe import RECIPES
@@ -28,12 +29,14 @@ TOP, SEEDS = 3, 3
 @click.option("--recipe", type=OneOf(RECIPES), metavar="NAME", help="Another recipe.  [default: the run's]")
 @click.option("--epochs", type=SpaceKey("hyperband", "max_epochs"), metavar="N",
               help="Epochs of each.  [default: the run's full budget; of another recipe, its own]")  # fmt: skip
-@click.option("--workers", type=Whole(1, 256), metavar="N", help="Networks that train at the same time.  "
-              "[default: as many as there are processors and memory for, 1 on a GPU]")  # fmt: skip
+@click.option("--workers", type=WorkerCount(), metavar="N|auto|ray[://ADDRESS]",
+              help="Networks that train at the same time.  [default: auto, as many as the processors, or the GPUs, and "
+              "their memory allow]")  # fmt: skip
 @click.option("--threads", type=Whole(1, 1024), metavar="N",
               help="Processor threads of each worker.  [default: the processors divided by --workers]")  # fmt: skip
 @click.option("--device", type=OneOf(DEVICES), metavar="|".join(DEVICES), help="What they train on.  "
               "[default: the run's]")  # fmt: skip
+@cluster_options
 @hang_option(None)
 @time_budget_option("running networks end their epoch", "confirm")
 @click.option("--discard", is_flag=True, help="Remove an earlier confirmation of this run, and begin anew.")
@@ -53,6 +56,7 @@ def command(session: Session, /, *, run: str, runs_dir: Path, top: int | None, s
     from resnet_search.search.after import best_of, confirm_run
 
     quiet = quiet or as_json
+    take_cluster(session, options, runs_dir)
     view = source_of(session, run, runs_dir, "confirm")
     budget, settings = take_budget(options), take_settings(options)
     given = {"top": top, "seeds": seeds, "recipe": settings.recipe, "epochs": settings.epochs}
@@ -78,7 +82,7 @@ def command(session: Session, /, *, run: str, runs_dir: Path, top: int | None, s
         words = run_words(view.folder.path, runs_dir)
         click.echo("\nNext:")
         if done.state != "finished":
-            click.echo(f"  resnet-search confirm {words}")
+            click.echo(f"  resnet-search confirm {words}{session.workers}")
         click.echo(f"  resnet-search train {words}")
 
 

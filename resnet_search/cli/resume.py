@@ -42,7 +42,7 @@ def command(session: Session, /, *, run: str, runs_dir: Path, quiet: bool, no_ex
     from resnet_search.runs.trials import read_run
 
     budget = take_budget(options)
-    options["workers"] = take_cluster(options["workers"], options, runs_dir)
+    take_cluster(session, options, runs_dir)
     changing = {key: options.pop(key) for key in _CHANGING}
     folder = find_run(run, runs_dir)
     session.folder, session.runs_dir = folder.path, runs_dir

@@ -36,7 +36,7 @@ def command(session: Session, /, *, quiet: bool, no_export: bool, **options: Any
     from resnet_search.spaces.plan import make_plan
     from resnet_search.trackers.choice import check_installed
 
-    options["workers"] = take_cluster(options["workers"], options, options["runs_dir"])
+    take_cluster(session, options, options["runs_dir"])
     space = space_from(options)
     check_installed(options["track"] or space.track, "--track")
     images = training_images(space.data, options["train_examples"])

@@ -143,17 +143,17 @@ def conclude(session: Session, view: RunView, *, quiet: bool, export: bool) -> N
     if quiet:
         return
     click.echo("\nNext:" if told else "Next:")
-    for command in _next(view, words):
+    for command in _next(session, view, words):
         click.echo(f"  resnet-search {command}")
     for look in looks(view):
         click.echo(f"  {safe(look)}")
 
 
-def _next(view: RunView, words: str) -> Iterable[str]:
+def _next(session: Session, view: RunView, words: str) -> Iterable[str]:
     """The commands that go on from here."""
     best = view.leader
     if view.state != "finished":
-        yield f"resume {words}"
+        yield f"resume {words}{session.workers}"
     if not is_single(view):
         yield f"trials {words}"
     if best is not None:

@@ -27,20 +27,21 @@ _SHOW_CURSOR = "\x1b[?25h"
 class Session:
     """The run that a command makes or continues: none, one that may not have a folder yet, or one under way.
 
-    `verb` is the command that goes on with it.
+    `verb` is the command that goes on with it, `workers` the option that has to be given again with it, if any.
     """
 
     folder: Path | None = None
     runs_dir: Path = RUNS_DIR
     begun: bool = False
     verb: str = "resume"
+    workers: str = ""
 
     @property
     def resume(self) -> str:
         """The command that goes on with the run; empty if there is none."""
         if self.folder is None or not (self.folder / "run.json").is_file():
             return ""
-        return f"resnet-search {self.verb} {run_words(self.folder, self.runs_dir)}"
+        return f"resnet-search {self.verb} {run_words(self.folder, self.runs_dir)}{self.workers}"
 
     @property
     def after_signal(self) -> str:

@@ -10,6 +10,7 @@ from resnet_search.report.document import Block, Bullets, Code, Fence, Paragraph
 from resnet_search.report.kind import is_grid
 from resnet_search.report.units import about, between, counted
 from resnet_search.runs.trials import RunView
+from resnet_search.workers.cluster import Cluster
 
 _MOST_CLASSES = 20
 SPACE_FILE = "space.toml"
@@ -91,7 +92,7 @@ def repeat(view: RunView) -> Section:
         ("Started", f"{content['created']}"),
         ("By the command", Code(shlex.join(map(str, content["command"])))),
         ("Seed", f"{content['seed']}"),
-        ("Workers", f"{workers['slots']}, of {counted(workers['threads'], 'thread')} each"),
+        ("Workers", _workers(workers)),
         ("Device", Code(str(workers["device"]))),
         ("Precision", Code(str(workers["precision"]))),
         ("Compiled with XLA", "yes" if workers["jit"] else "no"),
@@ -120,6 +121,11 @@ def repeat(view: RunView) -> Section:
     )
 
 
+def _workers(workers: dict[str, Any]) -> Text:
+    each = f"{workers['slots']}, of {counted(workers['threads'], 'thread')} each"
+    return (f"{each}, on ", Code(Cluster.from_dict(workers["cluster"]).word)) if workers.get("cluster") else each
+
+
 def _command(content: dict[str, Any]) -> list[str]:
     """The command that starts the same search whatever the defaults of another machine."""
     space, data, workers = content["space"], content["data"], content["workers"]
@@ -133,7 +139,7 @@ def _command(content: dict[str, Any]) -> list[str]:
         "validation": space["data"]["validation"],
         "train_examples": data["train_examples"],
         "seed": content["seed"],
-        "workers": workers["slots"],
+        **_where(workers),
         "threads": workers["threads"],
         "device": workers["device"],
     }
@@ -142,6 +148,13 @@ def _command(content: dict[str, Any]) -> list[str]:
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return words
+
+
+def _where(workers: dict[str, Any]) -> dict[str, Any]:
+    if not workers.get("cluster"):
+        return {"workers": workers["slots"]}
+    cluster = Cluster.from_dict(workers["cluster"])
+    return {"workers": cluster.word, "cpus_per_trial": cluster.cpus, "gpus_per_trial": cluster.gpus}
 
 
 def _varying(recipe: dict[str, Any]) -> Text:

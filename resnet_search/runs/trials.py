@@ -28,7 +28,7 @@ from resnet_search.runs.trial import (
     trial_id,
 )
 from resnet_search.training.job import HISTORY
-from resnet_search.workers.cluster import MOST_SLOTS
+from resnet_search.workers.cluster import MOST_SLOTS, Cluster
 
 __all__ = ["COMPLETED", "FAILED", "RUNNING", "STATUSES", "RunView", "Trial", "open_run", "read_run", "view_of"]
 
@@ -84,6 +84,8 @@ class RunView:
         for number in (self.max_epochs, self.planned_trials, self.planned_epochs):
             _check_number(number, 0, LARGE)
         workers = self.content["workers"]
+        if workers.get("cluster"):
+            Cluster.from_dict(workers["cluster"])
         _check_number(workers["slots"], 1, MOST_SLOTS if workers.get("cluster") else MAX_WORKERS)
         for trial in self.trials.values():
             self._check_bracket(trial)

@@ -19,6 +19,7 @@ from resnet_search.runs.folder import RunFolder, create_run, name_taken
 from resnet_search.runs.trials import RunView, Trial
 from resnet_search.search.images import arrays_of, read_data
 from resnet_search.search.known import known_candidates
+from resnet_search.search.memory import largest_trial
 from resnet_search.search.resume import ResumeSettings
 from resnet_search.search.start import contents_of, resume_run, start_in
 from resnet_search.spaces.brackets import Bracket, Rung
@@ -26,6 +27,7 @@ from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.arrays import write_arrays
 from resnet_search.training.recipe import RECIPES
 from resnet_search.workers.backend import keras_backend
+from resnet_search.workers.cluster import Cluster
 from resnet_search.workers.devices import choose_workers
 from resnet_search.workers.local import HANG_TIMEOUT
 from resnet_search.workers.quiet import quiet_stderr
@@ -45,7 +47,7 @@ class AgainSettings:
 
     recipe: str | None = None
     epochs: int | None = None
-    workers: int | None = None
+    workers: int | Cluster | None = None
     threads: int | None = None
     device: str | None = None
     hang_timeout: float | None = None
@@ -191,14 +193,6 @@ def _content(view: RunView, chosen: Sequence[Trial], seeds: int, settings: Again
             "recipe": fixed,
         }
     )
-    with quiet_stderr():
-        slots, workers = choose_workers(
-            settings.device or str(source["workers"]["device"]), settings.workers, settings.threads
-        )
-        backend = keras_backend()
-    # Old runs have none.
-    patience = settings.hang_timeout or source["workers"].get("hang_timeout", HANG_TIMEOUT)
-    workers = replace(workers, hang_timeout=patience)
     networks = len(chosen) * seeds
     bracket = Bracket(0, 0, 0, (Rung(0, networks, 0, epochs),))
     # All candidates with the first seed come first: a run that is stopped early has something of each.
@@ -207,14 +201,24 @@ def _content(view: RunView, chosen: Sequence[Trial], seeds: int, settings: Again
         for repeat in range(1, seeds + 1)
         for trial, recipe in zip(chosen, recipes, strict=True)
     ]
-    return {
+    content = {
         **contents_of(space),
         "plan": [asdict(bracket)],
         "known": [known_candidates(bracket, candidates)],
         "feasible": {**source["feasible"], "architectures": networks, "interval": [networks, networks], "exact": True},
         "data": source["data"],
         "seed": source["seed"],
-        "workers": {"slots": slots, **asdict(workers)},
-        "backend": backend,
         "of": {"run": view.folder.name, "kind": kind, "trials": [trial.trial for trial in chosen], "seeds": seeds},
     }
+    with quiet_stderr():
+        slots, workers = choose_workers(
+            settings.device or str(source["workers"]["device"]),
+            settings.workers or (1 if kind == FINAL else None),
+            settings.threads,
+            trial_bytes=largest_trial(content),
+        )
+        content["backend"] = keras_backend()
+    # Old runs have none.
+    patience = settings.hang_timeout or source["workers"].get("hang_timeout", HANG_TIMEOUT)
+    content["workers"] = {"slots": slots, **asdict(replace(workers, hang_timeout=patience))}
+    return content

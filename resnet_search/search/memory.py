@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.complexity import complexity
 from resnet_search.networks.memory import HIGHEST, memory_of
-from resnet_search.spaces.plan import Plan
+from resnet_search.spaces.plan import Plan, make_plan
 from resnet_search.spaces.schema import Range
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.recipe import RECIPES
 
 
-def largest_trial(space: SearchSpace, plan: Plan, images: int) -> int:
-    """Bytes of a worker that trains the largest network of a plan, beside `images` bytes of training images.
+def largest_trial(content: dict[str, Any], plan: Plan | None = None) -> int:
+    """Bytes of a worker that trains the largest network of a run, beside its training images.
 
     As in single precision, whatever it trains in: what half precision saves is left for what convolutions work with.
+    `content`: of run.json, its space, images and known candidates. `plan`: of its space, where that is at hand.
     """
-    largest = max(memory_of(cost, largest_batch(space)) for cost in plan.feasible.costs)
-    return images + round(largest * (1 + HIGHEST))
+    space, data = SearchSpace.from_dict(content["space"]), content["data"]
+    shape, classes = tuple(data["image_shape"]), len(data["classes"])
+    batch = largest_batch(space)
+    needs = [
+        memory_of(
+            complexity(Architecture.from_dict(candidate["architecture"]), shape, classes),
+            candidate["recipe"].get("batch_size", batch),
+        )
+        for known in content["known"]
+        for candidate in known["candidates"]
+    ]
+    if not content.get("of"):  # What follows a search trains nothing else.
+        plan = plan or make_plan(space, shape, classes)
+        needs += [memory_of(cost, batch) for cost in plan.feasible.costs]
+    images: int = data["train"] * math.prod(shape)
+    return images + round(max(needs) * (1 + HIGHEST))
 
 
 def largest_batch(space: SearchSpace) -> int:

@@ -6,6 +6,7 @@ What makes a run what it is, its space, its data and its seed, cannot be changed
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -17,7 +18,7 @@ from resnet_search.search.memory import largest_trial
 from resnet_search.spaces.brackets import Bracket, Rung
 from resnet_search.spaces.plan import brackets_from, make_plan
 from resnet_search.spaces.space import SearchSpace
-from resnet_search.workers.cluster import Cluster
+from resnet_search.workers.cluster import AUTO, Cluster
 from resnet_search.workers.devices import choose_workers
 
 
@@ -43,30 +44,33 @@ class ResumeSettings:
 
 
 def changed_workers(content: dict[str, Any], settings: ResumeSettings) -> dict[str, Any]:
-    """The workers of a run as they are from now on: what run.json says, with what is given in its place."""
+    """The workers of a run as they are from now on: what run.json says, with what is given in its place.
+
+    `RunError` if they were on a cluster elsewhere that nobody has named here: who connects to a Ray cluster runs what
+    its machines send, and a run's folder may come from anyone.
+    """
     before = dict(content["workers"])
+    cluster = Cluster.from_dict(before["cluster"]) if before.get("cluster") else None
+    if settings.workers is None and cluster is not None and not _is_known(cluster):
+        raise RunError(
+            f"--workers: missing; the run trained on {cluster.word}, and the word of a file is no reason to connect",
+            f"Name it: --workers {cluster.word}. Or another one, or --workers 2 for this machine.",
+        )
     if settings.hang_timeout is not None:
         before["hang_timeout"] = settings.hang_timeout
     if settings.workers is None and settings.threads is None and settings.device is None:
         return before
     if settings.device is None and settings.workers is None:
         return {**before, "threads": settings.threads}
-    cluster = before.get("cluster")
-    workers = settings.workers or (_same_cluster(cluster) if cluster else int(before["slots"]))
+    workers = settings.workers or cluster or int(before["slots"])
     device, backend = settings.device or str(before["device"]), content.get("backend", "tensorflow")
-    trial_bytes = _trial_bytes(content) if isinstance(workers, Cluster) else 0
+    trial_bytes = largest_trial(content) if isinstance(workers, Cluster) else 0
     slots, chosen = choose_workers(device, workers, settings.threads, backend=backend, trial_bytes=trial_bytes)
     return {**before, "slots": slots, **{k: v for k, v in asdict(chosen).items() if k not in _OF_THE_RUN}}
 
 
-def _same_cluster(cluster: dict[str, Any]) -> Cluster:
-    return Cluster(**{key: value for key, value in cluster.items() if key != "needs"})
-
-
-def _trial_bytes(content: dict[str, Any]) -> int:
-    data, space = content["data"], SearchSpace.from_dict(content["space"])
-    shape = tuple(data["image_shape"])
-    return largest_trial(space, make_plan(space, shape, len(data["classes"])), int(data["train"]) * math.prod(shape))
+def _is_known(cluster: Cluster) -> bool:
+    return cluster.address in {"", AUTO, os.environ.get("RAY_ADDRESS", "")}
 
 
 # Settings of workers that no choice of a device touches.

@@ -119,22 +119,21 @@ def run_search(
         )
         backend = keras_backend()
         plan = make_plan(space, tuple(description["image_shape"]), len(description["classes"]))
-        trial_bytes = largest_trial(space, plan, arrays.x_train.nbytes)
+        brackets, known = with_baselines(plan.brackets, baselines, space.hyperband.max_epochs)
+        content = {
+            **contents_of(space),
+            "plan": [asdict(bracket) for bracket in brackets],
+            "known": known,
+            "feasible": plan.feasible.to_dict(),
+            "data": description,
+            "seed": settings.seed,
+            "backend": backend,
+            "track": list(track),
+        }
+        trial_bytes = largest_trial(content, plan)
         slots, workers = choose_workers(settings.device, settings.workers, settings.threads, trial_bytes=trial_bytes)
-        workers = replace(workers, hang_timeout=settings.hang_timeout)
+    content["workers"] = {"slots": slots, **asdict(replace(workers, hang_timeout=settings.hang_timeout))}
     write_arrays(settings.runs_dir / DATA_FOLDER / description["arrays"], arrays)
-    brackets, known = with_baselines(plan.brackets, baselines, space.hyperband.max_epochs)
-    content = {
-        **contents_of(space),
-        "plan": [asdict(bracket) for bracket in brackets],
-        "known": known,
-        "feasible": plan.feasible.to_dict(),
-        "data": description,
-        "seed": settings.seed,
-        "workers": {"slots": slots, **asdict(workers)},
-        "backend": backend,
-        "track": list(track),
-    }
     folder = create_run(settings.runs_dir, name, content)
     return start_in(folder, observers, budget)
 
@@ -179,7 +178,7 @@ def _drive(
         space = SearchSpace.from_dict(view.content["space"], where=str(folder.path / "run.json"))
         data = arrays_of(folder, view.content, space)
         with quiet_stderr():
-            workers = changed_workers(view.content, settings)
+            workers = changed_workers(view.content, settings) if event == "resumed" else view.content["workers"]
         events = [make_event(event, process=os.getpid(), host=socket.gethostname(), workers=workers)]
         if settings.extends:
             events.append(make_event("extended", **extension(view, settings)))

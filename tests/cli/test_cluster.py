@@ -11,15 +11,16 @@ import pytest
 from resnet_search.cli.cluster import Part, take_cluster
 from resnet_search.cli.options import WorkerCount
 from resnet_search.cli.plain import PlainLines
+from resnet_search.cli.session import Session
 from resnet_search.errors import UsageError
 from resnet_search.workers.cluster import Cluster
 
 
 def taken(workers, runs_dir="runs", **given):
-    options = {"cpus_per_trial": None, "gpus_per_trial": None, "storage": None, **given}
-    found = take_cluster(workers, options, Path(runs_dir))
-    assert not options, "they are no options of a search"
-    return found
+    options = {"workers": workers, "cpus_per_trial": None, "gpus_per_trial": None, "storage": None, **given}
+    take_cluster(Session(), options, Path(runs_dir))
+    assert list(options) == ["workers"], "the others are no options of a search"
+    return options["workers"]
 
 
 def test_the_values_of_workers():
@@ -54,6 +55,19 @@ def test_the_runs_lie_in_the_storage(tmp_path):
     with pytest.raises(UsageError, match="--storage: got ") as caught:
         taken(Cluster(), str(tmp_path), storage=tmp_path / "other")
     assert "--runs-dir" in caught.value.cure
+
+
+@pytest.mark.parametrize(("word", "told"), [("ray", ""), ("ray://a:1", " --workers ray://a:1")])
+def test_an_address_is_part_of_the_command_that_goes_on(word, told, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "run.json").touch()
+    session = Session(tmp_path / "a", tmp_path)
+    take_cluster(
+        session,
+        {"workers": Cluster.from_word(word), "cpus_per_trial": None, "gpus_per_trial": None, "storage": None},
+        tmp_path,
+    )
+    assert session.resume == f"resnet-search resume a --runs-dir {tmp_path}{told}"
 
 
 @pytest.mark.parametrize("word", ["", "nan", "1e3", "-1", "1_0", "٣", "half"])

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from resnet_search.cli.named import space_of
 from resnet_search.cli.plain import PlainLines
 from resnet_search.cli.progress import Progress
-from resnet_search.cli.train import space_of
 from resnet_search.networks.presets import preset
 from resnet_search.report.content import report_of
 from resnet_search.report.exported import Exported
@@ -45,6 +45,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         (["train", "RUN", "--test"], "--test: got it beside RUN"),
         (["train", "RUN", "--trial", "77777"], "TRIAL: got '77777'"),
         (["train", "--model", "resnet-20", "--all-images"], "--all-images: got it beside --model"),
+        (["train", "RUN", "--workers", "2"], "--workers: got '2'; allowed: ray (a Ray of this machine)"),
+        (["train", "RUN", "--cpus-per-trial", "2"], "--cpus-per-trial: is of a cluster"),
+        (["confirm", "RUN", "--gpus-per-trial", "1"], "--gpus-per-trial: is of a cluster"),
+        (["confirm", "RUN", "--workers", "ray://a b:1"], "--workers: got 'ray://a b:1'"),
         (["confirm", "nothing"], "got 'nothing'"),
     ],
 )

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from resnet_search.cli.named import EPOCHS, space_of
 from resnet_search.cli.plain import PlainLines
 from resnet_search.cli.progress import Progress
-from resnet_search.cli.train import EPOCHS, space_of
 from resnet_search.export import saved_model
 from resnet_search.files import append_line
 from resnet_search.networks.imagenet import SOURCES
@@ -29,6 +29,7 @@ from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.plan import make_plan
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.recipe import RECIPES, recipe_from
+from resnet_search.workers.cluster import Cluster
 
 from .conftest import Outcome, make_run, spawn
 from .test_progress import drawn, epoch, replay
@@ -93,6 +94,13 @@ def test_a_network_is_a_grid_of_its_own(command: Callable[..., Outcome], made_up
         assert words in outcome.out
     for word in ("trials", "Note", "Best", "bracket", "rung", "Searched"):
         assert word not in outcome.out, word
+
+
+def test_a_network_trains_on_a_cluster(command: Callable[..., Outcome], made_up: list[Any]) -> None:
+    words = ["--data", "shapes", "--name", "a", "--workers", "ray://a:1", "--cpus-per-trial", "2"]
+    outcome = command("train", "--model", "resnet-20", *words)
+    assert outcome.status == 0, outcome.err
+    assert made_up[0][1].workers == Cluster(address="a:1", cpus=2.0)
 
 
 def test_the_name_of_a_run_begins_with_the_model(command: Callable[..., Outcome], made_up: list[Any]) -> None:

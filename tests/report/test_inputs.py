@@ -24,6 +24,14 @@ def test_an_estimated_space_is_told_as_one(make_view: MakeView) -> None:
     assert "| Excluded: more than 100,000 parameters | about 39.8 million |" in text
 
 
+def test_a_cluster_is_named_with_the_command_for_it(make_view: MakeView) -> None:
+    content = make_content()
+    content["workers"] |= {"slots": 8, "cluster": {"address": "head:6379", "cpus": 2.0, "gpus": 0.25, "storage": ""}}
+    text = to_markdown(report_of(make_view(search_events(), content)))
+    assert "each, on `ray://head:6379` |" in text
+    assert "--workers ray://head:6379 --cpus-per-trial 2.0 --gpus-per-trial 0.25" in text
+
+
 def test_a_space_that_was_listed_is_told_exactly(make_view: MakeView) -> None:
     content = make_content()
     text = to_markdown(report_of(make_view(search_events(), content)))

@@ -220,6 +220,9 @@ def test_a_clock_that_is_set_back_takes_no_time_back(run):
         {"event": "started", "workers": "x"},
         {"event": "started", "workers": {"slots": 0}},
         {"event": "resumed", "workers": {"slots": 257}},  # So many processes would be started.
+        {"event": "resumed", "workers": {"slots": 2, "cluster": {"address": "a b:1"}}},
+        {"event": "resumed", "workers": {"slots": 2, "cluster": {"order": "a:1"}}},
+        {"event": "resumed", "workers": {"slots": 2, "cluster": "a:1"}},
         {"event": "extended", "plan": [], "hyperband": {}, "horizon": 3, "known": None},
         {"event": "extended", "plan": CONTENT["plan"], "hyperband": {"max_epochs": 2**70}, "horizon": 3, "known": None},
         {"event": "created", **created("0001", 1, bracket=7)},

@@ -9,6 +9,7 @@ import pytest
 from resnet_search.errors import RunError, SpaceError
 from resnet_search.runs.trials import read_run
 from resnet_search.search.resume import ResumeSettings, changed_workers
+from resnet_search.workers.cluster import Cluster
 from resnet_search.workers.local import WorkerSettings
 
 from .conftest import KnownWorkers, make_space
@@ -125,3 +126,19 @@ def test_workers_change(monkeypatch):
     assert changed(threads=1) == {"threads": 1}
     assert changed(device="cpu", workers=5, threads=7) == {"slots": 5, "threads": 7}
     assert before["workers"]["slots"] == 2
+
+
+def test_a_cluster_that_a_file_names_is_named_again(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    cluster = Cluster(address="far:6379", cpus=1.0)
+    workers = {"slots": 2, **asdict(WorkerSettings(threads=1, cluster={**cluster.to_dict(), "needs": {"CPU": 1.0}}))}
+    for settings in (ResumeSettings(), ResumeSettings(threads=2), ResumeSettings(device="cpu")):
+        with pytest.raises(RunError, match="trained on ray://far:6379") as caught:
+            changed_workers({"workers": workers}, settings)
+        assert "--workers ray://far:6379" in caught.value.cure
+    assert changed_workers({"workers": workers}, ResumeSettings(workers=3, device="cpu"))["slots"] == 3
+    monkeypatch.setenv("RAY_ADDRESS", "far:6379")
+    assert changed_workers({"workers": workers}, ResumeSettings()) == workers
+    workers["cluster"]["address"] = "auto"
+    monkeypatch.delenv("RAY_ADDRESS")
+    assert changed_workers({"workers": workers}, ResumeSettings()) == workers

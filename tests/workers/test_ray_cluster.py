@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet_search.runs.folder import RunFolder
+from resnet_search.runs.folder import DATA_FOLDER, RunFolder
 from resnet_search.runs.trials import RunView, read_run
 from tests.workers.ray_nodes import TOKEN, RayNodes
 
@@ -118,7 +119,8 @@ def test_a_driver_is_killed_and_another_cluster_takes_over(nodes, runs, local, t
     until(runs, "driver", completed(3), driver)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
-    driver = start(runs, "driver", environment=nodes.environment, verb="resume")
+    words = ["--workers", f"ray://{nodes.address}"]
+    driver = start(runs, "driver", *words, environment=nodes.environment, verb="resume")
     until(runs, "driver", completed(6), driver)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
@@ -132,6 +134,23 @@ def test_a_driver_is_killed_and_another_cluster_takes_over(nodes, runs, local, t
     finally:
         other.close()
     assert table(runs, "driver") == local
+
+
+def test_what_follows_a_search_trains_there_too(nodes, runs, local):
+    on_ray = ["--workers", f"ray://{nodes.address}"]
+    (runs / "again").mkdir()
+    shutil.copytree(runs / "local", runs / "again" / "local")
+    shutil.copytree(runs / DATA_FOLDER, runs / "again" / DATA_FOLDER)
+    for folder, workers in ((runs, ["--workers", "2", "--threads", "1"]), (runs / "again", on_ray)):
+        words = ["confirm", "local", "--top", "2", "--seeds", "2", "--runs-dir", str(folder), *workers]
+        done = subprocess.run(
+            [sys.executable, "-m", "resnet_search", *words], env=nodes.environment, capture_output=True, text=True,
+            check=False, timeout=PATIENCE,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert table(runs / "again" / "local", "confirm") == table(runs / "local", "confirm")
+    assert start(runs, "local", "--epochs", "2", *on_ray, environment=nodes.environment, verb="train").wait(600) == 0
+    assert table(runs / "local", "final")
 
 
 def test_a_wrong_token_is_told_as_one(nodes, runs):

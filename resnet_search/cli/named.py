@@ -1,0 +1,121 @@
+"""`train --model`: a network that has a name, in full."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from resnet_search.cli.session import Session
+from resnet_search.errors import UsageError
+from resnet_search.networks.imagenet import SOURCES, STAGES, source_of
+from resnet_search.networks.presets import ADAPTED, PRESETS, Preset
+from resnet_search.spaces.space import SearchSpace
+from resnet_search.training.recipe import RECIPES
+
+EPOCHS: Final = 30  # of a recipe without a length of its own
+# Sources whose images have a size of their own, and no more to show at another.
+_SMALL_SOURCES: Final = frozenset({"cifar10", "shapes"})
+_SMALL, _FEW_PIXELS = 32, 64
+# "an initial learning rate of 0.1 is slightly too large to start converging", and about 400 steps at less mend that:
+# He et al. 2015, section 4.2.
+_WARM_UP_DEPTH = 110
+
+
+def train_named(
+    session: Session, model: Preset, recipe: str | None, epochs: int | None, *, init: str, frozen_stages: int,
+    learning_rate: float | None, batch_size: int | None, source: str, image_size: int | None, validation: float,
+    test: bool, quiet: bool, export: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Train a network with a name in full, as a run of one trial."""
+    from resnet_search.cli.searching import begin
+    from resnet_search.runs.speed import training_images
+
+    _check_init(model, init, frozen_stages)
+    name = recipe or ("finetune" if init == "imagenet" else "he")
+    size = image_size or (_SMALL if source in _SMALL_SOURCES else model.input_shape[0])
+    given = {"learning_rate": learning_rate, "batch_size": batch_size}
+    changed: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if init == "imagenet":
+        changed |= {"init": init, "frozen_stages": frozen_stages}
+    if name == "he" and model.architecture.depth >= _WARM_UP_DEPTH:
+        changed["warmup_epochs"] = 1.0
+    data = {"source": source, "validation": validation, "image_size": size}
+    space = space_of(model, {"name": name, **changed}, epochs or RECIPES[name].epochs or EPOCHS, data)
+
+    images = training_images(space.data, options["train_examples"])
+
+    def told() -> Iterable[str]:
+        yield from _told(model, space, images, options)
+
+    options |= {"workers": options["workers"] or 1, "merged": test}
+    begin(session, space, told, options, quiet=quiet, export=export)
+
+
+def _check_init(model: Preset, init: str, frozen_stages: int) -> None:
+    """The rules of a recipe and of its networks, in the words of the options."""
+    if init == "imagenet" and source_of(model.architecture) is None:
+        raise UsageError(
+            f"--init: got 'imagenet' with --model {model.name}; allowed: he_normal, or one of the networks that have "
+            f"such weights, {', '.join(SOURCES)}"
+        )
+    if frozen_stages and init != "imagenet":
+        raise UsageError(f"--frozen-stages: got {frozen_stages} with --init {init}; allowed: 0, or --init imagenet")
+
+
+def space_of(model: Preset, recipe: dict[str, Any], epochs: int, data: dict[str, Any]) -> SearchSpace:
+    """The space that holds one network alone, as a file would."""
+    from resnet_search.spaces.load import parse_space
+
+    tables: dict[str, dict[str, Any]] = {
+        "axes": {"models": [model.name]},
+        "hyperband": {"max_epochs": epochs},
+        "recipe": recipe,
+        "data": data,
+    }
+    lines = [f'description = "{model.name}, trained in full"', 'method = "grid"']
+    for table, values in tables.items():
+        # A string, number or list of JSON is one of TOML.
+        lines += [
+            "",
+            f"[{table}]",
+            *(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()),
+        ]
+    return parse_space("\n".join(lines) + "\n", model.name)
+
+
+def _told(model: Preset, space: SearchSpace, images: int | None, options: dict[str, Any]) -> Iterable[str]:
+    """What will be trained, how, on what, and for how long."""
+    from resnet_search.cli.memory import memory_lines, too_large
+    from resnet_search.cli.plan_tables import time_lines
+    from resnet_search.cli.text import count
+    from resnet_search.networks.complexity import complexity
+    from resnet_search.report.units import counted
+    from resnet_search.runs.speed import machine_speed
+    from resnet_search.spaces.plan import make_plan
+    from resnet_search.training.recipe import recipe_from
+
+    size = space.data.image_size
+    classes = 10 if space.data.source in _SMALL_SOURCES else model.classes
+    cost = complexity(model.architecture, (size, size, 3), classes)
+    recipe = recipe_from(space.fixed_recipe)
+    yield f"Model      {model.name}: {model.architecture.depth} layers, {count(cost.trainable)} parameters"
+    yield f"Source     {model.source}"
+    warm_up = f", warm-up epochs: {recipe.warmup_epochs:g}" if recipe.warmup_epochs else ""
+    yield (
+        f"Recipe     {recipe.name}, {counted(space.hyperband.max_epochs, 'epoch')}: {recipe.optimizer}, learning rate "
+        f"{recipe.learning_rate:g}, batches of {recipe.batch_size}{warm_up}"
+    )
+    if recipe.init == "imagenet":
+        yield f"Start      weights of ImageNet, {recipe.frozen_stages} of {STAGES} stages frozen"
+    yield f"Images     {space.data.source}, {size} x {size} pixels"
+    plan = make_plan(space)
+    yield from time_lines(plan, machine_speed(options["runs_dir"], plan.mean_macs, options["device"]), images)
+    yield from memory_lines(too_large(space, plan, (), options["workers"], options["device"]))
+    if model.architecture.stem != "cifar" and size < _FEW_PIXELS:
+        sibling = model.name + ADAPTED
+        other = f", or train --model {sibling}" if recipe.init != "imagenet" and sibling in PRESETS else ""
+        yield (
+            f"Note       {model.name} halves its images five times: of {size} x {size} pixels its last stage sees "
+            f"{max(1, size // 32)} x {max(1, size // 32)}. Larger: --image-size{other}"
+        )
