@@ -37,7 +37,7 @@ _MOST_WAITED = 5.0
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """How each process computes: intra-op threads, `float32` or `mixed_bfloat16`, XLA, and on which device.
+    """How each process computes: intra-op threads, XLA, on which device, and what its networks compute in.
 
     `hang_timeout`: a process that finishes no step for so long, in seconds, is replaced. `gpus`: how many there are,
     which take the workers in turn. `gpu_share`: the part of a GPU's memory that each may take, 0 for all of it.
@@ -71,11 +71,11 @@ class LocalWorkers:
 
     def submit(self, slot: int, job: Job) -> None:
         process = self._processes.get(slot)
-        if process is None or process.jobs >= TRIALS_PER_PROCESS or not process.alive:
-            if process is not None:
-                process.end()
-            process = self._start(slot)
-        process.submit(job)
+        if process is not None and process.jobs < TRIALS_PER_PROCESS and process.take(job):
+            return
+        if process is not None:
+            process.end()
+        self._start(slot).take(job)
 
     def wait(self, seconds: float) -> Message | None:
         hanging = self._hanging()
@@ -142,22 +142,21 @@ class _Process:
             )
         threading.Thread(target=self._listen, daemon=True).start()
 
-    @property
-    def alive(self) -> bool:
-        return self._child.poll() is None
-
-    def submit(self, job: Job) -> None:
+    def take(self, job: Job) -> bool:
+        """Hand a job over; whether the process is still there for it. If it is not, the listener says so too."""
         self.trial = job.trial
         self.silent, self.stepped = 0.0, False
         self.jobs += 1
         stdin = self._child.stdin
         if stdin is None:
-            return
+            return False
         try:
             stdin.write(json.dumps(job.to_dict()).encode() + b"\n")
             stdin.flush()
         except OSError:
-            return  # It is gone; the listener says so.
+            # Asking whether it runs would not do: it does until somebody has waited for it.
+            return False
+        return True
 
     def kill(self) -> None:
         """Without waiting: a process that hangs in a driver may take long to end."""
@@ -223,7 +222,6 @@ def _message(slot: int, said: dict[str, Any]) -> Message:
 def _settings_dict(settings: WorkerSettings) -> dict[str, Any]:
     return {
         "threads": settings.threads,
-        "precision": settings.precision,
         "jit": settings.jit,
         "gpu_limit": int(settings.gpu_share * settings.gpu_bytes),
     }
