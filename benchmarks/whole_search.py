@@ -1,13 +1,14 @@
 r"""A whole search against plain Keras Tuner: the same space, images, seed, brackets and epochs, in turn on one machine.
 
     python benchmarks/whole_search.py CIFAR10 --out times.jsonl --rounds 3 [--blocks basic bottleneck] \
-        [--grouped keras ours]
+        [--grouped keras ours] [--precision auto bfloat16]
     python benchmarks/whole_search.py --report times.jsonl
 
 CIFAR10: what `--data` of `resnet-search run` takes. 4,000 images to train with and 1,000 to validate, batch 128,
 Hyperband 9/3: 23 trials, 75 epochs; n 1, 2, 3 and width 8, 16. A round runs each side once, the order turning from
 round to round; every finished side is a line in `--out`. The peer is plain_keras_tuner.py, with one process on all
-cores, with Keras's grouped convolution or ours, or once with each; ours runs as a user would start it. Seconds are of
+cores, with Keras's grouped convolution or ours, or once with each; ours runs as a user would start it, once with each
+`--precision`. Seconds are of
 the whole process, its start included; processor seconds are of all its processes. With resnext the peer
 takes most of an hour a round on 2 cores; --limit ends it before. Without resnext the space has 12 architectures, and
 the peer ends when they are used up, before its plan is: the ratio for an epoch is the one to look at.
@@ -58,11 +59,11 @@ def space_text(blocks: list[str], source: str) -> str:
     return SPACE.format(blocks=json.dumps(blocks), cardinality=cardinality, source=source)
 
 
-def ours(folder: Path, space: Path, seed: int) -> dict[str, Any]:
+def ours(folder: Path, space: Path, seed: int, precision: str) -> dict[str, Any]:
     """One search by this project; what it took."""
     begin = time.perf_counter()
     command = [sys.executable, "-m", "resnet_search", "run", "--space", str(space), "--train-examples", str(TRAIN)]
-    command += ["--seed", str(seed), "--name", "search", "--quiet", "--no-export"]
+    command += ["--seed", str(seed), "--name", "search", "--quiet", "--no-export", "--precision", precision]
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - begin
     view = open_run("search", folder / "runs")
@@ -105,8 +106,9 @@ def measure(arguments: argparse.Namespace) -> None:
     """Run both sides in turn, each in a fresh folder."""
     for number in range(arguments.rounds):
         seed = number + 1
-        sides = [None, *arguments.grouped]  # ours, and the peer with each grouped convolution
-        for grouped in sides if number % 2 == 0 else reversed(sides):
+        # Ours in each precision, and the peer with each grouped convolution.
+        sides = [*((None, precision) for precision in arguments.precision), *((one, None) for one in arguments.grouped)]
+        for grouped, precision in sides if number % 2 == 0 else reversed(sides):
             folder = Path(tempfile.mkdtemp(prefix="whole-search-"))
             try:
                 text = space_text(arguments.blocks, str(Path(arguments.source).resolve()))
@@ -114,13 +116,14 @@ def measure(arguments: argparse.Namespace) -> None:
                 images = write_images(folder / "images.npz", parse_space(text, "whole"), seed) if grouped else None
                 before = _processor_seconds()
                 if images is None:
-                    found = ours(folder, folder / "space.toml", seed)
+                    found = ours(folder, folder / "space.toml", seed, precision)
                 else:
                     found = peer(folder, images, seed, grouped, arguments)
                 found["processor_seconds"] = _processor_seconds() - before
             finally:
                 shutil.rmtree(folder)
             kind = {"side": "peer" if grouped else "ours", "blocks": arguments.blocks, "grouped": grouped}
+            kind["precision"] = precision
             append_line(arguments.out, {**kind, "round": number, **found})
 
 
@@ -144,24 +147,31 @@ def report(path: Path) -> None:
     """Medians of both sides and the ratios of the rounds."""
     lines = read_lines(path)
     for blocks in sorted({tuple(line["blocks"]) for line in lines}):
-        ours_of = {x["round"]: x for x in lines if x["side"] == "ours" and tuple(x["blocks"]) == blocks}
-        print(f"{', '.join(blocks)}\n  resnet-search: {_medians(list(ours_of.values()))}")
-        for grouped in ("keras", "ours"):
-            peer_of = {x["round"]: x for x in lines if x["grouped"] == grouped and tuple(x["blocks"]) == blocks}
-            rounds = sorted(set(ours_of) & set(peer_of))
-            if not rounds:
-                continue
-            print(f"  Keras Tuner, grouped convolution: {grouped}: {_medians(list(peer_of.values()))}")
-            for unit in ("seconds", "processor_seconds"):
-                whole = [peer_of[r][unit] / ours_of[r][unit] for r in rounds]
-                each = [
-                    ratio * ours_of[r]["epochs"] / peer_of[r]["epochs"] for ratio, r in zip(whole, rounds, strict=True)
-                ]
-                for of, ratios in (("the whole search", whole), ("an epoch", each)):
-                    print(
-                        f"    ratio of {unit} for {of}: median {median(ratios):.2f}, "
-                        f"{min(ratios):.2f} to {max(ratios):.2f} (n = {len(rounds)} rounds)"
-                    )
+        here = [line for line in lines if tuple(line["blocks"]) == blocks]
+        print(", ".join(blocks))
+        for precision in sorted({line.get("precision") or "auto" for line in here if line["side"] == "ours"}):
+            ours_of = {
+                x["round"]: x for x in here if x["side"] == "ours" and (x.get("precision") or "auto") == precision
+            }
+            print(f"  resnet-search, --precision {precision}: {_medians(list(ours_of.values()))}")
+            for grouped in ("keras", "ours"):
+                peer_of = {x["round"]: x for x in here if x["grouped"] == grouped}
+                if set(ours_of) & set(peer_of):
+                    _compare(ours_of, peer_of, grouped)
+
+
+def _compare(ours_of: dict[int, dict[str, Any]], peer_of: dict[int, dict[str, Any]], grouped: str) -> None:
+    """Both sides of the rounds that have both."""
+    rounds = sorted(set(ours_of) & set(peer_of))
+    print(f"    Keras Tuner, grouped convolution: {grouped}: {_medians(list(peer_of.values()))}")
+    for unit in ("seconds", "processor_seconds"):
+        whole = [peer_of[r][unit] / ours_of[r][unit] for r in rounds]
+        each = [ratio * ours_of[r]["epochs"] / peer_of[r]["epochs"] for ratio, r in zip(whole, rounds, strict=True)]
+        for of, ratios in (("the whole search", whole), ("an epoch", each)):
+            print(
+                f"      ratio of {unit} for {of}: median {median(ratios):.2f}, "
+                f"{min(ratios):.2f} to {max(ratios):.2f} (n = {len(rounds)} rounds)"
+            )
 
 
 def _medians(found: list[dict[str, Any]]) -> str:
@@ -182,6 +192,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--blocks", nargs="+", default=["basic", "bottleneck", "resnext"])
     parser.add_argument("--grouped", nargs="+", choices=("keras", "ours"), default=["keras"])
+    parser.add_argument("--precision", nargs="+", choices=("auto", "float32", "bfloat16"), default=["auto"])
     parser.add_argument("--limit", type=float, metavar="SECONDS", help="end the peer after so long")
     parser.add_argument("--report", type=Path)
     ARGUMENTS = parser.parse_args()

@@ -19,6 +19,7 @@ from resnet_search.cli.options import (
     complete_space,
 )
 from resnet_search.errors import UsageError
+from resnet_search.workers.precision import AUTO, PRECISIONS
 
 # Of a space: the option, and the table and key that it sets.
 _OF_SPACE = {
@@ -46,6 +47,7 @@ def fixed_options(function: Function) -> Function:
         click.option("--seed", type=Whole(0, MAX_SEED), hidden=True),
         click.option("--train-examples", type=Whole(1, 10**9), hidden=True),
         click.option("--data-dir", type=FolderPath(), hidden=True),
+        click.option("--precision", type=OneOf(PRECISIONS), hidden=True),
         *(
             click.option(option, name, type=SpaceKey(table, key), hidden=True)
             for name, (option, table, key) in _OF_SPACE.items()
@@ -92,6 +94,7 @@ def _differences(content: dict[str, Any], given: dict[str, Any]) -> Iterable[str
         ("seed", "--seed", content["seed"]),
         ("train_examples", "--train-examples", data["train_examples"]),
         ("data_dir", "--data-dir", data["data_dir"]),
+        ("precision", "--precision", content.get("precision", AUTO)),
     ):
         value = str(given[key].resolve()) if key in given and key == "data_dir" else given.get(key)
         if key in given and value != was:

@@ -11,6 +11,7 @@ from resnet_search.cli.baselines import baseline_lines, baseline_option
 from resnet_search.cli.budget import budget_options, hang_option
 from resnet_search.cli.cluster import cluster_options, take_cluster
 from resnet_search.cli.options import quiet_options, search_options, space_from
+from resnet_search.cli.precision import precision_option
 from resnet_search.cli.session import Session
 from resnet_search.cli.tracking import track_option
 
@@ -22,6 +23,7 @@ from resnet_search.cli.tracking import track_option
 @hang_option("10m")
 @budget_options
 @track_option
+@precision_option
 @quiet_options
 @click.pass_obj
 def command(session: Session, /, *, quiet: bool, no_export: bool, **options: Any) -> None:

@@ -22,6 +22,7 @@ from resnet_search.cli.options import (
     runs_dir_option,
     seed_option,
 )
+from resnet_search.cli.precision import precision_option
 from resnet_search.cli.session import Session
 from resnet_search.errors import UsageError
 from resnet_search.networks.imagenet import INITS, SOURCES, STAGES
@@ -131,6 +132,7 @@ _LENGTHS = ", ".join(f"{name} {recipe.epochs or EPOCHS}" for name, recipe in REC
 @name_option("the model's")
 @click.option("--threads", type=Whole(1, 1024), metavar="N", help="Processor threads.  [default: all]")
 @device_option
+@precision_option
 @runs_dir_option
 @on_cluster_option
 @cluster_options
@@ -168,7 +170,7 @@ def command(
 
 _OF_RUN = ("trial", "all_images", "discard")
 _OF_MODEL = ("test", "init", "frozen_stages", "learning_rate", "batch_size", "source", "data_dir", "image_size",
-             "validation", "train_examples", "seed", "name")  # fmt: skip
+             "validation", "train_examples", "seed", "name", "precision")  # fmt: skip
 
 
 def _one_of(context: click.Context, run: str | None, model: Preset | None) -> None:

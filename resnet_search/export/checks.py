@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from resnet_search.errors import ExportError
 from resnet_search.export.formats import Format
+from resnet_search.networks.precision import FLOAT32, MIXED, WIDE
 
 # Largest difference of a probability from Keras's own: float32 has some 1e-7, the rest is room for the order of sums.
 TOLERANCE = 1e-5
@@ -18,7 +19,7 @@ LEAST_AGREEMENT = 0.98
 # the same, so only images whose two best classes are as good as equal can change sides. In float32, where logits agree
 # to about 1e-6, those are hardly any. In bfloat16, with 8 bits of precision, six networks changed their mind on 0.5 to
 # 1.8 % of 1,000 images (and their accuracy by at most 0.2 %; measured close to chance, where classes are closest).
-_ACCURACY_TOLERANCE = {"float32": 0.001, "mixed_bfloat16": 0.02}
+_ACCURACY_TOLERANCE = {FLOAT32: 0.001, MIXED: 0.02, WIDE: 0.02}
 # Of a few images, two are a large share.
 _IMAGES_TOLERANCE = 2
 

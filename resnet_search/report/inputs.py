@@ -6,6 +6,7 @@ import json
 import shlex
 from typing import Any
 
+from resnet_search.networks.precision import FLOAT32, MIXED, WIDE
 from resnet_search.report.document import Block, Bullets, Code, Fence, Paragraph, Section, Table, Text
 from resnet_search.report.kind import is_grid
 from resnet_search.report.units import about, between, counted
@@ -142,6 +143,7 @@ def _command(content: dict[str, Any]) -> list[str]:
         **_where(workers),
         "threads": workers["threads"],
         "device": workers["device"],
+        "precision": _ASKED_FOR.get(workers.get("precision", "")),
     }
     words = ["resnet-search", "run", "--space", SPACE_FILE]
     for name, value in options.items():
@@ -170,4 +172,6 @@ def _value(value: Any) -> str:
     return str(value)
 
 
+# Of --precision: what gives the same wherever it can be had.
+_ASKED_FOR = {FLOAT32: "float32", MIXED: "bfloat16", WIDE: "bfloat16"}
 _LIMIT_UNITS = {"max_params": "trainable parameters", "max_macs": "multiply-adds of one image"}

@@ -208,6 +208,7 @@ def _content(view: RunView, chosen: Sequence[Trial], seeds: int, settings: Again
         "feasible": {**source["feasible"], "architectures": networks, "interval": [networks, networks], "exact": True},
         "data": source["data"],
         "seed": source["seed"],
+        "precision": source.get("precision", "auto"),
         "of": {"run": view.folder.name, "kind": kind, "trials": [trial.trial for trial in chosen], "seeds": seeds},
     }
     with quiet_stderr():
@@ -215,6 +216,7 @@ def _content(view: RunView, chosen: Sequence[Trial], seeds: int, settings: Again
             settings.device or str(source["workers"]["device"]),
             settings.workers or (1 if kind == FINAL else None),
             settings.threads,
+            precision=content["precision"],
             trial_bytes=largest_trial(content),
         )
         content["backend"] = keras_backend()

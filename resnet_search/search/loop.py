@@ -164,6 +164,7 @@ class SearchLoop:
             horizon=int(content["horizon"]),
             data=self._data,
             parts=trial.parts,
+            precision=str(content["workers"].get("precision", "float32")),
         )
 
     def _hear(self) -> None:

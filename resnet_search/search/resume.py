@@ -65,7 +65,14 @@ def changed_workers(content: dict[str, Any], settings: ResumeSettings) -> dict[s
     workers = settings.workers or cluster or int(before["slots"])
     device, backend = settings.device or str(before["device"]), content.get("backend", "tensorflow")
     trial_bytes = largest_trial(content) if isinstance(workers, Cluster) else 0
-    slots, chosen = choose_workers(device, workers, settings.threads, backend=backend, trial_bytes=trial_bytes)
+    slots, chosen = choose_workers(
+        device,
+        workers,
+        settings.threads,
+        precision=content.get("precision", "auto"),
+        backend=backend,
+        trial_bytes=trial_bytes,
+    )
     return {**before, "slots": slots, **{k: v for k, v in asdict(chosen).items() if k not in _OF_THE_RUN}}
 
 

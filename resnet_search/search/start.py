@@ -38,6 +38,7 @@ from resnet_search.workers.cluster import Cluster
 from resnet_search.workers.contract import Workers
 from resnet_search.workers.devices import choose_workers
 from resnet_search.workers.local import HANG_TIMEOUT, LocalWorkers, WorkerSettings
+from resnet_search.workers.precision import AUTO
 from resnet_search.workers.quiet import quiet_stderr
 
 if TYPE_CHECKING:
@@ -51,10 +52,10 @@ class SearchSettings:
 
     `train_examples`: search on this many training images, None for all. `workers`: trials at once, None for as many as
     the processors, or the GPUs, and their memory allow; a `Cluster` takes them in their place. `threads`: of each
-    worker, None to divide the processors. `device`: auto, cpu or gpu. `hang_timeout`: a worker that finishes no step
-    for so long, in seconds, is replaced. `baselines`: presets that are trained to the end first, to hold what is found
-    against. `merged`: train on the validation images too, so that scores are of images that were trained on. `track`:
-    who is told of every candidate, None for whom the space names.
+    worker, None to divide the processors. `device`: auto, cpu or gpu. `precision`: auto, float32 or bfloat16.
+    `hang_timeout`: a worker that finishes no step for so long, in seconds, is replaced. `baselines`: presets that are
+    trained to the end first, to hold what is found against. `merged`: train on the validation images too, so that
+    scores are of images that were trained on. `track`: who is told of every candidate, None for whom the space names.
     """
 
     runs_dir: Path = Path("runs")
@@ -65,6 +66,7 @@ class SearchSettings:
     workers: int | Cluster | None = None
     threads: int | None = None
     device: str = "auto"
+    precision: str = AUTO
     hang_timeout: float = HANG_TIMEOUT
     baselines: tuple[str, ...] = ()
     merged: bool = False
@@ -128,10 +130,13 @@ def run_search(
             "data": description,
             "seed": settings.seed,
             "backend": backend,
+            "precision": settings.precision,
             "track": list(track),
         }
         trial_bytes = largest_trial(content, plan)
-        slots, workers = choose_workers(settings.device, settings.workers, settings.threads, trial_bytes=trial_bytes)
+        slots, workers = choose_workers(
+            settings.device, settings.workers, settings.threads, precision=settings.precision, trial_bytes=trial_bytes
+        )
     content["workers"] = {"slots": slots, **asdict(replace(workers, hang_timeout=settings.hang_timeout))}
     write_arrays(settings.runs_dir / DATA_FOLDER / description["arrays"], arrays)
     folder = create_run(settings.runs_dir, name, content)

@@ -19,6 +19,7 @@ class Job:
     `seed` belongs to the candidate: initial weights, data order and augmentation follow from it and the epoch.
     `horizon` is the length of the learning-rate schedule in epochs; `data` a folder written by `training.arrays`.
     `parts`: each batch is trained in so many equal parts, one after another, with one step for all of them.
+    `precision`: one of `networks.precision`.
     """
 
     trial: str
@@ -32,6 +33,7 @@ class Job:
     horizon: int
     data: str
     parts: int = 1
+    precision: str = "float32"
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

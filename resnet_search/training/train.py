@@ -110,6 +110,7 @@ class Trainer:
             std=std,
             weight_decay=self.recipe.weight_decay,
             seed=job.seed,
+            precision=job.precision,
         )
         freeze(self.network, self.recipe.frozen_stages)
         # A frozen one keeps the statistics that belong to its weights.

@@ -101,11 +101,10 @@ _PLACES = ("Graph execution error:", "Detected at node", 'File "', "<stack trace
 _THE_CANDIDATE = frozenset({None, errno.ENOMEM})
 
 
-def _configure(threads: int, precision: str, jit: bool, gpu_limit: int = 0) -> list[str]:
+def _configure(threads: int, jit: bool, gpu_limit: int = 0) -> list[str]:
     """Set the backend up before its first use; the names of the devices it has.
 
-    `gpu_limit`: bytes of a GPU's memory that TensorFlow may take, 0 for all. JAX reads all but `precision` from the
-    environment.
+    `gpu_limit`: bytes of a GPU's memory that TensorFlow may take, 0 for all. JAX reads all from the environment.
     """
     import keras
 
@@ -119,9 +118,7 @@ def _configure(threads: int, precision: str, jit: bool, gpu_limit: int = 0) -> l
             share = tf.config.LogicalDeviceConfiguration(memory_limit=gpu_limit // 2**20)
             for gpu in tf.config.list_physical_devices("GPU"):
                 tf.config.set_logical_device_configuration(gpu, [share])
-        keras.config.set_dtype_policy(precision)
         return [device.name for device in tf.config.list_physical_devices()]
-    keras.config.set_dtype_policy(precision)
     return [str(device) for device in keras.distribution.list_devices()]
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from resnet_search.errors import TrainingError, UsageError
 from resnet_search.workers.cluster import AUTO, MOST_SLOTS, Cluster
 from resnet_search.workers.local import WorkerSettings
+from resnet_search.workers.precision import AUTO as AUTO_PRECISION
 
 if TYPE_CHECKING:
     from resnet_search.workers.host import Node
@@ -137,8 +138,9 @@ def _refused(address: str, error: Exception) -> TrainingError:
 
 
 def choose_on_cluster(
-    device: str, cluster: Cluster, threads: int | None, *, backend: str, trial_bytes: int = 0
-) -> tuple[int, WorkerSettings]:
+    device: str, cluster: Cluster, threads: int | None, *, backend: str, precision: str = AUTO_PRECISION,
+    trial_bytes: int = 0,
+) -> tuple[int, WorkerSettings]:  # fmt: skip
     """How many trials the cluster takes at once now, and the settings of each worker.
 
     `trial_bytes`: of the largest trial, which every worker has to be ready for. How a GPU computes is asked of one.
@@ -149,14 +151,16 @@ def choose_on_cluster(
     cpus = 1.0 if cluster.cpus is None else cluster.cpus
     # No more than there is, or nothing would ever start.
     room = max((node.get("memory", 0.0) for node in nodes), default=0.0)
-    from resnet_search.workers.devices import FRAMEWORK_BYTES
+    from resnet_search.workers.devices import FRAMEWORK_BYTES, choose_settings
 
     memory = _BESIDE_A_GPU if gpus else FRAMEWORK_BYTES + trial_bytes
     needs: Needs = {"CPU": cpus, "memory": float(int(min(memory, room)) if room else memory)}
-    settings = WorkerSettings(threads=threads or max(1, int(cpus)), device="cpu", backend=backend)
+    threads = threads or max(1, int(cpus))
     if gpus:
         needs["GPU"] = gpus
-        settings = replace(_ask_a_gpu(ray, needs, backend), threads=settings.threads)
+        settings = replace(_ask_a_gpu(ray, needs, backend, precision), threads=threads)
+    else:
+        settings = choose_settings("cpu", threads, backend=backend, precision=precision)
     chosen = asdict(replace(cluster, cpus=cpus, gpus=gpus)) | {"needs": needs}
     return min(MOST_SLOTS, max(1, admitted(nodes, needs))), replace(settings, cluster=chosen)
 
@@ -174,14 +178,14 @@ def _gpus_of_a_trial(device: str, cluster: Cluster, nodes: list[Needs]) -> float
     return 1.0 if device != "cpu" and there else 0.0
 
 
-def _ask_a_gpu(ray: Any, needs: Needs, backend: str) -> WorkerSettings:
+def _ask_a_gpu(ray: Any, needs: Needs, backend: str, precision: str) -> WorkerSettings:
     """How trials compute on a GPU of the cluster: all alike, so that one goes on anywhere to the same result."""
 
     def ask() -> WorkerSettings:
         from resnet_search.workers.devices import choose_settings
 
         os.environ["KERAS_BACKEND"] = backend
-        return choose_settings("gpu", 1, backend=backend)
+        return choose_settings("gpu", 1, backend=backend, precision=precision)
 
     asked = ray.remote(**options(needs), max_retries=2)(ask).remote()
     try:

@@ -17,6 +17,7 @@ from resnet_search.errors import TrainingError
 from resnet_search.workers.backend import INSTALL_GPU, keras_backend
 from resnet_search.workers.cluster import Cluster
 from resnet_search.workers.local import WorkerSettings
+from resnet_search.workers.precision import AUTO, on_gpu, on_processor
 
 # A worker with TensorFlow, CIFAR-10 and a small network was seen at 1 to 1.5 GB; some is left for others.
 _WORKER_BYTES = 2_500_000_000
@@ -110,8 +111,9 @@ def gpu_cure(backend: str) -> str:
 
 
 def choose_workers(
-    device: str, workers: int | Cluster | None, threads: int | None, *, backend: str | None = None, trial_bytes: int = 0
-) -> tuple[int, WorkerSettings]:
+    device: str, workers: int | Cluster | None, threads: int | None, *, precision: str = AUTO,
+    backend: str | None = None, trial_bytes: int = 0,
+) -> tuple[int, WorkerSettings]:  # fmt: skip
     """How many workers train at once, and their settings; None leaves the number to this machine.
 
     On a processor several small networks on one thread each train faster than one on several threads, so there are as
@@ -123,8 +125,10 @@ def choose_workers(
     if isinstance(workers, Cluster):
         from resnet_search.workers.connect import choose_on_cluster
 
-        return choose_on_cluster(device, workers, threads, backend=backend, trial_bytes=trial_bytes)
-    settings = choose_settings(device, threads=1, backend=backend)
+        return choose_on_cluster(
+            device, workers, threads, precision=precision, backend=backend, trial_bytes=trial_bytes
+        )
+    settings = choose_settings(device, threads=1, backend=backend, precision=precision)
     if settings.device == "gpu":
         workers, share = share_gpus(workers, settings.gpus, settings.gpu_bytes, trial_bytes)
         settings = replace(settings, gpu_share=share)
@@ -167,14 +171,14 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def choose_settings(device: str, threads: int, *, backend: str) -> WorkerSettings:
+def choose_settings(device: str, threads: int, *, backend: str, precision: str = AUTO) -> WorkerSettings:
     """Settings of the workers for `device` auto, cpu or gpu; `TrainingError` where that would be a surprise.
 
-    On a GPU: XLA, and bfloat16 arithmetic where the GPU has it. On a processor: float32 without XLA, whose
-    convolutions there are slow.
+    On a GPU: XLA, and bfloat16 arithmetic where the GPU has it. On a processor: no XLA, whose convolutions there are
+    slow, and float32. `precision`: another one, of `workers.precision`.
     """
     if device == "cpu":
-        return WorkerSettings(threads=threads, device="cpu", backend=backend)
+        return _of_processor(threads, backend, precision)
     usable = backend_gpus(backend)
     if not usable:
         why = unusable_gpu(nvidia_gpus(), usable)
@@ -182,17 +186,20 @@ def choose_settings(device: str, threads: int, *, backend: str) -> WorkerSetting
             raise TrainingError(f"--device: got {device!r}, but {why}", gpu_cure(backend))
         if device == "gpu":
             raise TrainingError("--device: got 'gpu', but this machine has none", "Use --device cpu, or auto.")
-        return WorkerSettings(threads=threads, device="cpu", backend=backend)
-    precision = "mixed_bfloat16" if _has_bfloat16(backend) else "float32"
+        return _of_processor(threads, backend, precision)
     return WorkerSettings(
         threads=threads,
-        precision=precision,
+        precision=on_gpu(precision, has_bfloat16=_has_bfloat16(backend)),
         jit=True,
         device="gpu",
         gpus=len(usable),
         gpu_bytes=gpu_memory(),
         backend=backend,
     )
+
+
+def _of_processor(threads: int, backend: str, precision: str) -> WorkerSettings:
+    return WorkerSettings(threads=threads, precision=on_processor(precision, backend), device="cpu", backend=backend)
 
 
 def _has_bfloat16(backend: str) -> bool:

@@ -19,12 +19,14 @@ __all__ = ["made_up"]
 
 def test_every_difference_is_named(command: Callable[..., Outcome], made_up: list[Any]) -> None:
     make_run(Path("runs"), "a", stop_after=5)
-    outcome = command("resume", "a", "--seed", 7, "--factor", 2, "--max-epochs", 9, "--train-examples", 100)
+    words = ["--seed", 7, "--factor", 2, "--max-epochs", 9, "--train-examples", 100, "--precision", "bfloat16"]
+    outcome = command("resume", "a", *words)
     assert outcome.status == 2
     assert outcome.err.splitlines() == [
         "Error: RUN: a was started with other settings:",
         "  --seed: got 7; this run has 0",
         "  --train-examples: got 100; this run has None",
+        "  --precision: got 'bfloat16'; this run has 'auto'",
         "  --factor: got 2; this run has 3",
         "Leave them out, or start a new run. To train the best ones longer: --add-epochs.",
     ]

@@ -159,14 +159,9 @@ def test_a_network_trained_in_mixed_precision_is_exported_in_float32(make_view: 
     shutil.rmtree(folder)
     job = Job(
         trial="0000", folder=str(folder), parent=None, architecture=trial.architecture, recipe={"batch_size": 16},
-        seed=1, initial_epoch=0, epochs=1, horizon=1, data="",
+        seed=1, initial_epoch=0, epochs=1, horizon=1, data="", precision="mixed_bfloat16",
     )  # fmt: skip
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        trial.score = train(job, arrays, lambda _: None)[-1].val_accuracy
-    finally:
-        keras.config.set_dtype_policy(before)
+    trial.score = train(job, arrays, lambda _: None)[-1].val_accuracy
     view.content["workers"]["precision"] = "mixed_bfloat16"
     result = export_run(view, formats=INSTALLED)
     assert [file.difference <= 1e-5 for file in result.exported.files if FORMATS[file.format].exact]

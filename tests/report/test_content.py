@@ -189,7 +189,8 @@ def test_inputs_and_how_to_repeat(finished: RunView) -> None:
     repeat = section(document, "To repeat")
     assert (
         "resnet-search run --space space.toml --max-epochs 3 --factor 3 --iterations 1 --promotion sync "
-        "--max-params 100000 --data shapes --validation 1000 --seed 7 --workers 2 --threads 3 --device cpu\n"
+        "--max-params 100000 --data shapes --validation 1000 --seed 7 --workers 2 --threads 3 --device cpu "
+        "--precision float32\n"
     ) in repeat
     for part in ("`resnet-search run --space small --seed 7`", "width = [4, 6, 8]", "`5604e3d3`", '"momentum": 0.9'):
         assert part in repeat

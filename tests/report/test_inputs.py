@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from resnet_search.report.content import report_of
 from resnet_search.report.markdown import to_markdown
 from resnet_search.runs.trials import RunView
@@ -22,6 +24,15 @@ def test_an_estimated_space_is_told_as_one(make_view: MakeView) -> None:
     assert f"out of {estimate}" in text
     assert f"| Feasible | {estimate} |" in text
     assert "| Excluded: more than 100,000 parameters | about 39.8 million |" in text
+
+
+@pytest.mark.parametrize(("precision", "asked"), [("float32", "float32"), ("wide_bfloat16", "bfloat16")])
+def test_the_command_asks_for_the_precision_that_it_had(make_view: MakeView, precision: str, asked: str) -> None:
+    content = make_content()
+    content["workers"]["precision"] = precision
+    text = to_markdown(report_of(make_view(search_events(), content)))
+    assert f"| Precision | `{precision}` |" in text
+    assert f"--precision {asked}" in text
 
 
 def test_a_cluster_is_named_with_the_command_for_it(make_view: MakeView) -> None:

@@ -14,6 +14,7 @@ import pytest
 from resnet_search.files import read_lines
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.model import build_model
+from resnet_search.networks.precision import WIDE
 from resnet_search.training.job import TrialFailure
 from resnet_search.training.train import HISTORY, STATE, WEIGHTS, Trainer, train
 
@@ -47,12 +48,18 @@ def test_it_learns_and_reports_each_epoch_once_it_is_on_disk(make_job, arrays):
     assert history[-1].loss < history[0].loss
 
 
-def test_three_rungs_are_one_training_bit_for_bit(make_job, arrays):
-    whole = make_job(trial="9", epochs=4)
+WIDE_BLOCKS = {
+    "architecture": Architecture.from_axes(block="bottleneck", n=1, width=16).to_dict(), "precision": WIDE
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("values", [{}, WIDE_BLOCKS], ids=["float32", "wide_bfloat16"])
+def test_three_rungs_are_one_training_bit_for_bit(make_job, arrays, values):
+    whole = make_job(trial="9", epochs=4, **values)
     train(whole, arrays, ignore)
     parent, initial = None, 0
     for number, epochs in enumerate([1, 2, 4]):
-        job = make_job(trial=str(number), parent=parent, initial_epoch=initial, epochs=epochs)
+        job = make_job(trial=str(number), parent=parent, initial_epoch=initial, epochs=epochs, **values)
         history = train(job, arrays, ignore)
         parent, initial = job.folder, epochs
     assert equal(state(job.folder), state(whole.folder))
@@ -288,16 +295,12 @@ def test_sgd_is_keras_own(options):
 
 
 def test_a_worker_trains_in_the_precision_that_was_set(make_job, arrays):
-    """Keras's clear_session would set it back, without a word."""
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        for number in range(2):
-            trainer = Trainer(make_job(trial=str(number)), arrays)
-            computes = {layer.compute_dtype for layer in trainer.network.layers if "conv" in layer.name}
-            assert computes == {"bfloat16"}
-        line = trainer.run(0, last=False)
-        assert line.val_loss > 0
-        assert {variable.dtype for variable in trainer.network.trainable_variables} == {"float32"}
-    finally:
-        keras.config.set_dtype_policy(before)
+    for number in range(2):
+        trainer = Trainer(make_job(trial=str(number), precision="mixed_bfloat16"), arrays)
+        computes = {layer.compute_dtype for layer in trainer.network.layers if "conv" in layer.name}
+        assert computes == {"bfloat16"}
+    line = trainer.run(0, last=False)
+    assert line.val_loss > 0
+    assert {variable.dtype for variable in trainer.network.trainable_variables} == {"float32"}
+    assert keras.config.dtype_policy() == before

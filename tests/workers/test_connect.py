@@ -115,7 +115,8 @@ def test_gpus_where_there_are_some(nodes, monkeypatch):
     asked = []
     gpu = SimpleNamespace(device="gpu", precision="mixed_bfloat16")
 
-    def ask(_, needs, backend):
+    def ask(_, needs, backend, precision):
+        assert precision == "auto"
         asked.append(needs)
         return connect.WorkerSettings(threads=1, device="gpu", precision=gpu.precision)
 

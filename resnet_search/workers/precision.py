@@ -1,0 +1,49 @@
+"""What workers compute in: what was asked for, on what they have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from resnet_search.errors import TrainingError
+from resnet_search.networks.precision import FLOAT32, MIXED, WIDE
+
+AUTO: Final = "auto"
+BFLOAT16: Final = "bfloat16"
+PRECISIONS: Final = (AUTO, FLOAT32, BFLOAT16)
+
+# As Linux names them.
+_INSTRUCTIONS = frozenset({"avx512_bf16", "amx_bf16"})
+_PROCESSOR = Path("/proc/cpuinfo")
+
+
+def on_processor(asked: str, backend: str) -> str:
+    """The precision on a processor for one of PRECISIONS: bfloat16 only where it was asked for.
+
+    `TrainingError` where that would be slower: without instructions for it, or on another backend than TensorFlow.
+    """
+    if asked != BFLOAT16:
+        return FLOAT32
+    if backend != "tensorflow":
+        what = f"with which {backend} on a processor is slow"
+    elif not _INSTRUCTIONS & _flags():
+        what = f"but this processor has none of {', '.join(sorted(_INSTRUCTIONS))}"
+    else:
+        return WIDE
+    raise TrainingError(f"--precision: got {asked!r}, {what}", "Use --precision float32.")
+
+
+def on_gpu(asked: str, *, has_bfloat16: bool) -> str:
+    """The precision on a GPU; `TrainingError` where it lacks what was asked for."""
+    if asked == BFLOAT16 and not has_bfloat16:
+        raise TrainingError(f"--precision: got {asked!r}, which this GPU has not", "Use --precision float32.")
+    return MIXED if has_bfloat16 and asked != FLOAT32 else FLOAT32
+
+
+def _flags() -> frozenset[str]:
+    """What the processor can do; empty where the operating system does not say."""
+    try:
+        lines = _PROCESSOR.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), []))
