@@ -159,7 +159,8 @@ class RayWorkers:
             slot = calls[call]
             try:
                 self._answered(slot, self._hired[slot], self._ray.get(call))
-            except self._ray.exceptions.ActorUnavailableError:
+            # An answer may be lost with its node before anybody knows that the node is: asked again, that is said.
+            except (self._ray.exceptions.ActorUnavailableError, self._ray.exceptions.ObjectLostError):
                 time.sleep(min(seconds, _AGAIN_SECONDS))
                 self._ask_again(slot, self._hired[slot])
             except self._ray.exceptions.RayActorError as error:

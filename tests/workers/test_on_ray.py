@@ -42,6 +42,10 @@ class ActorUnavailableError(RayActorError):
     pass
 
 
+class ObjectLostError(RayError):
+    pass
+
+
 class RayTaskError(RayError):
     def __init__(self, cause: Exception) -> None:
         super().__init__(str(cause))
@@ -61,7 +65,7 @@ class Actor:
 class FakeRay:
     exceptions = SimpleNamespace(
         RayError=RayError, RayActorError=RayActorError, ActorUnavailableError=ActorUnavailableError,
-        RayTaskError=RayTaskError,
+        RayTaskError=RayTaskError, ObjectLostError=ObjectLostError,
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -269,15 +273,27 @@ def test_a_worker_that_ends_while_it_trains_may_end_of_its_trial(pool, ray, job)
     assert not hear(pool, Lost).blameless
 
 
-def test_a_broken_connection_loses_nothing(pool, ray, job):
+@pytest.mark.parametrize(
+    "error", [ActorUnavailableError("for a moment"), ObjectLostError("gone")], ids=["broken", "lost"]
+)
+def test_a_broken_connection_loses_nothing(pool, ray, job, error):
     pool.submit(0, job)
     hear(pool, Ready)
     finish_epoch(worker_of(ray), 1)
     ray.hosts[-1].hear(1, 0.0)  # An answer that never arrives.
-    ray.faults.append(("hear", ActorUnavailableError("for a moment")))
+    ray.faults.append(("hear", error))
     assert hear(pool, EpochDone).epoch.epoch == 1
     assert (Path(job.folder) / STATE).read_bytes() == b"state 1"
     assert len(ray.hosts) == 1
+
+
+def test_an_answer_that_is_lost_with_its_node_is_the_nodes_loss(pool, ray, job):
+    pool.submit(0, job)
+    hear(pool, Ready)
+    ray.faults.extend([("hear", ObjectLostError("gone")), ("hear", RayActorError("its node has died"))])
+    lost = hear(pool, Lost)
+    assert lost.blameless
+    assert lost.trial == job.trial
 
 
 def test_a_promotion_takes_its_parents_state_along(pool, ray, job, tmp_path):
