@@ -79,5 +79,9 @@ def take_cluster(session: Session, options: dict[str, Any], runs_dir: Path) -> N
         )
     values = {_OPTIONS[key]: value for key, value in given.items()}
     options["workers"] = replace(workers, **values, storage="" if storage is None else str(storage.resolve()))
-    # No address is taken from a run's folder.
-    session.workers = f" --workers {workers.word}" if workers.address else ""
+    session.workers = again(workers)
+
+
+def again(cluster: Cluster) -> str:
+    """What has to be said to go on with a run on a cluster, since no address is taken from the run's folder."""
+    return f" --workers {cluster.word}" if cluster.address else ""

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from resnet_search.cli.cluster import again
 from resnet_search.cli.options import run_argument
 from resnet_search.cli.session import run_words
+from resnet_search.workers.cluster import Cluster
 
 
 @click.command("stop")
@@ -19,8 +21,11 @@ def command(*, run: str, runs_dir: Path) -> None:
     """
     from resnet_search.runs.folder import find_run
     from resnet_search.runs.stop import stop
+    from resnet_search.runs.trials import read_run
 
     folder = find_run(run, runs_dir)
     driver = stop(folder)
     click.echo(f"Stopped: {driver} has ended. Every finished epoch is kept. Continue with:")
-    click.echo(f"  resnet-search resume {run_words(folder.path, runs_dir)}")
+    cluster = read_run(folder).content["workers"].get("cluster")
+    workers = again(Cluster.from_dict(cluster)) if cluster else ""
+    click.echo(f"  resnet-search resume {run_words(folder.path, runs_dir)}{workers}")

@@ -12,6 +12,7 @@ AUTO: Final = "auto"
 BFLOAT16: Final = "bfloat16"
 PRECISIONS: Final = (AUTO, FLOAT32, BFLOAT16)
 
+_CURE = "Start with --precision float32; a run that has begun keeps its precision, and goes on where that can be had."
 # As Linux names them.
 _INSTRUCTIONS = frozenset({"avx512_bf16", "amx_bf16"})
 _PROCESSOR = Path("/proc/cpuinfo")
@@ -30,13 +31,13 @@ def on_processor(asked: str, backend: str) -> str:
         what = f"but this processor has none of {', '.join(sorted(_INSTRUCTIONS))}"
     else:
         return WIDE
-    raise TrainingError(f"--precision: got {asked!r}, {what}", "Use --precision float32.")
+    raise TrainingError(f"--precision: got {asked!r}, {what}", _CURE)
 
 
 def on_gpu(asked: str, *, has_bfloat16: bool) -> str:
     """The precision on a GPU; `TrainingError` where it lacks what was asked for."""
     if asked == BFLOAT16 and not has_bfloat16:
-        raise TrainingError(f"--precision: got {asked!r}, which this GPU has not", "Use --precision float32.")
+        raise TrainingError(f"--precision: got {asked!r}, which this GPU has not", _CURE)
     return MIXED if has_bfloat16 and asked != FLOAT32 else FLOAT32
 
 

@@ -122,6 +122,19 @@ def test_stop_of_a_run_that_nobody_drives(run: RunFolder, command: Callable[...,
     assert "which no process works on" in outcome.err
 
 
+def test_stop_names_the_cluster_that_the_folder_may_not(
+    run: RunFolder, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from resnet_search.runs import stop
+
+    monkeypatch.setattr(stop, "stop", lambda _: "process 7")
+    assert command("stop", run.name).out.endswith(f"  resnet-search resume {run.name}\n")
+    content = json.loads((run.path / "run.json").read_text())
+    content["workers"]["cluster"] = {"address": "a:1", "cpus": 1.0, "gpus": 0.0, "storage": "", "needs": {"CPU": 1.0}}
+    (run.path / "run.json").write_text(json.dumps(content))
+    assert command("stop", run.name).out.endswith(f"  resnet-search resume {run.name} --workers ray://a:1\n")
+
+
 @pytest.mark.slow
 def test_stop(tmp_path: Path) -> None:
     process = spawn(*SMALL, "--name", "run", cwd=tmp_path)
