@@ -45,8 +45,8 @@ class Standardize(keras.layers.Layer):
 def native_trains() -> bool:
     """Whether the backend's own grouped convolution is fast here, and differentiable.
 
-    A GPU has one. On a CPU only TensorFlow with oneDNN does: without it the gradient is not implemented, and JAX's is
-    hundreds of times slower than splitting.
+    A GPU has one. On a CPU only TensorFlow with oneDNN does: without it the gradient is not implemented, and JAX's
+    takes 19 to 62 times as long as splitting (docs/backends.md).
     """
     # All of them, since JAX raises when asked for a kind that it has not.
     if any(device.startswith(("gpu", "cuda", "rocm")) for device in keras.distribution.list_devices()):
@@ -71,9 +71,10 @@ def native_trains() -> bool:
 class GroupedConv2D(keras.layers.Conv2D):
     """`keras.layers.Conv2D` with groups, the same kernel (kh, kw, in/groups, out) and outputs, without XLA.
 
-    Keras compiles every grouped convolution with XLA on TensorFlow, whose filter gradient on a CPU is some hundred
-    times slower, and whose op neither ONNX nor other runtimes know. `form`: "native" is the backend's own kernel,
-    "split" one convolution for each group, concatenated; "auto" takes native where `native_trains`.
+    Keras compiles every grouped convolution with XLA on TensorFlow, with which a training step on a CPU takes 17 to 36
+    times as long (benchmarks/README.md), and whose op neither ONNX nor other runtimes know. `form`: "native" is the
+    backend's own kernel, "split" one convolution for each group, concatenated; "auto" takes native where
+    `native_trains`.
     """
 
     def __init__(self, filters: int, kernel_size: int, *, groups: int, form: str = "auto", **kwargs: Any) -> None:

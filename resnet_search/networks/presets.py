@@ -47,14 +47,16 @@ class Preset:
         return complexity(self.architecture, self.input_shape, self.classes)
 
 
-def preset(name: str) -> Preset:
-    """The preset of a name, in any case; raises `UsageError` with the nearest names for one that is none."""
+def preset(name: str, where: str = "model") -> Preset:
+    """The preset of a name, in any case; `UsageError` with the nearest names for one that is none, given as `where`."""
     found = PRESETS.get(name.lower())
     if found is None:
         # Many names are all but alike: of distant ones a single one is a guess, and more are noise.
         near = get_close_matches(name.lower(), PRESETS, cutoff=0.85) or get_close_matches(name.lower(), PRESETS, n=1)
-        cure = f"Did you mean {' or '.join(near)}?" if near else "`resnet-search models` lists them."
-        raise UsageError(f"model is {name!r}; allowed: one of {len(PRESETS)} presets.", cure)
+        meant = f"Did you mean {' or '.join(near)}? " if near else ""
+        raise UsageError(
+            f"{where}: got {name!r}; allowed: one of {len(PRESETS)} presets", f"{meant}resnet-search models lists them."
+        )
     return found
 
 

@@ -18,7 +18,13 @@ from resnet_search.training.train import train
 # Batch-norm statistics of fewer images are hardly statistics.
 SMALLEST_PART = 8
 # What TensorFlow, JAX and CUDA say.
-_WORDS = ("RESOURCE_EXHAUSTED", "OOM when allocating", "CUDA_ERROR_OUT_OF_MEMORY", "CUDNN_STATUS_ALLOC_FAILED")
+_WORDS = (
+    "RESOURCE_EXHAUSTED",
+    "OOM when allocating",
+    "CUDA_ERROR_OUT_OF_MEMORY",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
 
 def train_in_parts(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from numbers import Integral, Real
 
 from resnet_search.errors import DataError
+
+_NAMED = 5  # classes in a message; the rest is counted
 
 
 def split_sizes(total: int, classes: int, *, validation: float, train_examples: int | None = None) -> tuple[int, int]:
@@ -15,6 +18,28 @@ def split_sizes(total: int, classes: int, *, validation: float, train_examples: 
     held = _validation_images(validation, total, classes)
     free = total - held
     return held, free if train_examples is None else _train_images(train_examples, held, free, classes)
+
+
+def subset_validation(validation: float, total: int, train_examples: int | None) -> float:
+    """What a search holds back of `total` training images, of which it trains on `train_examples`, None for all.
+
+    On a part of the images it validates on a part too: a quarter as many, but 1,000 if `validation` has them.
+    """
+    if train_examples is None:
+        return validation
+    planned = round(validation * total) if isinstance(validation, float) else int(validation)
+    return min(planned, max(1000, train_examples // 4))
+
+
+def check_rare(images: Iterable[tuple[str, int]]) -> None:
+    """Raise DataError where a class has too few training images to be split; `images`: how many each class has."""
+    rare = [name for name, count in images if count < 2]  # noqa: PLR2004
+    if rare:
+        named = ", ".join(rare[:_NAMED]) + (f" and {len(rare) - _NAMED} more" if len(rare) > _NAMED else "")
+        raise DataError(
+            f"split: 1 training image in {named}; each class needs 2 or more, for training and validation",
+            "Add training images to these classes, or leave them out.",
+        )
 
 
 def _validation_images(validation: float, total: int, classes: int) -> int:

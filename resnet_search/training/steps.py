@@ -24,6 +24,37 @@ def batches(inputs: Any, labels: Any = None, *, size: int) -> dict[str, Any]:
     return {"x": tf.data.Dataset.from_tensor_slices(slices).batch(size).prefetch(1).with_options(options)}
 
 
+def steps_per_execution() -> int:
+    """Training steps in one call of the compiled function: many where Python is slower than the step, TensorFlow's GPU.
+
+    On a processor it gains nothing, and Keras's trainer for JAX goes through the steps in Python all the same.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return _STEPS_ON_A_GPU if tf.config.list_physical_devices("GPU") else 1
+
+
+_STEPS_ON_A_GPU = 25
+
+
+def validation_batch(shape: tuple[int, ...], *, part: int, parts: int) -> int:
+    """Images in a batch of validation; `shape`: (images, height, width, channels) of all.
+
+    500 of 32 x 32, as it keeps no activations for gradients, or as much of larger ones, divided as training's batches
+    are; as many as a step trains on do fit in any case. Fewer, down to half, where that leaves no smaller last batch,
+    for which XLA would compile once more.
+    """
+    images, height, width, _ = shape
+    fitting = _VALIDATION_BATCH * 32 * 32 // (height * width)
+    most = max(1, part, min(_VALIDATION_BATCH, fitting) // parts)
+    return next((size for size in range(most, most // 2, -1) if images % size == 0), most)
+
+
+_VALIDATION_BATCH = 500
+
+
 class Alive(keras.callbacks.Callback):
     """Calls a function after each step of training, validation and estimation."""
 
@@ -47,6 +78,8 @@ class InTrainingMode(keras.Model):
     def __init__(self, network: Any) -> None:
         super().__init__(name="in_training_mode")
         self.network = network
+        # Else Keras runs a batch through it first, one operation at a time.
+        self.built = True
 
     def call(self, images: Any) -> Any:
         return self.network(images, training=True)

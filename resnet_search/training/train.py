@@ -31,7 +31,14 @@ from resnet_search.training.job import HISTORY, STATE, WEIGHTS, Epoch, Job, Tria
 from resnet_search.training.kept import KEPT
 from resnet_search.training.optimizer import build_optimizer, lasting_variables
 from resnet_search.training.recipe import Recipe, recipe_from
-from resnet_search.training.steps import Alive, InTrainingMode, batches, cross_entropy
+from resnet_search.training.steps import (
+    Alive,
+    InTrainingMode,
+    batches,
+    cross_entropy,
+    steps_per_execution,
+    validation_batch,
+)
 
 
 def train(
@@ -143,7 +150,10 @@ class Trainer:
         # Metrics by object: Keras makes the variables of named ones in the first step, and traces that a second time.
         accuracy = keras.metrics.SparseCategoricalAccuracy
         model.compile(
-            self.optimizer, cross_entropy(smoothing, len(self.arrays.classes)), metrics=[accuracy("accuracy")]
+            self.optimizer,
+            cross_entropy(smoothing, len(self.arrays.classes)),
+            metrics=[accuracy("accuracy")],
+            steps_per_execution=steps_per_execution(),
         )
         # The cross-entropy as a metric too, since Keras adds the weight decay to what it calls loss.
         unpenalised = keras.metrics.SparseCategoricalCrossentropy("cross_entropy", from_logits=True)
@@ -234,13 +244,6 @@ class Trainer:
         )
         return float(fitted.history["loss"][0]), float(fitted.history["accuracy"][0])
 
-    @property
-    def _validation_batch(self) -> int:
-        """As many images of 32 x 32, or as much of larger ones; as many as a step has do fit in any case."""
-        height, width, _ = self.arrays.image_shape
-        fitting = _VALIDATION_BATCH * 32 * 32 // (height * width)
-        return max(1, self.part, min(_VALIDATION_BATCH, fitting) // self.job.parts)
-
     def _validate(self, epoch: int, *, keep: bool) -> tuple[float, float]:
         """Loss and accuracy of the averaged weights, with batch-norm statistics of their own; then all is put back."""
         kept = [(variable, keras.ops.convert_to_numpy(variable)) for variable in self.network.variables]
@@ -248,8 +251,9 @@ class Trainer:
             self.optimizer.load_average(self.network.trainable_variables)
         if self.recipe.bn_batches and self.normalisations:
             self._estimate_statistics(epoch)
+        size = validation_batch(self.arrays.x_validation.shape, part=self.part, parts=self.job.parts)
         scores = self.network.evaluate(
-            **batches(self.arrays.x_validation, self.arrays.y_validation, size=self._validation_batch),
+            **batches(self.arrays.x_validation, self.arrays.y_validation, size=size),
             verbose=0,
             callbacks=self.callbacks,
             return_dict=True,
@@ -292,5 +296,3 @@ _PLAN_INPUTS: dict[str, tuple[int, ...]] = {"index": (), "shift": (2,), "flip": 
 _BYTES_PER_VARIABLE = 4096
 # Of metrics: what single precision has, without its tail.
 _DIGITS = 6
-# Large, since validation keeps no activations for gradients.
-_VALIDATION_BATCH = 500

@@ -100,8 +100,10 @@ def test_an_unknown_preset_names_the_nearest():
         preset("resnet-111")
     with pytest.raises(UsageError, match=r"Did you mean resnet-20\?"):
         preset("resnet20")
-    with pytest.raises(UsageError, match="lists them"):
-        preset("vgg")
+    for name, where in (("vgg", "model"), ("resnet20", "--model")):
+        with pytest.raises(UsageError, match=f"^{where}: got '{name}'; allowed: one of") as raised:
+            preset(name, where)
+        assert raised.value.cure.endswith("resnet-search models lists them.")
 
 
 @pytest.mark.slow

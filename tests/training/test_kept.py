@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import keras
 import pytest
 
 from resnet_search.networks.architecture import Architecture
-from resnet_search.training import memory
+from resnet_search.training import memory, steps
 from resnet_search.training import train as training
 from resnet_search.training.job import TrialFailure
 from resnet_search.training.kept import KEPT, Kept
 from resnet_search.training.memory import train_in_parts
+from resnet_search.training.steps import InTrainingMode
 from resnet_search.training.train import train
 from tests.training.test_train import equal, ignore, state
 
@@ -47,7 +49,7 @@ def traces(monkeypatch) -> Counter[str]:
 
 
 def test_a_trial_traces_each_kind_of_step_once_however_long_it_is(make_job, arrays, traces, monkeypatch):
-    monkeypatch.setattr(training, "_VALIDATION_BATCH", 100)  # 711 small images: 40 are one batch
+    monkeypatch.setattr(steps, "_VALIDATION_BATCH", 100)  # 711 small images: 40 are one batch
     for number, epochs in enumerate((1, 3)):
         traces.clear()
         job = make_job(trial=str(number), epochs=epochs, horizon=epochs, seed=number)
@@ -55,11 +57,39 @@ def test_a_trial_traces_each_kind_of_step_once_however_long_it_is(make_job, arra
         assert traces == {"train_step": 1, "test_step": 1, "predict_step": 1}
 
 
+def test_estimating_statistics_runs_nothing_one_operation_at_a_time(make_job, arrays, monkeypatch):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("counts how TensorFlow traces")
+    import tensorflow as tf
+
+    own, eager = InTrainingMode.call, []
+
+    def call(self, images):
+        eager.append(tf.executing_eagerly())
+        return own(self, images)
+
+    monkeypatch.setattr(InTrainingMode, "call", call)
+    train(make_job(), arrays, ignore)
+    assert eager == [False]
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_steps_in_one_call_are_the_same_steps(make_job, arrays, monkeypatch, parts):
+    """As on a GPU with TensorFlow; 5 or 10 steps in threes, so some are left over in each epoch."""
+    histories = []
+    for number, together in enumerate((1, 3)):
+        monkeypatch.setattr(training, "steps_per_execution", lambda together=together: together)
+        history = train(make_job(trial=str(number), epochs=3, parts=parts), arrays, ignore)
+        histories.append([replace(line, train_seconds=0.0, validation_seconds=0.0) for line in history])
+    assert histories[0] == histories[1]
+
+
 _KERAS = tuple(int(part) for part in keras.__version__.split(".")[:2])
 
 
 def test_a_last_batch_of_validation_that_is_smaller_is_no_trace_more(make_job, arrays, traces, monkeypatch):
-    monkeypatch.setattr(training, "_VALIDATION_BATCH", 3)  # of 32 x 32, so 21 of 12 x 12: 21 and 19 of the 40
+    monkeypatch.setattr(steps, "_VALIDATION_BATCH", 3)  # of 32 x 32, so 21 of 12 x 12: 21 and 16 of 37
+    arrays = replace(arrays, x_validation=arrays.x_validation[:37], y_validation=arrays.y_validation[:37])
     train(make_job(epochs=3), arrays, ignore)
     # Keras 3.16.0.dev beside TensorFlow 2.20 traces a batch of another size once; it does not so in later epochs.
     assert 1 <= traces["test_step"] <= (1 if _KERAS == (3, 15) else 2)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from resnet_search.errors import DataError
 from resnet_search.training.datasets import ImageData, Split, split
-from resnet_search.training.split_sizes import split_sizes
+from resnet_search.training.split_sizes import split_sizes, subset_validation
 
 VALIDATIONS = st.integers(0, 50) | st.floats(0, 1)
 
@@ -41,3 +41,12 @@ def test_they_are_those_of_the_split(per_class: int, classes: int, validation: f
 def test_numbers_of_numpy_are_numbers() -> None:
     whole, fraction = split_sizes(100, 10, validation=np.int64(20)), split_sizes(100, 10, validation=np.float32(0.2))
     assert whole == fraction == (20, 80)
+
+
+def test_a_part_of_the_images_is_validated_on_a_part() -> None:
+    assert subset_validation(0.1, 50_000, None) == 0.1
+    assert subset_validation(5_000, 50_000, 20_000) == 5_000
+    assert subset_validation(5_000, 50_000, 8_000) == 2_000
+    assert subset_validation(0.1, 50_000, 400) == 1_000
+    # Never more than was asked for.
+    assert subset_validation(0.1, 364, 300) == 36

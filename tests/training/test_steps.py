@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from resnet_search.training.steps import batches
+from resnet_search.training import steps
+from resnet_search.training.steps import batches, steps_per_execution, validation_batch
 
 tf = pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow's pipeline")
@@ -38,3 +39,30 @@ def test_other_backends_take_arrays(monkeypatch):
     inputs, labels = np.zeros(4), np.ones(4)
     assert batches(inputs, labels, size=2) == {"x": inputs, "batch_size": 2, "y": labels}
     assert batches(inputs, size=2) == {"x": inputs, "batch_size": 2}
+
+
+@pytest.mark.parametrize(
+    ("side", "part", "parts", "images", "expected"),
+    [
+        (32, 128, 1, 5000, 500),
+        (12, 16, 1, 499, 499),
+        (32, 16, 8, 1009, 62),
+        (224, 4, 1, 50, 10),
+        (224, 32, 1, 33, 32),
+        (1000, 1, 8, 7, 1),
+        (32, 128, 1, 994, 497),  # None smaller than the others,
+        (32, 128, 1, 1200, 400),
+        (32, 128, 1, 1009, 500),  # unless they would be small themselves.
+    ],
+)
+def test_validation_takes_fewer_of_larger_images(side, part, parts, images, expected):
+    assert validation_batch((images, side, side, 3), part=part, parts=parts) == expected
+
+
+def test_many_steps_at_once_are_of_a_gpu(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    assert steps_per_execution() == 1
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    assert steps_per_execution() == steps._STEPS_ON_A_GPU > 1
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    assert steps_per_execution() == 1

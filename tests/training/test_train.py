@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from types import SimpleNamespace
 
 import h5py
 import keras
@@ -258,17 +257,6 @@ def test_the_rate_of_every_step_is_the_recipes():
     for step in (0, 19, 20, 30, 39):
         assert float(schedule(step)) == pytest.approx(RECIPES["he"].learning_rate_at((step + 0.5) / 4, 10))
     assert float(schedule(1000)) == pytest.approx(0.001), "beyond the horizon the last rate stays"
-
-
-@pytest.mark.parametrize(
-    ("side", "part", "parts", "expected"),
-    [(32, 128, 1, 500), (12, 16, 1, 500), (32, 16, 8, 62), (224, 4, 1, 10), (224, 32, 1, 32), (1000, 1, 8, 1)],
-)
-def test_validation_takes_fewer_of_larger_images(side, part, parts, expected):
-    trainer = SimpleNamespace(
-        arrays=SimpleNamespace(image_shape=(side, side, 3)), part=part, job=SimpleNamespace(parts=parts)
-    )
-    assert Trainer._validation_batch.fget(trainer) == expected
 
 
 @pytest.mark.parametrize("options", [{}, {"nesterov": False}, {"momentum": 0.0}, {"average_fraction": 0.0}])

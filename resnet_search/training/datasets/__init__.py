@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from resnet_search.training.datasets.count import ImageCount, count_images
 from resnet_search.training.datasets.image_data import ImageData, fingerprint
 from resnet_search.training.datasets.source import SourceReport, check_source, describe_source, load_data
 from resnet_search.training.datasets.split import Split, split
 
-__all__ = ["ImageData", "SourceReport", "Split", "check_source", "describe_source", "fingerprint", "load_data", "split"]
+__all__ = [
+    "ImageCount",
+    "ImageData",
+    "SourceReport",
+    "Split",
+    "check_source",
+    "count_images",
+    "describe_source",
+    "fingerprint",
+    "load_data",
+    "split",
+]

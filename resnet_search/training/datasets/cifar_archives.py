@@ -13,13 +13,10 @@ import numpy as np
 
 from resnet_search.errors import DataError
 from resnet_search.training.datasets.image_data import ImageData, Images, Labels, printable
+from resnet_search.training.datasets.locate import BINARY, INNER_FOLDERS, OFFICIAL_SIZES, PICKLED
 from resnet_search.training.datasets.pickles import read_batch
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-PICKLED = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
-BINARY = tuple(f"{name}.bin" for name in PICKLED)
-INNER_FOLDERS = ("cifar-10-batches-py", "cifar-10-batches-bin")
-OFFICIAL_SIZES = (50_000, 10_000)
 # As published: Keras (cifar10.py) and TensorFlow Datasets (url_infos) pin these two.
 PUBLISHED_SHA256 = {
     "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce": "cifar-10-python.tar.gz",

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeAlias
 
 from resnet_search.errors import DataError
 
-Images: TypeAlias = NDArray[np.uint8]
-Labels: TypeAlias = NDArray[np.int64]
+if TYPE_CHECKING:  # A plan looks at names alone, and does not wait for NumPy.
+    import numpy as np
+    from numpy.typing import NDArray
+
+Images: TypeAlias = "NDArray[np.uint8]"
+Labels: TypeAlias = "NDArray[np.int64]"
 
 SMALLEST_IMAGE, LARGEST_IMAGE = 4, 1024  # pixels a side: below, three stages have nothing left; above, no memory
 
@@ -41,6 +42,8 @@ def fingerprint(data: ImageData) -> str:
     The same images in another order, or under other names, are another data set; where they were read from is not
     part of it.
     """
+    import numpy as np
+
     digest = hashlib.sha256()
     for name in data.classes:
         encoded = name.encode("utf-8", "surrogatepass")
@@ -60,6 +63,7 @@ def stretched(images: Images, height: int, width: int) -> Images:
     """Images (N, H, W, 3) stretched to `height` by `width` pixels, with an antialiased bilinear filter."""
     if images.shape[1:3] == (height, width):
         return images
+    import numpy as np
     from PIL import Image
 
     result = np.empty((len(images), height, width, 3), np.uint8)

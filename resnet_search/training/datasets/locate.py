@@ -1,6 +1,6 @@
 """Where copies of a data set usually lie: the folders of TensorFlow Datasets, Keras and torchvision.
 
-Only looks at names; loads nothing, and imports neither TensorFlow nor anything else that is slow.
+Only looks at names; loads nothing, and imports neither TensorFlow nor NumPy nor anything else that is slow.
 """
 
 from __future__ import annotations
@@ -9,9 +9,15 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from resnet_search.training.datasets.cifar_archives import BINARY, INNER_FOLDERS, PICKLED
+from resnet_search.errors import DataError
+from resnet_search.training.datasets.image_data import printable
 
+PICKLED = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")  # of CIFAR-10
+BINARY = tuple(f"{name}.bin" for name in PICKLED)
+INNER_FOLDERS = ("cifar-10-batches-py", "cifar-10-batches-bin")
+OFFICIAL_SIZES = (50_000, 10_000)
 ARCHIVES = (
     "cifar-10-python.tar.gz",  # as published; torchvision keeps the name
     "cifar-10-binary.tar.gz",
@@ -20,6 +26,7 @@ ARCHIVES = (
     "cifar-10-batches-py-target.tar.gz",
 )
 _KERAS_3_FOLDER = "cifar-10-batches-py-target"
+_TFDS_NAME = re.compile(r"(?P<set>\w+)(/(?P<config>[\w.+-]+))?(:(?P<version>\d+\.\d+\.\d+))?", re.ASCII)
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -51,6 +58,41 @@ def is_prepared(folder: Path) -> bool:
 def tfds_configs(folder: Path) -> list[str]:
     """The configurations of a TFDS data set that are prepared in `folder`, which is named after the data set."""
     return sorted(entry.name for entry in _entries(folder) if tfds_prepared(entry))
+
+
+def prepared(name: str, data_dir: Path | None) -> tuple[Path | None, str]:
+    """The folder of the TFDS set `name` that is ready to be read, or None, and a line saying where was looked.
+
+    `name` is "set", "set/config" or "set:1.0.0"; raises DataError for one that TFDS cannot have.
+    """
+    parts = tfds_parts(name)
+    bases = list(dict.fromkeys([*([data_dir] if data_dir else []), tfds_folder(None)]))
+    for base in bases:
+        folder = base / parts["set"] / (parts["config"] or "")
+        configs = [] if parts["config"] else tfds_configs(folder)
+        if len(configs) > 1 and not tfds_prepared(folder):
+            choices = ", ".join(f"tfds:{parts['set']}/{printable(config)}" for config in configs)
+            raise DataError(f"tfds:{name}: prepared in several configurations", f"Choose one of {choices}.")
+        if configs and not tfds_prepared(folder):
+            folder /= configs[0]
+        if not parts["version"]:
+            place = tfds_prepared(folder)
+        else:
+            place = folder / parts["version"] if is_prepared(folder / parts["version"]) else None
+        if place:
+            return place, f"{place}: prepared by TensorFlow Datasets"
+    return None, f"{' and '.join(printable(base / parts['set']) for base in bases)}: not prepared"
+
+
+def tfds_parts(name: str) -> dict[str, Any]:
+    """`set`, `config` and `version` in the name of a TFDS set, None for what it has not; `DataError` if it is none."""
+    match = _TFDS_NAME.fullmatch(name)
+    if not match:
+        raise DataError(
+            f"tfds:{printable(name)}: not the name of a TFDS set",
+            "Allowed are tfds:SET, tfds:SET/CONFIG and tfds:SET:1.2.3, such as tfds:mnist.",
+        )
+    return match.groupdict()
 
 
 def unpacked(folder: Path) -> bool:

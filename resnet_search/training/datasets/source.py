@@ -85,10 +85,8 @@ def describe_source(source: str, data_dir: Path | str | None = None) -> SourceRe
             return SourceReport(source, copies[0].kind, str(copies[0].path), tuple(tried))
         return SourceReport(source, "download", CIFAR10_URL, tuple(tried), _CIFAR10_CURE)
     if source.startswith("tfds:"):
-        from resnet_search.training.datasets.tfds_source import prepared
-
         name = source.removeprefix("tfds:")
-        place, line = prepared(name, folder)
+        place, line = locate.prepared(name, folder)
         if place:
             return SourceReport(source, "tfds", str(place), (line,))
         return SourceReport(source, "download", f"TensorFlow Datasets, {printable(name)}", (line,))
@@ -97,11 +95,17 @@ def describe_source(source: str, data_dir: Path | str | None = None) -> SourceRe
 
 def check_source(source: str, data_dir: Path | str | None = None) -> SourceReport:
     """The same; `DataError` where there is nothing, and no CIFAR-10 to be had either."""
+    report = named_source(source, data_dir)
+    if source == "cifar10" and not report.found:
+        _check_download(report.tried)
+    return report
+
+
+def named_source(source: str, data_dir: Path | str | None = None) -> SourceReport:
+    """The same as `describe_source`; `DataError` where nothing has that name. Asks no network."""
     report = describe_source(source, data_dir)
     if report.kind == "none":
         raise DataError(f"data: {printable(source)!r}: {'; '.join(report.tried)}", report.cure)
-    if source == "cifar10" and not report.found:
-        _check_download(report.tried)
     return report
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from resnet_search.errors import DataError
 from resnet_search.training.datasets.image_data import ImageData
-from resnet_search.training.split_sizes import split_sizes
+from resnet_search.training.split_sizes import check_rare, split_sizes
+
+if TYPE_CHECKING:  # A plan imports this package, and does not wait for NumPy.
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,16 +32,13 @@ def split(data: ImageData, *, validation: float, seed: int, train_examples: int 
     platform; validation is taken from its front and training images follow, so that validation does not depend on
     `train_examples`. Raises DataError where the numbers do not fit the images.
     """
+    import numpy as np
+
     labels, counts = np.unique(data.y_train, return_counts=True)
     total, classes = len(data.y_train), len(labels)
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
         raise DataError(f"seed: {seed!r} is not a whole number of 0 or more", "Give one such as 0.")
-    rare = [data.classes[label] for label, count in zip(labels, counts, strict=True) if count < 2]  # noqa: PLR2004
-    if rare:
-        raise DataError(
-            f"split: 1 training image in {_some(rare)}; each class needs 2 or more, for training and validation",
-            "Add training images to these classes, or leave them out.",
-        )
+    check_rare((data.classes[label], int(count)) for label, count in zip(labels, counts, strict=True))
     held, kept = split_sizes(total, classes, validation=validation, train_examples=train_examples)
     held_of = _apportion(counts, held, counts - 1)
     kept_of = _apportion(counts - held_of, kept, counts - held_of)
@@ -53,6 +52,8 @@ def split(data: ImageData, *, validation: float, seed: int, train_examples: int 
 
 def _apportion(counts: NDArray[np.int64], seats: int, most: NDArray[np.int64]) -> NDArray[np.int64]:
     """`seats` divided in proportion to `counts` by largest remainder; each class gets at least 1, at most `most`."""
+    import numpy as np
+
     total = int(counts.sum())
     quotas = [seats * int(count) for count in counts]  # times total: whole numbers, the same on every machine
     given = np.array([quota // total for quota in quotas], np.int64).clip(1, most)
@@ -65,10 +66,8 @@ def _apportion(counts: NDArray[np.int64], seats: int, most: NDArray[np.int64]) -
 
 
 def _shuffled(items: NDArray[np.int64], key: str) -> NDArray[np.int64]:
+    import numpy as np
+
     # Raw bits, since NumPy promises a stable stream of them and none of its shuffles.
     bits = np.random.PCG64(int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big"))
     return items[np.argsort(bits.random_raw(len(items)), kind="stable")]
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from resnet_search.training.datasets.image_data import ImageData, Images, Labels
 from resnet_search.training.datasets.network import unreachable
 from resnet_search.training.datasets.split import split
 
-_NAME = re.compile(r"(?P<set>\w+)(/(?P<config>[\w.+-]+))?(:(?P<version>\d+\.\d+\.\d+))?", re.ASCII)
 _STORE = "https://storage.googleapis.com/tfds-data"
 _TEST_SPLITS = ("test", "validation")  # the first whose labels are given
 _HELD_OUT = 0.2  # of train, where a set has no test split
@@ -33,33 +31,9 @@ _NOT_INSTALLED = (
 _DAMAGED = "Check the name and its configuration; remove a damaged or half-made copy, to have it prepared again."
 
 
-def prepared(name: str, data_dir: Path | None) -> tuple[Path | None, str]:
-    """The folder of the TFDS set `name` that is ready to be read, or None, and a line saying where was looked.
-
-    `name` is "set", "set/config" or "set:1.0.0"; raises DataError for one that TFDS cannot have.
-    """
-    parts = _parts(name)
-    bases = list(dict.fromkeys([*([data_dir] if data_dir else []), locate.tfds_folder(None)]))
-    for base in bases:
-        folder = base / parts["set"] / (parts["config"] or "")
-        configs = [] if parts["config"] else locate.tfds_configs(folder)
-        if len(configs) > 1 and not locate.tfds_prepared(folder):
-            choices = ", ".join(f"tfds:{parts['set']}/{printable(config)}" for config in configs)
-            raise DataError(f"tfds:{name}: prepared in several configurations", f"Choose one of {choices}.")
-        if configs and not locate.tfds_prepared(folder):
-            folder /= configs[0]
-        if not parts["version"]:
-            place = locate.tfds_prepared(folder)
-        else:
-            place = folder / parts["version"] if locate.is_prepared(folder / parts["version"]) else None
-        if place:
-            return place, f"{place}: prepared by TensorFlow Datasets"
-    return None, f"{' and '.join(printable(base / parts['set']) for base in bases)}: not prepared"
-
-
 def load_tfds(name: str, data_dir: Path | None, image_size: int | None) -> ImageData:
     """The TFDS set `name`, from `data_dir` or TFDS's own folder, downloaded if it is not there."""
-    place, _ = prepared(name, data_dir)
+    place, _ = locate.prepared(name, data_dir)
     return load_prepared(place, image_size) if place else download(name, data_dir, image_size)
 
 
@@ -70,8 +44,8 @@ def download(name: str, data_dir: Path | None, image_size: int | None) -> ImageD
         tfds.disable_progress_bar()
     folder = locate.tfds_folder(data_dir)
     known = tfds.list_builders(with_community_datasets=False)
-    if _parts(name)["set"] not in known:
-        near = difflib.get_close_matches(_parts(name)["set"], known, 3)
+    if locate.tfds_parts(name)["set"] not in known:
+        near = difflib.get_close_matches(locate.tfds_parts(name)["set"], known, 3)
         hint = f"Is it {' or '.join(f'tfds:{other}' for other in near)}? " if near else ""
         cure = f"{hint}https://www.tensorflow.org/datasets/catalog/overview lists all."
         raise DataError(f"tfds:{name}: TensorFlow Datasets has no such set", cure)
@@ -82,7 +56,7 @@ def download(name: str, data_dir: Path | None, image_size: int | None) -> ImageD
     _columns(name, builder.info.features, builder.info.supervised_keys)  # before hours of downloading
     url = next(iter(_addresses(builder)), _STORE)
     if reason := unreachable(url):
-        place = printable(folder / _parts(name)["set"])
+        place = printable(folder / locate.tfds_parts(name)["set"])
         raise DataError(
             f"tfds:{name}: not prepared in {place}, and none can be downloaded: {printable(url)}: {reason}",
             _CURE.replace("NAME", name),
@@ -113,11 +87,11 @@ def _tfds(what: str) -> Any:
         raise DataError(
             f"{printable(what)}: read with TensorFlow Datasets, but {missing} is not installed", _NOT_INSTALLED
         ) from error
+    _share_gpu_memory()
     return tfds
 
 
 def _load(builder: Any, name: str, size: int | None) -> ImageData:
-    _share_gpu_memory()
     image, label = _columns(name, builder.info.features, builder.info.supervised_keys)
     classes = tuple(printable(text) for text in builder.info.features[label].names)
     splits = builder.info.splits
@@ -212,16 +186,6 @@ def _columns(name: str, features: Any, supervised: Any) -> tuple[str, str]:
     )
 
 
-def _parts(name: str) -> dict[str, Any]:
-    match = _NAME.fullmatch(name)
-    if not match:
-        raise DataError(
-            f"tfds:{printable(name)}: not the name of a TFDS set",
-            "Allowed are tfds:SET, tfds:SET/CONFIG and tfds:SET:1.2.3, such as tfds:mnist.",
-        )
-    return match.groupdict()
-
-
 def _addresses(builder: Any) -> list[str]:
     with contextlib.suppress(Exception):  # sets made from local files have none
         return [str(url) for url in builder.url_infos if str(url).startswith("http")]
@@ -237,7 +201,10 @@ def _failure(name: str, place: Path, error: Exception) -> DataError:
 
 
 def _share_gpu_memory() -> None:
-    """Keep TensorFlow, which only reads here, from taking all of a GPU's memory before training starts."""
+    """Keep TensorFlow, which only reads and prepares images here, from taking all of a GPU's memory.
+
+    Before it does anything: it is too late for this once TensorFlow has begun.
+    """
     import tensorflow as tf
 
     for gpu in tf.config.list_physical_devices("GPU"):

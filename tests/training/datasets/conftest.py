@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resnet_search.training.datasets.cifar_archives import PICKLED
+from resnet_search.training.datasets.locate import PICKLED
 
 ROWS = 20  # images in each of the six batches
 

@@ -92,7 +92,7 @@ def test_hidden_and_other_files_are_ignored(folder: Path) -> None:
     (folder / "train" / "README.md").write_text("x")
     data = load_image_folder(folder, 8)
     assert len(data.y_train) == 9
-    assert data.notes == ("train: 1 files ignored that are no images by their suffix",)
+    assert data.notes == ("train: 1 file ignored that is no image by its suffix",)
 
 
 def test_a_pipe_does_not_block(folder: Path) -> None:
@@ -106,7 +106,9 @@ def test_images_in_train_and_test_are_reported_by_their_pixels(folder: Path) -> 
     same = folder / "train" / "ant" / "0.png"
     Image.open(same).save(folder / "test" / "bee" / "copy.bmp")
     (note,) = load_image_folder(folder, 8).notes
-    assert note == ("1 of the test images stand in train as well, pixel for pixel: test/bee/copy.bmp = train/ant/0.png")
+    assert note == (
+        "1 of the test images stands in train as well, pixel for pixel: test/bee/copy.bmp = train/ant/0.png"
+    )
 
 
 def test_a_class_that_is_never_tested_is_noted(folder: Path) -> None:

@@ -12,14 +12,14 @@ from resnet_search.training.datasets import describe_source, load_data, source
 
 PROGRAM = """
 import sys
-from resnet_search.training.datasets import describe_source, load_data
+from resnet_search.training.datasets import count_images, describe_source, load_data
 {call}
-print(sorted(set(sys.modules) & {{"tensorflow", "tensorflow_datasets", "keras", "jax", "PIL"}}))
+print(sorted(set(sys.modules) & {{"tensorflow", "tensorflow_datasets", "keras", "jax", "PIL", *{more}}}))
 """
 
 
-def _imports(call: str) -> str:
-    program = PROGRAM.format(call=call)
+def _imports(call: str, *more: str) -> str:
+    program = PROGRAM.format(call=call, more=more)
     return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.strip()
 
 
@@ -43,7 +43,13 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.usefixtures("binary")
 def test_describing_imports_nothing_slow(tmp_path: Path) -> None:
     for name in ("shapes", "cifar10", "tfds:mnist", str(tmp_path)):
-        assert _imports(f"describe_source({name!r}, {str(tmp_path)!r})") == "[]"
+        assert _imports(f"describe_source({name!r}, {str(tmp_path)!r})", "numpy") == "[]"
+
+
+def test_counting_imports_nothing_slow(tmp_path: Path, npz: Path, folder: Path, pickled: Path) -> None:
+    (folder / "train" / "a" / "1.png").write_bytes(b"")
+    for name in ("shapes", "cifar10", "tfds:mnist", *map(str, (npz, folder, pickled))):
+        assert _imports(f"count_images({name!r}, {str(tmp_path)!r})", "numpy") == "[]"
 
 
 def test_archives_npz_and_shapes_load_without_tensorflow(pickled: Path, binary: Path, npz: Path) -> None:

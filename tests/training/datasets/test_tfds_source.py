@@ -10,7 +10,8 @@ import pytest
 
 from resnet_search.errors import DataError
 from resnet_search.training.datasets import describe_source, load_data, source, tfds_source
-from resnet_search.training.datasets.tfds_source import load_prepared, prepared
+from resnet_search.training.datasets.locate import prepared
+from resnet_search.training.datasets.tfds_source import load_prepared
 
 tfds = pytest.importorskip("tensorflow_datasets")
 

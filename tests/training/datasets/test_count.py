@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from resnet_search.errors import DataError
+from resnet_search.training.datasets import ImageCount, count_images, load_data, shapes, split
+
+
+def _save(path: Path, value: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8), (value % 256, value // 256, 0)).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    value = 0
+    for part, count in (("train", 3), ("test", 2)):
+        for name in ("zebra", "ant"):
+            for i in range(count):
+                value += 1
+                _save(tmp_path / "images" / part / name / f"{i}.png", value)
+    return tmp_path / "images"
+
+
+def read(source: object) -> ImageCount:
+    """The count by reading."""
+    data = load_data(str(source))
+    return ImageCount(len(data.x_train), len(data.x_test), len(data.classes))
+
+
+def test_a_folder_is_counted_as_it_is_read(folder: Path) -> None:
+    _save(folder / "train" / "ant" / "more" / "deep" / "x.PNG", 90)
+    _save(folder / "train" / "ant" / ".thumbs" / "0.png", 91)
+    (folder / "train" / "ant" / "labels.csv").write_text("x")
+    (folder / "train" / ".cache").mkdir()
+    (folder / "test" / "ant" / "again.png").symlink_to(folder / "test" / "ant" / "0.png")
+    assert count_images(str(folder)) == read(folder) == ImageCount(7, 5, 2)
+
+
+def test_nothing_is_decoded(folder: Path) -> None:
+    for file in folder.rglob("*.png"):
+        file.write_bytes(b"no image")
+    assert count_images(str(folder)) == ImageCount(6, 4, 2)
+
+
+def _without(part: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / part).rename(folder / "valid")
+
+
+def _emptied(part: str) -> Callable[[Path], object]:
+    return lambda folder: [file.unlink() for file in (folder / part).rglob("*.png")]
+
+
+WRONG: dict[str, Callable[[Path], object]] = {
+    "absent": lambda folder: folder.rename(folder.with_name("elsewhere")),
+    "no train": _without("train"),
+    "no test": _without("test"),
+    "no classes": lambda folder: [(folder / "train" / name).rename(folder / name) for name in ("ant", "zebra")],
+    "a class of test alone": lambda folder: _save(folder / "test" / "bee" / "0.png", 92),
+    "a class without images": lambda folder: (folder / "train" / "bee").mkdir(),
+    "other files": lambda folder: [f.rename(f.with_suffix(".txt")) for f in (folder / "train" / "ant").iterdir()],
+    "nothing to test": _emptied("test"),
+    "one of a class": lambda folder: [(folder / "train" / "ant" / f"{i}.png").unlink() for i in (0, 1)],
+    "a file": lambda folder: (folder.rename(folder.with_name("elsewhere")), folder.write_text("x")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_names_show_to_be_wrong_is_told_in_the_words_of_reading_it(case: str, folder: Path) -> None:
+    WRONG[case](folder)
+    with pytest.raises(DataError) as told:
+        count_images(str(folder))
+    with pytest.raises(DataError) as later:
+        split(load_data(str(folder)), validation=2, seed=0)
+    assert str(told.value) == str(later.value)
+
+
+@pytest.mark.parametrize("lacking", ["", "nothing", "tfds:no name", "tfds:a/b/c"])
+def test_names_of_nothing(lacking: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        count_images(lacking, tmp_path)
+
+
+def test_sources_of_known_size(pickled: Path, pack: Callable[[Path, str], Path]) -> None:
+    assert count_images("shapes") == ImageCount(shapes.TRAIN, shapes.TEST, len(shapes.FIGURES))
+    official = ImageCount(50_000, 10_000, 10)
+    # Whether it has been downloaded or not, and without a look inside.
+    assert count_images("cifar10") == official
+    assert count_images(str(pickled)) == count_images(str(pack(pickled, "cifar-10-python.tar.gz"))) == official
+
+
+def test_a_set_that_has_to_be_downloaded_is_not_counted(tmp_path: Path) -> None:
+    assert count_images("tfds:mnist", tmp_path) is None
+
+
+@given(
+    counts=st.tuples(st.integers(2, 30), st.integers(2, 9)),
+    kind=st.sampled_from(["u1", "i1", "<i2", "<u4", "<i8", ">i4"]),
+    save=st.sampled_from([np.savez, np.savez_compressed]),
+)
+def test_arrays_are_counted_as_they_are_read(
+    counts: tuple[int, int], kind: str, save: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("arrays") / "a.npz"
+    parts: dict[str, Any] = {}
+    for part, count in zip(("train", "test"), counts, strict=True):
+        parts[f"x_{part}"] = np.full((count, 8, 8, 3), 9, np.uint8)
+        parts[f"y_{part}"] = (np.arange(count) % 2).astype(kind)
+    save(path, **parts)
+    big = kind[0] == ">"  # Another machine's order of bytes: left to NumPy.
+    assert count_images(str(path)) == (None if big else read(path))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"y_train": np.array([0, 2, 0, 2])}, {"y_train": np.array([0.0, 1, 0, 1])},
+     {"y_train": np.array(["a", "b"])}, {"x_test": np.array(3)}],
+    ids=["gap", "fractions", "text", "number"],
+)  # fmt: skip
+def test_arrays_that_only_reading_can_judge(changed: dict[str, Any], tmp_path: Path) -> None:
+    x, y = np.zeros((4, 8, 8, 3), np.uint8), np.array([0, 1, 0, 1])
+    np.savez(tmp_path / "a.npz", **{"x_train": x, "y_train": y, "x_test": x, "y_test": y, **changed})
+    assert count_images(str(tmp_path / "a.npz")) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04"])
+def test_a_damaged_npz_is_left_to_reading(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(content)
+    assert count_images(str(tmp_path / "a.npz")) is None
+
+
+def _prepared(folder: Path, splits: dict[str, list[str]], **labels: str) -> Path:
+    """What TensorFlow Datasets 4.9 writes beside its records."""
+    features = {"image": {"image": {}}} | {key: {"classLabel": {"numClasses": n}} for key, n in labels.items()}
+    place = folder / "little" / "1.0.0"
+    place.mkdir(parents=True)
+    listed = [{"name": name, "shardLengths": lengths} for name, lengths in splits.items()]
+    (place / "dataset_info.json").write_text(json.dumps({"name": "little", "splits": listed}))
+    (place / "features.json").write_text(json.dumps({"featuresDict": {"features": features}}))
+    return place
+
+
+def test_a_prepared_set_is_counted_by_what_was_written_beside_it(tmp_path: Path) -> None:
+    place = _prepared(tmp_path, {"train": ["70", "30"], "test": ["20"]}, label="7")
+    assert count_images("tfds:little", tmp_path) == count_images(str(place)) == ImageCount(100, 20, 7)
+
+
+def test_validation_serves_as_test_and_a_part_of_train_is_not_foretold(tmp_path: Path) -> None:
+    _prepared(tmp_path / "a", {"train": ["70"], "validation": ["20"]}, label="7")
+    assert count_images("tfds:little", tmp_path / "a") == ImageCount(70, 20, 7)
+    _prepared(tmp_path / "b", {"train": ["70"]}, label="7")
+    assert count_images("tfds:little", tmp_path / "b") is None
+    _prepared(tmp_path / "c", {"train": ["70"], "test": ["20"]}, fine="7", coarse="2")
+    assert count_images("tfds:little", tmp_path / "c") is None
+
+
+def test_a_set_that_tfds_prepared(full_cifar10: Path) -> None:
+    assert count_images("tfds:cifar10", full_cifar10 / "tfds") == ImageCount(50_000, 10_000, 10)
+    assert count_images(str(full_cifar10 / "cifar10.npz")) == ImageCount(50_000, 10_000, 10)
+
+
+def test_a_header_without_length_does_not_read_the_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, own, asked = tmp_path / "short.npz", zipfile.ZipExtFile.read, []
+    with zipfile.ZipFile(path, "w") as file:
+        for name in ("x_train", "y_train", "x_test", "y_test"):
+            file.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00\x00\x00" + bytes(1000))
+
+    def read(self: zipfile.ZipExtFile, size: int | None = -1) -> bytes:
+        asked.append(size)
+        return own(self, size)
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", read)
+    assert count_images(str(path), None) is None
+    assert asked
+    assert all(size is not None and size >= 0 for size in asked)
