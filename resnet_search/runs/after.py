@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,21 @@ def following(folder: RunFolder, kind: str) -> RunView | None:
     """The `confirm` or `final` of a run, None where there is none."""
     path = folder.path / kind
     return read_run(RunFolder(path)) if (path / RUN_JSON).is_file() else None
+
+
+def follow_ups(folder: RunFolder) -> tuple[RunFolder, RunFolder]:
+    """Where the `confirm` and the `final` of a run are, if there are any."""
+    return RunFolder(folder.path / CONFIRM), RunFolder(folder.path / FINAL)
+
+
+def under_way(folder: RunFolder) -> list[RunView]:
+    """Those of them that train now and can be read."""
+    found = []
+    for each in follow_ups(folder):
+        with suppress(RunError):
+            if each.is_locked():
+                found.append(read_run(each))
+    return found
 
 
 @contextmanager

@@ -73,9 +73,13 @@ def plan_cleaning(view: RunView, keep: int) -> Cleaning:
     """What to remove so that the best `keep` trials keep their checkpoints; `RunError` if the run is not finished."""
     name = view.folder.name
     if view.state != "finished":
+        word = view.folder.word
+        cure = f"Finish it first: resnet-search resume {word}"
+        if view.state == "running":
+            cure = f"Wait for its end. Or resnet-search stop {word}, and finish it later: resnet-search resume {word}"
         raise RunError(
             f"RUN: got {name!r}, which is {view.state}: it goes on from its checkpoints; allowed: a finished run",
-            f"Finish it first: resnet-search resume {view.folder.word}",
+            cure,
         )
     kept = {view.holder(trial).trial: trial for trial in view.ranking()[:keep]}
     of_trial = [

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from resnet_search.files import leftovers
 from resnet_search.runs.folder import DATA_FOLDER
+from resnet_search.runs.latency import processors
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
@@ -84,8 +85,9 @@ def check_packages() -> Iterable[Check]:
 
 def check_processor() -> Check:
     """How many processors this process may use."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Check("Processors", OK, f"{usable} of {os.cpu_count()} usable, {platform.machine()}, {platform.system()}")
+    return Check(
+        "Processors", OK, f"{processors()} of {os.cpu_count()} usable, {platform.machine()}, {platform.system()}"
+    )
 
 
 def check_memory() -> Check:

@@ -57,9 +57,16 @@ class RunFolder:
         return self.path.name
 
     @property
+    def full_name(self) -> str:
+        """The name, behind that of the search if it follows from one: live, live/final."""
+        follows = (self.path.parent / RUN_JSON).is_file()
+        return f"{self.path.parent.name}/{self.name}" if follows else self.name
+
+    @property
     def word(self) -> str:
         """The run as a word of a command line: whoever renames a folder may use any character."""
-        return shlex.quote(str(self.path) if self.name.startswith("-") else self.name)
+        name = self.full_name
+        return shlex.quote(str(self.path) if name.startswith(("-", "/")) else name)
 
     @property
     def events(self) -> Path:
@@ -219,14 +226,14 @@ def default_name(space: str, runs_dir: Path) -> str:
 
 
 def find_run(ref: str, runs_dir: Path) -> RunFolder:
-    """The run that `ref` means: `latest`, a name under `runs_dir`, or a path."""
+    """The run that `ref` means: `latest`, a name under `runs_dir` as `night` or `night/final`, or a path."""
     if ref == "latest":
         runs = list_runs(runs_dir)
         if not runs:
             raise RunError(f"no runs in {runs_dir}", "Start one: resnet-search run --space quickstart")
         return runs[-1]
-    candidates = [Path(ref)] if os.sep in ref else [runs_dir / ref, Path(ref)]
-    for path in candidates:
+    candidates = [runs_dir / ref, Path(ref)]
+    for path in reversed(candidates) if os.sep in ref else candidates:
         try:
             if (path / RUN_JSON).is_file():
                 return RunFolder(path)

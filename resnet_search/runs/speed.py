@@ -1,4 +1,4 @@
-"""How fast this machine trains, from the runs that it has done, and how many images a search trains on."""
+"""How fast this machine trains, from the runs that it has done."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from resnet_search.errors import RunError
 from resnet_search.runs.folder import RunFolder, list_runs
 from resnet_search.runs.trials import COMPLETED, Trial, read_run
 from resnet_search.spaces.plan import PASSES, Speed
-from resnet_search.spaces.schema import Data
-from resnet_search.training.split_sizes import split_sizes
+from resnet_search.workers.devices import nvidia_gpus
 
 # Measured on 2 cores of an AMD EPYC with Keras 3.15 and TensorFlow 2.21: the quickstart search, two workers of a
 # thread each, together.
@@ -21,22 +20,20 @@ TRIAL_SECONDS = 3.7  # to build and compile a network, and to load and save its 
 # Small networks spend their time on other things than multiply-adds, and large ones use a machine better: what is
 # measured on networks of one size says nothing of those that are further away than this factor.
 NEAR = 10
-DEFAULT = Speed(
-    MACS_PER_SECOND, TRIAL_SECONDS, f"assumed: no run here has measured networks within {NEAR} times this size"
-)
-
-# Training images of the sources whose size is known before they are read, in ten classes each.
-TRAIN_IMAGES = {"cifar10": 50_000, "shapes": 4_000}
-_CLASSES = 10
+_UNKNOWN = f"no run here has measured networks within {NEAR} times this size"
+DEFAULT = Speed(MACS_PER_SECOND, TRIAL_SECONDS, f"assumed: {_UNKNOWN}")
+ON_A_GPU = Speed(MACS_PER_SECOND, TRIAL_SECONDS, f"assumed, of two processor cores: {_UNKNOWN} on its GPU")
 
 
 def machine_speed(runs_dir: Path, macs: float, device: str = "auto") -> Speed:
-    """The speed of the latest run of this machine in `runs_dir` that tells it for such networks, else `DEFAULT`.
+    """The speed of the latest run of this machine in `runs_dir` that tells it for such networks, else an assumption.
 
     `macs`: multiply-adds of one image's forward pass, on average over the networks to train; those of the run are
-    within a factor of `NEAR`. `device`: of runs on a cpu or a gpu alone, or with auto on either. All workers of a run
+    within a factor of `NEAR`. `device`: auto, cpu or gpu; auto is a GPU where the machine has one. All workers of a run
     count together.
     """
+    if device == "auto":
+        device = "gpu" if nvidia_gpus() else "cpu"
     for folder in reversed(list_runs(runs_dir)):
         try:
             speed = _speed(folder, macs, device)
@@ -44,13 +41,13 @@ def machine_speed(runs_dir: Path, macs: float, device: str = "auto") -> Speed:
             continue  # A damaged run has nothing to say here; `list` shows what is wrong with it.
         if speed is not None:
             return speed
-    return DEFAULT
+    return ON_A_GPU if device == "gpu" else DEFAULT
 
 
 def _speed(folder: RunFolder, macs: float, device: str) -> Speed | None:
     content = folder.read()
     workers = content["workers"]
-    if content["machine"]["host"] != socket.gethostname() or device not in {"auto", workers["device"]}:
+    if content["machine"]["host"] != socket.gethostname() or device != workers["device"]:
         return None
     trials = _trained(read_run(folder).trials.values())
     pace = pace_of(trials)
@@ -120,14 +117,3 @@ def _trained(trials: Iterable[Trial]) -> list[Trial]:
 
 
 _ENOUGH_TRIALS = 3
-
-
-def training_images(data: Data, train_examples: int | None) -> int | None:
-    """Images that each epoch of a search trains on; None where only reading the source can tell.
-
-    Raises DataError where the validation part or `train_examples` do not fit a source of known size.
-    """
-    total = TRAIN_IMAGES.get(data.source)
-    if total is None:
-        return train_examples
-    return split_sizes(total, _CLASSES, validation=data.validation, train_examples=train_examples)[1]

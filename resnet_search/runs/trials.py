@@ -32,7 +32,6 @@ from resnet_search.workers.cluster import MOST_SLOTS, Cluster
 
 __all__ = ["COMPLETED", "FAILED", "RUNNING", "STATUSES", "RunView", "Trial", "open_run", "read_run", "view_of"]
 
-
 # Every parallel worker holds its own TensorFlow: more than this on one machine is a typing error.
 MAX_WORKERS = 256
 
@@ -84,9 +83,10 @@ class RunView:
         for number in (self.max_epochs, self.planned_trials, self.planned_epochs):
             _check_number(number, 0, LARGE)
         workers = self.content["workers"]
-        if workers.get("cluster"):
-            Cluster.from_dict(workers["cluster"])
-        _check_number(workers["slots"], 1, MOST_SLOTS if workers.get("cluster") else MAX_WORKERS)
+        cluster = workers.get("cluster") and Cluster.from_dict(workers["cluster"])
+        _check_number(workers["slots"], 1, MOST_SLOTS if cluster else MAX_WORKERS)
+        if self.content.get("of") and not any(known["candidates"] for known in self.content.get("known", ())):
+            raise ValueError("it follows a search, but names no candidates")
         for trial in self.trials.values():
             self._check_bracket(trial)
 

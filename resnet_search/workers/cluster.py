@@ -10,6 +10,7 @@ from resnet_search.errors import UsageError
 
 SCHEME: Final = "ray"
 AUTO: Final = "auto"
+LOCAL: Final = "local"  # Ray's word for a Ray of this machine alone
 ALLOWED: Final = "ray (a Ray of this machine), ray://auto (the cluster whose node this machine is) or ray://HOST:PORT"
 # Slots that a driver looks after; the files of so many trials are as much as one disk takes.
 MOST_SLOTS: Final = 4096

@@ -7,29 +7,26 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from resnet_search.errors import TrainingError, UsageError
-from resnet_search.workers.cluster import AUTO, MOST_SLOTS, Cluster
+from resnet_search.errors import TrainingError, UsageError, UserError
+from resnet_search.workers.cluster import AUTO, LOCAL, MOST_SLOTS, Cluster
 from resnet_search.workers.local import WorkerSettings
 from resnet_search.workers.precision import AUTO as AUTO_PRECISION
-
-if TYPE_CHECKING:
-    from resnet_search.workers.host import Node
+from resnet_search.workers.precision import on_processor
 
 INSTALL: Final = "pip install 'resnet-search[ray]'"
-_GUIDE: Final = "docs/how-to/ray.md"
-_MODE: Final = "RAY_AUTH_MODE"
-_SECURE: Final = frozenset({"token", "k8s"})
+GUIDE: Final = "docs/how-to/ray.md"
+MODE: Final = "RAY_AUTH_MODE"
+_ADDRESS: Final = "RAY_ADDRESS"
 _ANSWER_SECONDS = 10.0
+_GPU_SECONDS = 120.0  # until a GPU has said how it computes: its worker imports the backend first
 # A busy machine is slow to start Ray's processes, which give up after 30 s.
 _START_MILLISECONDS = "120000"
-# What a worker with TensorFlow takes of a machine's memory beside its GPU, in bytes.
-_BESIDE_A_GPU = 3_000_000_000
 
 Needs = dict[str, float]
 
@@ -42,8 +39,8 @@ def connect(cluster: Cluster) -> Any:
     """
     if find_spec("ray") is None:
         raise TrainingError(f"--workers: got {cluster.word!r}, but Ray is not installed", f"Install it: {INSTALL}")
-    os.environ.setdefault(_MODE, "token")
-    address = cluster.address or os.environ.get("RAY_ADDRESS", "")
+    os.environ.setdefault(MODE, "token")
+    address = _address(cluster)
     if address and address != AUTO:
         _answers(address)
     with nullcontext() if address else _alone():
@@ -57,10 +54,30 @@ def connect(cluster: Cluster) -> Any:
                 if address:
                     ray.init(address=address, **quiet)
                 else:
-                    ray.init(include_dashboard=False, **quiet)
+                    # Told so, or it joins whatever cluster was last started on this machine.
+                    ray.init(address=LOCAL, include_dashboard=False, **quiet)
             except Exception as error:
                 raise _refused(address, error) from error
     return ray
+
+
+def _address(cluster: Cluster) -> str:
+    """The address to connect to, for which RAY_ADDRESS stands where none is given; empty for this machine alone.
+
+    As Ray has it, RAY_ADDRESS also says which cluster is meant by `auto`, and may be `local`.
+    """
+    named = os.environ.get(_ADDRESS, "")
+    if cluster.address not in {"", AUTO} or not named:
+        return cluster.address
+    if named == LOCAL:
+        return ""
+    try:
+        return Cluster(address=named).address
+    except UsageError as error:
+        raise TrainingError(
+            f"{_ADDRESS}: got {named!r}; allowed: {LOCAL}, {AUTO} or HOST:PORT, as ray start --head names it",
+            f"Set it so, or unset it and say which cluster: --workers ray://HOST:6379. {GUIDE}",
+        ) from error
 
 
 @contextmanager
@@ -86,7 +103,8 @@ def _answers(address: str) -> None:
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_SECONDS).close()
-    except (OSError, OverflowError) as error:
+    # A name that cannot be one of a host is a ValueError, a port beyond 65535 an OverflowError.
+    except (OSError, ValueError, OverflowError) as error:
         raise TrainingError(
             f"--workers: got 'ray://{address}', where nothing answers: {error}",
             "Give the address that ray start --head names, HOST:6379 as a rule, and see that the head runs.",
@@ -113,7 +131,7 @@ def _refused(address: str, error: Exception) -> TrainingError:
         return TrainingError(
             f"{where} asks for its token, and this machine has none",
             "Put the file that ray get-auth-token --generate made on the head, ~/.ray/auth_token, here under the same "
-            f"name, or set RAY_AUTH_TOKEN. {_GUIDE}",
+            f"name, or set RAY_AUTH_TOKEN. {GUIDE}",
         )
     if isinstance(error, ConnectionError) and address == AUTO:
         return TrainingError(
@@ -124,7 +142,7 @@ def _refused(address: str, error: Exception) -> TrainingError:
         return TrainingError(
             f"{where} refuses this machine's token, or no head of a Ray cluster listens there",
             "Compare ray get-auth-token here and on the head; the port is that of ray start --head, 6379 as a rule, "
-            f"not the one of Ray Client. {_GUIDE}",
+            f"not the one of Ray Client. {GUIDE}",
         )
     if "ersion mismatch" in str(error):
         return TrainingError(
@@ -134,7 +152,7 @@ def _refused(address: str, error: Exception) -> TrainingError:
     cure = "Look into the logs, /tmp/ray/session_latest/logs"
     if address:
         cure = f"This machine must be a node of it: ray start --address={address} --num-cpus=0, without work of its own"
-    return TrainingError(f"{where} cannot be used: {said[0][:300]}", f"{cure}. {_GUIDE}")
+    return TrainingError(f"{where} cannot be used: {said[0][:300]}", f"{cure}. {GUIDE}")
 
 
 def choose_on_cluster(
@@ -150,19 +168,20 @@ def choose_on_cluster(
     gpus = _gpus_of_a_trial(device, cluster, nodes)
     cpus = 1.0 if cluster.cpus is None else cluster.cpus
     # No more than there is, or nothing would ever start.
-    room = max((node.get("memory", 0.0) for node in nodes), default=0.0)
-    from resnet_search.workers.devices import FRAMEWORK_BYTES, choose_settings
+    room = max((node.get("memory", 0.0) for node in nodes if node.get("GPU", 0.0) >= gpus), default=0.0)
+    from resnet_search.workers.devices import BESIDE_A_GPU, FRAMEWORK_BYTES
 
-    memory = _BESIDE_A_GPU if gpus else FRAMEWORK_BYTES + trial_bytes
+    memory = BESIDE_A_GPU if gpus else FRAMEWORK_BYTES + trial_bytes
     needs: Needs = {"CPU": cpus, "memory": float(int(min(memory, room)) if room else memory)}
     threads = threads or max(1, int(cpus))
     if gpus:
         needs["GPU"] = gpus
         settings = replace(_ask_a_gpu(ray, needs, backend, precision), threads=threads)
     else:
-        settings = choose_settings("cpu", threads, backend=backend, precision=precision)
-    chosen = asdict(replace(cluster, cpus=cpus, gpus=gpus)) | {"needs": needs}
-    return min(MOST_SLOTS, max(1, admitted(nodes, needs))), replace(settings, cluster=chosen)
+        chosen = on_processor(precision, backend, elsewhere=bool(_address(cluster)))
+        settings = WorkerSettings(threads=threads, precision=chosen, device="cpu", backend=backend)
+    taken = asdict(replace(cluster, cpus=cpus, gpus=gpus)) | {"needs": needs}
+    return min(MOST_SLOTS, max(1, admitted(nodes, needs))), replace(settings, cluster=taken)
 
 
 def _gpus_of_a_trial(device: str, cluster: Cluster, nodes: list[Needs]) -> float:
@@ -180,6 +199,11 @@ def _gpus_of_a_trial(device: str, cluster: Cluster, nodes: list[Needs]) -> float
 
 def _ask_a_gpu(ray: Any, needs: Needs, backend: str, precision: str) -> WorkerSettings:
     """How trials compute on a GPU of the cluster: all alike, so that one goes on anywhere to the same result."""
+    if not admitted(alive(ray), needs):
+        raise TrainingError(
+            f"no node of the cluster has what a trial takes: {worded(needs)}",
+            "Ask for less, --cpus-per-trial and --gpus-per-trial, or start a node that has it.",
+        )
 
     def ask() -> WorkerSettings:
         from resnet_search.workers.devices import choose_settings
@@ -188,40 +212,26 @@ def _ask_a_gpu(ray: Any, needs: Needs, backend: str, precision: str) -> WorkerSe
         return choose_settings("gpu", 1, backend=backend, precision=precision)
 
     asked = ray.remote(**options(needs), max_retries=2)(ask).remote()
-    try:
-        settings: WorkerSettings = ray.get(asked)
-    except ray.exceptions.RayError as error:
-        raise TrainingError(f"--device: got 'gpu', which a node of the cluster cannot use: {error}") from error
+    # In another thread: in one that waits in Ray, what the handler of a signal raises becomes a SystemError.
+    with ThreadPoolExecutor(1) as waiter:
+        try:
+            settings: WorkerSettings = waiter.submit(ray.get, asked, timeout=_GPU_SECONDS).result()
+        except ray.exceptions.GetTimeoutError as error:
+            raise TrainingError(
+                f"--device: no GPU of the cluster was free within {_GPU_SECONDS:.0f} s",
+                "See who has them, ray status, and wait for that to end; or train on processors: --device cpu",
+            ) from error
+        except ray.exceptions.RayError as error:
+            cause = getattr(error, "cause", None)
+            if isinstance(cause, UserError):
+                raise TrainingError(f"on a node of the cluster: {cause.message}", cause.cure) from error
+            raise TrainingError(
+                f"--device: got 'gpu', which a node of the cluster cannot use: {last_line(str(error))}",
+                "See the logs on the nodes, /tmp/ray/session_latest/logs, or train on processors: --device cpu",
+            ) from error
+        finally:
+            ray.cancel(asked, force=True)  # Whatever has become of it: the thread waits no longer.
     return settings
-
-
-def check_node(node: Node, versions: dict[str, str], run: Path) -> None:
-    """`TrainingError` if a worker that joins would train otherwise than the others, or for anyone.
-
-    `versions`: of this machine. `run`: the folder that a node with shared storage sees.
-    """
-    differences = [
-        f"{name} {node.versions.get(name, 'not installed')} where this machine has {version}"
-        for name, version in versions.items()
-        if node.versions.get(name) != version
-    ]
-    if differences:
-        raise TrainingError(
-            f"node {node.name} of the cluster has {', '.join(differences)}",
-            "Install the same versions on every node, or the results would differ.",
-        )
-    if os.environ.get(_MODE, "token") in _SECURE and node.authentication not in _SECURE:
-        raise TrainingError(
-            f"node {node.name} of the cluster was started without token authentication: whoever reaches its ports can "
-            "run programs there",
-            f"Start the cluster with {_MODE}=token on every node; {_GUIDE}. On a network of your own alone you may do "
-            f"without: {_MODE}=disabled.",
-        )
-    if not node.sees_storage:
-        raise TrainingError(
-            f"--storage: node {node.name} of the cluster does not see {run}",
-            "Mount it under the same path on every node, or leave --storage out.",
-        )
 
 
 def options(needs: Needs) -> dict[str, Any]:
@@ -240,3 +250,17 @@ def admitted(nodes: list[Needs], needs: Needs) -> int:
     # 1e-9: four quarters of a GPU are one.
     fitting = [min(int(node.get(name, 0.0) / need + 1e-9) for name, need in needs.items() if need) for node in nodes]
     return sum(fitting)
+
+
+def worded(needs: Needs) -> str:
+    """What a trial takes, for a message."""
+    return ", ".join(
+        f"{need / 1e9:.1f} GB of memory" if name == "memory" else f"{need:g} {name}"
+        for name, need in needs.items()
+        if need
+    )
+
+
+def last_line(text: str) -> str:
+    """Of an error with a traceback, what it says."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")[:300]

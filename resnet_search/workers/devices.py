@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -26,6 +27,8 @@ FRAMEWORK_BYTES = 1_500_000_000
 _MOST_WORKERS = 8
 # What CUDA and its libraries take of a GPU for each process, outside the backend's own memory: at most, with room.
 CONTEXT_BYTES = 2**30
+# What a worker with CUDA takes of the machine's own memory.
+BESIDE_A_GPU = 3_000_000_000
 # Of a GPU's memory; the rest is for the display, the driver, and what estimates leave out.
 _USABLE = 0.9
 # The first generation with bfloat16 in its matrix units.
@@ -68,9 +71,13 @@ def backend_gpus(backend: str) -> list[str]:
     return [name for name, _ in _jax_gpus()]
 
 
+@cache
 def _jax_gpus() -> list[tuple[str, tuple[int, int]]]:
     """Name and compute capability of each GPU. JAX keeps a part of a GPU's memory to itself once it has looked."""
-    done = subprocess.run([sys.executable, "-c", _ASK_JAX], capture_output=True, text=True, check=False)
+    environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    done = subprocess.run(
+        [sys.executable, "-c", _ASK_JAX], capture_output=True, text=True, check=False, env=environment
+    )
     if done.returncode:
         raise RuntimeError((done.stderr.strip() or "JAX does not start").splitlines()[-1])
     return [(name, (major, minor)) for name, major, minor in json.loads(done.stdout.splitlines()[-1])]
@@ -87,7 +94,12 @@ print(json.dumps([[device.device_kind, *number] for device, number in zip(found,
 
 
 def gpu_memory() -> int:
-    """Bytes of memory of the smallest NVIDIA GPU; 0 where nvidia-smi does not say."""
+    """Bytes of memory of the smallest NVIDIA GPU; 0 where nvidia-smi does not say.
+
+    Nor does it for a part of a GPU (MIG): it speaks of the whole one.
+    """
+    if "Enabled" in _ask_smi("mig.mode.current"):
+        return 0
     sizes = _ask_smi("memory.total")
     return min(int(size) for size in sizes) * 2**20 if sizes and all(map(str.isdigit, sizes)) else 0
 
@@ -140,12 +152,14 @@ def choose_workers(
 def share_gpus(workers: int | None, gpus: int, memory: int, trial_bytes: int) -> tuple[int, float]:
     """How many workers on `gpus` GPUs of `memory` bytes (0: unknown), and the part of one that each may take.
 
-    None: as many as fit with `trial_bytes` each. A part of 0 is no limit, for a worker that has a GPU to itself.
+    None: as many as fit with `trial_bytes` each, and beside each other in the machine's own memory. A part of 0 is no
+    limit, for a worker that has a GPU to itself.
     """
     usable = _USABLE * memory
     if workers is None:
         fitting = int(usable // (CONTEXT_BYTES + trial_bytes)) if memory and trial_bytes else 1
-        workers = min(max(1, fitting) * gpus, _MOST_WORKERS, _processors())
+        beside = max(1, int(psutil.virtual_memory().available // BESIDE_A_GPU))
+        workers = min(max(1, fitting) * gpus, _MOST_WORKERS, _processors(), beside)
     each = math.ceil(workers / gpus)
     if each == 1:
         return workers, 0.0

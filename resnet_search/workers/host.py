@@ -7,7 +7,6 @@ said is kept until the driver has it, so a connection that breaks for a moment l
 from __future__ import annotations
 
 import os
-import platform
 import re
 import shutil
 import socket
@@ -16,24 +15,24 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
 
+from resnet_search.errors import TrainingError
 from resnet_search.files import make_folder, remove, write_bytes
-from resnet_search.networks.architecture import Architecture
-from resnet_search.networks.imagenet import Source, sources_of
+from resnet_search.networks.imagenet import Source
 from resnet_search.training.arrays import whole, write_arrays
-from resnet_search.training.job import HISTORY, STATE, WEIGHTS, Job
+from resnet_search.training.job import STATE, Job
 from resnet_search.training.weights import missing
 from resnet_search.workers.contract import Divided, Done, EpochDone, Message
 from resnet_search.workers.devices import gpu_memory, share_gpus
 from resnet_search.workers.local import LocalWorkers, WorkerSettings
+from resnet_search.workers.node import Node, worker_versions
+from resnet_search.workers.packing import FILES, Files
+from resnet_search.workers.precision import processor_has_bfloat16
 
-# In this order the driver writes them: a state is of no use without the lines that lead to it.
-FILES: Final = (HISTORY, WEIGHTS, STATE)
 _PREFIX: Final = "resnet-search-ray-"
 _SESSION: Final = re.compile(_PREFIX + "[0-9a-f]{32}")
 _LOG: Final = "worker.log"
@@ -53,28 +52,6 @@ class Heard:
     log: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """What a worker says of itself as it joins."""
-
-    name: str
-    versions: dict[str, str]
-    authentication: str
-    sees_storage: bool
-
-
-def worker_versions(backend: str) -> dict[str, str]:
-    """The versions that driver and workers must have in common for the same result; Python's without its patch."""
-    major, minor, _ = platform.python_version_tuple()
-    found = {"python": f"{major}.{minor}"}
-    for package in ("resnet-search", "keras", backend, "ray"):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
 class Host:
     """The actor. `session` names the search, and so its folder on this node, which its workers here share.
 
@@ -88,6 +65,7 @@ class Host:
         self._logged = 0
         self._workers: LocalWorkers | None = None
         self._job: Job | None = None
+        self._number = 0  # of the last submission that was carried out
         self._first, self._said = 0, list[Message]()
         self._sent: dict[str, tuple[int, int]] = {}
         self._turn, self._over = threading.Lock(), False
@@ -104,22 +82,21 @@ class Host:
             versions=worker_versions(self._settings.backend),
             authentication=os.environ.get("RAY_AUTH_MODE", "disabled"),
             sees_storage=not self._storage or Path(self._storage, "run.json").is_file(),
+            bfloat16=processor_has_bfloat16(),
         )
 
-    def submit(
-        self, job: Job, files: dict[str, bytes], parent: bytes | None, arrays: list[Any], weights: list[Any]
-    ) -> None:
-        """Start a job. `files` are what its folder has so far, `parent` the state to continue from.
-
-        `arrays` holds a reference to the images, `weights` one to each file of ImageNet weights by its source: they
-        are fetched where this node lacks them.
-        """
+    def submit(self, number: int, job: Job, files: Files) -> None:
+        """Start a job with the files that it needs; once, however often it comes with the same `number`."""
         with self._turn:
+            if number == self._number:
+                return  # The answer was lost, not the question.
             self._first, self._said = 0, []
             self._sent = {}
-            self._job = job if self._storage else self._placed(job, files, parent, arrays, weights)
+            _keep(files.weights)
+            self._job = job if self._storage else self._placed(job, files)
             if self._workers is not None:
                 self._workers.submit(0, self._job)
+            self._number = number
 
     def hear(self, had: int, seconds: float) -> Heard:
         """What was said after the first `had` messages of this job; waits for some, `seconds` at most."""
@@ -143,32 +120,34 @@ class Host:
         """With the memory of this node's GPUs, of which the worker has its part; Ray shows it one."""
         if self._settings.device != "gpu":
             return self._settings
-        memory = gpu_memory()
-        share = share_gpus(int(1 / self._gpus), 1, memory, 0)[1] if self._gpus < 1 else 0.0
+        memory, share = gpu_memory(), 0.0
+        if self._gpus < 1:
+            try:
+                share = share_gpus(int(1 / self._gpus), 1, memory, 0)[1]
+            except TrainingError as error:  # It is worded for workers of one machine.
+                raise TrainingError(
+                    f"--gpus-per-trial: got {self._gpus:g}, too small a part of a GPU of {memory / 2**30:.0f} GiB on "
+                    f"node {socket.gethostname()}",
+                    "Give each trial a larger part.",
+                ) from error
         return replace(self._settings, gpus=1, gpu_bytes=memory, gpu_share=share)
 
-    def _placed(
-        self, job: Job, files: dict[str, bytes], parent: bytes | None, arrays: list[Any], weights: list[Any]
-    ) -> Job:
+    def _placed(self, job: Job, files: Files) -> Job:
         """The job with folders of this node, which hold what it needs."""
         data = self._root / "data" / Path(job.data).name
         if not whole(data):
             make_folder(data.parent)
-            write_arrays(data, fetch(arrays[0]))
-        wanted = dict(weights)
-        for source in missing(wanted):
-            make_folder(source.path.parent)
-            write_bytes(source.path, fetch(wanted[source]))
+            write_arrays(data, fetch(files.arrays))
         # The trials before it are the driver's by now.
         for folder in self._own.glob("trial_*"):
             remove(folder)
         own, before = self._own / f"trial_{job.trial}", self._own / f"trial_{job.trial}_parent"
         make_folder(own)
-        for name, content in files.items():
+        for name, content in files.own.items():
             write_bytes(own / name, content, durable=False)
-        if parent is not None:
+        if files.parent is not None:
             make_folder(before)
-            write_bytes(before / STATE, parent, durable=False)
+            write_bytes(before / STATE, files.parent, durable=False)
         return replace(job, folder=str(own), parent=str(before) if job.parent else None, data=str(data))
 
     def _listen(self, seconds: float) -> None:
@@ -212,9 +191,11 @@ def fetch(reference: Any) -> Any:
     return ray.get(reference)
 
 
-def weights_of(job: Job) -> tuple[Source, ...]:
-    """The files of ImageNet weights that a job may start from."""
-    return sources_of([Architecture.from_dict(job.architecture)]) if job.recipe.get("init") == "imagenet" else ()
+def _keep(weights: dict[Source, Any]) -> None:
+    """Put files of ImageNet weights where Keras looks for them on this node."""
+    for source in missing(weights):
+        make_folder(source.path.parent)
+        write_bytes(source.path, fetch(weights[source]))
 
 
 def _sweep(place: Path) -> None:

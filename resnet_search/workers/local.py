@@ -242,8 +242,12 @@ def _environment(settings: WorkerSettings, slot: int) -> dict[str, str]:
     # Memory as it is needed, so that several trials can share one GPU; JAX holds itself to 75 % unless told.
     environment |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{settings.gpu_share or _ALONE:.3f}"
+    # Its new name, which the oldest JAX here does not know: with both set, JAX leaves the GPU out.
+    environment.pop("XLA_CLIENT_MEM_FRACTION", None)
     if settings.gpus > 1:
-        visible = [name for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+        # CUDA hides what comes after a -1.
+        said = environment.get("CUDA_VISIBLE_DEVICES", "").partition("-1")[0]
+        visible = [name.strip() for name in said.split(",") if name.strip()]
         numbers = visible or [str(number) for number in range(settings.gpus)]
         environment["CUDA_VISIBLE_DEVICES"] = numbers[slot % len(numbers)]
     return environment

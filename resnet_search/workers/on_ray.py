@@ -9,21 +9,21 @@ import signal
 import time
 import uuid
 from collections import deque
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from resnet_search.errors import TrainingError
+from resnet_search.errors import TrainingError, UserError
 from resnet_search.files import make_folder, write_bytes
-from resnet_search.training.arrays import Arrays, read_arrays
-from resnet_search.training.job import STATE, Job
+from resnet_search.training.job import Job
 from resnet_search.workers.cluster import MOST_SLOTS, Cluster
-from resnet_search.workers.connect import Needs, admitted, alive, check_node, connect, options
+from resnet_search.workers.connect import Needs, admitted, alive, connect, last_line, options, worded
 from resnet_search.workers.contract import Done, Failed, Lost, Message, Stopped, Waiting
-from resnet_search.workers.host import FILES, Heard, Host, Node, weights_of, worker_versions
+from resnet_search.workers.host import Heard, Host
 from resnet_search.workers.local import WorkerSettings
+from resnet_search.workers.node import Node, check_node, worker_versions
+from resnet_search.workers.packing import FILES, Packer
 
 _HEAR_SECONDS = 10.0  # An answer comes sooner, with whatever is said.
 _LOOK_SECONDS = 2.0  # between looks at what the cluster has
@@ -31,29 +31,24 @@ _WAITING_SECONDS = 10.0  # before a trial is said to wait, and again
 _END_SECONDS = 3.0  # that workers have to tidy up: Ctrl-C is to be quick
 _AGAIN_SECONDS = 0.5  # before an actor that cannot be reached is asked again
 _NEVER_JOINED = 5
+_LOGS = "See the logs on the nodes, /tmp/ray/session_latest/logs"
 
 
 @dataclass(slots=True)
 class _Hired:
-    """The actor of a slot and the one call to it that is under way; `job` is what it trains or is to train."""
+    """The actor of a slot and the one call to it that is under way; `job` is what it trains or is to train.
+
+    `number` is that of its last submission, `heard` how many messages of it were.
+    """
 
     actor: Any
     call: Any
     doing: str  # join, submit, hear, or nothing
     job: Job | None = None
     node: str = ""
+    number: int = 0
     heard: int = 0
     since: float = 0.0
-
-
-@dataclass(slots=True)
-class _Files:
-    """What goes with a job: files of its folder, the state of its parent, and references to what many jobs share."""
-
-    own: dict[str, bytes] = field(default_factory=dict)
-    parent: bytes | None = None
-    arrays: list[Any] = field(default_factory=list)
-    weights: list[Any] = field(default_factory=list)
 
 
 class RayWorkers:
@@ -69,7 +64,8 @@ class RayWorkers:
         self._versions = worker_versions(settings.backend)
         self._hired: dict[int, _Hired] = {}
         self._messages: deque[Message] = deque()
-        self._references: dict[str, Any] = {}  # What is in the object store, by path.
+        self._packer = Packer(self._ray, shared=bool(self._cluster.storage))
+        self._waiter = ThreadPoolExecutor(1)
         self._never_joined = 0
         self._looked, self._room = -_LOOK_SECONDS, 0
 
@@ -100,52 +96,44 @@ class RayWorkers:
         try:
             ended = [hired.actor.end.remote(last=True) for hired in self._hired.values() if hired.doing != "join"]
             if ended:
-                self._ray.wait(ended, num_returns=len(ended), timeout=_END_SECONDS)
+                self._first(ended, len(ended), _END_SECONDS)
             for hired in self._hired.values():
                 self._ray.kill(hired.actor)
         except self._ray.exceptions.RayError:
             pass
+        self._waiter.shutdown()
         self._hired.clear()
-        self._references.clear()
+        self._packer.clear()
 
     def _hire(self, job: Job) -> _Hired:
         # Without restarts: a new actor would not know what it was to do.
         kind = self._ray.remote(max_restarts=0, max_concurrency=2, **options(self._needs))(Host)
-        storage = str(self._log.parent) if self._cluster.storage else ""
+        storage = str(self._log.parent.absolute()) if self._cluster.storage else ""
         actor = kind.remote(self._settings, self._needs.get("GPU", 0.0), self._session, storage)
         return _Hired(actor, actor.join.remote(), "join", job, since=time.monotonic())
 
     def _give(self, slot: int, hired: _Hired, job: Job) -> None:
-        """Send a job with the files that it goes on from."""
+        """A job that the actor has not had."""
+        hired.number += 1
+        self._send(slot, hired, job)
+
+    def _send(self, slot: int, hired: _Hired, job: Job) -> None:
+        """A job with the files that it goes on from; once more with the same number where the answer was lost."""
         try:
-            files = _Files() if self._cluster.storage else self._files(job)
+            sent, files = self._packer.pack(job)
         except OSError as error:
             self._stop(slot, hired, f"{error.filename or job.folder}: {error.strerror}")
             return
+        except self._ray.exceptions.RayError as error:
+            self._stop(slot, hired, f"Ray's object store does not take what goes with it: {last_line(str(error))}")
+            return
         hired.doing, hired.heard = "submit", 0
-        hired.call = hired.actor.submit.remote(job, files.own, files.parent, files.arrays, files.weights)
-
-    def _files(self, job: Job) -> _Files:
-        folder, parent = Path(job.folder), None if job.parent is None else Path(job.parent) / STATE
-        own = {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()}
-        state = parent.read_bytes() if parent is not None and parent.is_file() else None
-        starts = state is None and STATE not in own
-        weights = [(source, self._stored(source.path)) for source in weights_of(job)] if starts else []
-        return _Files(own, state, [self._stored(Path(job.data))], weights)
+        hired.call = hired.actor.submit.remote(hired.number, sent, files)
 
     def _stop(self, slot: int, hired: _Hired, reason: str) -> None:
         """Say that the search has to end; the actor is idle from then on."""
         self._messages.append(Stopped(slot, "" if hired.job is None else hired.job.trial, reason))
         hired.doing, hired.job = "", None
-
-    def _stored(self, path: Path) -> Any:
-        """A reference to the images of a folder, or to the content of a file; put into the object store once."""
-        key = str(path)
-        if key not in self._references:
-            # Without the mapping of a file, so that it travels as it lies in memory.
-            content = path.read_bytes() if path.is_file() else _plain(read_arrays(path))
-            self._references[key] = self._ray.put(content)
-        return self._references[key]
 
     def _listen(self, seconds: float) -> None:
         self._use_idle()
@@ -154,23 +142,34 @@ class RayWorkers:
         if not calls:
             time.sleep(seconds)
             return
-        done, _ = self._ray.wait(list(calls), num_returns=1, timeout=seconds)
-        for call in done:
+        exceptions = self._ray.exceptions
+        for call in self._first(list(calls), 1, seconds):
             slot = calls[call]
             try:
                 self._answered(slot, self._hired[slot], self._ray.get(call))
             # An answer may be lost with its node before anybody knows that the node is: asked again, that is said.
-            except (self._ray.exceptions.ActorUnavailableError, self._ray.exceptions.ObjectLostError):
+            except (exceptions.ActorUnavailableError, exceptions.ObjectLostError):
                 time.sleep(min(seconds, _AGAIN_SECONDS))
                 self._ask_again(slot, self._hired[slot])
-            except self._ray.exceptions.RayActorError as error:
-                self._gone(slot, self._hired.pop(slot), error)
-            except self._ray.exceptions.RayTaskError as error:
+            except exceptions.RayTaskError as error:
                 self._refused(slot, self._hired[slot], error)
+            except (exceptions.RayActorError, exceptions.OutOfMemoryError) as error:
+                self._gone(slot, self._hired.pop(slot), error)
+            except exceptions.RayError as error:
+                raise TrainingError(
+                    f"Ray cannot go on with a worker: {type(error).__name__}: {last_line(str(error))}",
+                    f"{_LOGS}. Every finished epoch is kept: mend it, and resume the run.",
+                ) from error
+
+    def _first(self, calls: list[Any], number: int, seconds: float) -> list[Any]:
+        """The first `number` calls that are answered, or as many as are in time."""
+        # In another thread: in one that waits in Ray, what the handler of a signal raises becomes a SystemError.
+        done, _ = self._waiter.submit(self._ray.wait, calls, num_returns=number, timeout=seconds).result()
+        return list(done)
 
     def _answered(self, slot: int, hired: _Hired, answer: Any) -> None:
         if isinstance(answer, Node):
-            check_node(answer, self._versions, self._log.parent)
+            check_node(answer, self._versions, self._log.parent, self._settings.precision)
             self._never_joined = 0
             hired.node = answer.name
             if hired.job is not None:
@@ -208,7 +207,7 @@ class RayWorkers:
         if hired.doing == "join":
             hired.call = hired.actor.join.remote()
         elif hired.doing == "submit" and hired.job is not None:
-            self._give(slot, hired, hired.job)
+            self._send(slot, hired, hired.job)
         else:
             hired.call = hired.actor.hear.remote(hired.heard, _HEAR_SECONDS)
 
@@ -216,28 +215,40 @@ class RayWorkers:
         said = str(error)
         if getattr(error, "actor_init_failed", False) or "ModuleNotFoundError" in said:
             raise TrainingError(
-                f"a node of the cluster cannot start a worker: {_last_line(said)}",
+                f"a node of the cluster cannot start a worker: {last_line(said)}",
                 "Install the same version of resnet-search, with the ray extra, on every node.",
             ) from error
-        self._never_joined = self._never_joined + 1 if hired.doing == "join" else 0
+        machine = _OF_A_NODE in said or getattr(error, "preempted", False)
+        if not machine:
+            self._never_joined = self._never_joined + 1 if hired.doing == "join" else 0
         if self._never_joined == _NEVER_JOINED:
             raise TrainingError(
-                f"{_NEVER_JOINED} workers in a row ended before they joined: {_last_line(said)}",
+                f"{_NEVER_JOINED} workers in a row ended before they joined: {last_line(said)}",
                 "A cluster that was started without token authentication ends them so: start every node with "
-                "RAY_AUTH_MODE=token and the same token. See also the logs on the nodes, /tmp/ray/session_latest/logs.",
+                f"RAY_AUTH_MODE=token and the same token. {_LOGS}.",
             )
-        machine = _OF_A_NODE in said or getattr(error, "preempted", False)
         # Before its job has begun, it is not the job that ends a worker.
         blameless = machine or hired.doing != "hear"
-        reason = "is lost with its node" if machine else "ended, and Ray with it"
-        name = f" {hired.node}" if hired.node and machine else ""
+        node = f" {hired.node}" if hired.node else ""
+        if machine:
+            reason = f"is lost with its node{node}"
+        elif isinstance(error, self._ray.exceptions.OutOfMemoryError):
+            reason = f"was killed by Ray, as memory ran out on its node{node}"
+        else:
+            reason = "ended, and Ray with it"
         trial = None if hired.job is None else hired.job.trial
-        self._messages.append(Lost(slot, trial, -signal.SIGKILL, f"{reason}{name}", blameless=blameless))
+        self._messages.append(Lost(slot, trial, -signal.SIGKILL, reason, blameless=blameless))
 
     def _refused(self, slot: int, hired: _Hired, error: Any) -> None:
         """An error on the node that is not of training: it would come with every candidate."""
         cause = error.cause if isinstance(getattr(error, "cause", None), Exception) else error
-        self._stop(slot, hired, f"on node {hired.node or 'of the cluster'}: {cause}")
+        where = f"node {hired.node or 'of the cluster'}"
+        if isinstance(cause, UserError):
+            name = f"on {where}: " if hired.node else ""  # Before it has joined, it names itself.
+            raise TrainingError(f"{name}{cause.message}", cause.cure) from error
+        if not isinstance(cause, OSError):
+            raise TrainingError(f"a worker on {where} cannot go on: {last_line(str(error))}", f"{_LOGS}.") from error
+        self._stop(slot, hired, f"on {where}: {cause}")
 
     def _use_idle(self) -> None:
         """Give the job of an actor that is not placed to one that is idle, and may have the place that it waits for."""
@@ -258,24 +269,8 @@ class RayWorkers:
             if hired.doing == "join" and hired.job is not None and now - hired.since > patience:
                 hired.since = now - patience + _WAITING_SECONDS
                 reason = "other work has the nodes for it" if self._room else "the cluster has no node for it"
-                takes = ", ".join(_amount(name, need) for name, need in self._needs.items() if need)
-                self._messages.append(Waiting(slot, hired.job.trial, f"{reason}: a trial takes {takes}"))
+                self._messages.append(Waiting(slot, hired.job.trial, f"{reason}: a trial takes {worded(self._needs)}"))
 
 
 # In the words of Ray's message.
 _OF_A_NODE = "node has died"
-
-
-def _plain(arrays: Arrays) -> Arrays:
-    """Arrays that travel as they lie in memory: those mapped from a file are objects of their own kind."""
-    images, labels = np.asarray(arrays.x_train), np.asarray(arrays.y_train)
-    held, theirs = np.asarray(arrays.x_validation), np.asarray(arrays.y_validation)
-    return replace(arrays, x_train=images, y_train=labels, x_validation=held, y_validation=theirs)
-
-
-def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")[:300]
-
-
-def _amount(name: str, need: float) -> str:
-    return f"{need / 1e9:.1f} GB of memory" if name == "memory" else f"{need:g} {name}"

@@ -18,20 +18,26 @@ _INSTRUCTIONS = frozenset({"avx512_bf16", "amx_bf16"})
 _PROCESSOR = Path("/proc/cpuinfo")
 
 
-def on_processor(asked: str, backend: str) -> str:
+def on_processor(asked: str, backend: str, *, elsewhere: bool = False) -> str:
     """The precision on a processor for one of PRECISIONS: bfloat16 only where it was asked for.
 
     `TrainingError` where that would be slower: without instructions for it, or on another backend than TensorFlow.
+    `elsewhere`: on other machines, each of which says for itself what it has.
     """
     if asked != BFLOAT16:
         return FLOAT32
     if backend != "tensorflow":
         what = f"with which {backend} on a processor is slow"
-    elif not _INSTRUCTIONS & _flags():
+    elif not elsewhere and not processor_has_bfloat16():
         what = f"but this processor has none of {', '.join(sorted(_INSTRUCTIONS))}"
     else:
         return WIDE
     raise TrainingError(f"--precision: got {asked!r}, {what}", _CURE)
+
+
+def processor_has_bfloat16() -> bool:
+    """Whether this machine's processor has instructions for it."""
+    return bool(_INSTRUCTIONS & _flags())
 
 
 def on_gpu(asked: str, *, has_bfloat16: bool) -> str:

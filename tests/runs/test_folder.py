@@ -31,8 +31,24 @@ def test_a_run_is_found_by_name_path_and_latest(tmp_path):
     assert find_run("one", tmp_path) == one
     assert find_run(str(two.path), tmp_path / "elsewhere").path == two.path
     assert find_run("latest", tmp_path) == two
+    final = create_run(one.path, "final", {})
+    assert find_run("one/final", tmp_path) == final
+    assert (one.full_name, final.full_name, final.word) == ("one", "one/final", "one/final")
     assert list_runs(tmp_path) == [one, two]
     assert one.read() == {"format": FORMAT, "name": "one", "created": "2026-01-01T00:00:00"}
+
+
+def test_a_path_is_one_before_it_is_looked_up_in_the_folder_of_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runs = tmp_path / "runs"
+    inner = create_run(create_run(runs, "one", {}).path, "final", {})
+    assert find_run("one/final", runs).path == inner.path
+    outer = create_run(tmp_path / "one", "final", {})
+    assert find_run("one/final", runs).path.samefile(outer.path)
+    assert find_run("./one/final", runs).path.samefile(outer.path)
+    assert find_run("runs/one/final", runs).path.samefile(inner.path)
+    monkeypatch.chdir(runs / "one")
+    assert RunFolder(Path("final")).word == "final"
 
 
 @pytest.mark.parametrize("ref", ["three", "../x", "a\0b", "", "one/trial_0000", "x" * 5000])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,12 +9,10 @@ from typing import Any
 
 import pytest
 
-from resnet_search.errors import DataError
-from resnet_search.runs.speed import DEFAULT, NEAR, TRAIN_IMAGES, machine_speed, pace_of, training_images
+from resnet_search.runs import speed
+from resnet_search.runs.speed import DEFAULT, NEAR, ON_A_GPU, machine_speed, pace_of
 from resnet_search.runs.trials import read_run
 from resnet_search.spaces.plan import PASSES
-from resnet_search.spaces.schema import Data
-from resnet_search.training.datasets import shapes
 from tests.cli.conftest import make_run
 
 MACS = 3e6  # about those of the networks of quickstart
@@ -57,13 +54,25 @@ def test_the_latest_run_of_this_machine_and_device_counts(tmp_path: Path) -> Non
     damaged.events.write_text("[]\n")
     for number in range(8):  # However many there are that say nothing.
         make_run(tmp_path, f"empty-{number}", created="2026-01-05", stop_after=0)
-    speed = machine_speed(tmp_path, MACS)
-    assert speed.source == "measured in here"
+    found = machine_speed(tmp_path, MACS)
+    assert found.source == "measured in here"
     pace = pace_of(read_run(run).trials.values())
     assert pace is not None
-    assert speed.macs_per_second == pytest.approx(PASSES * 3200 / pace.seconds_per_mac_epoch)
-    assert machine_speed(tmp_path, MACS, "cpu") == speed
-    assert machine_speed(tmp_path, MACS, "gpu") is DEFAULT
+    assert found.macs_per_second == pytest.approx(PASSES * 3200 / pace.seconds_per_mac_epoch)
+    assert machine_speed(tmp_path, MACS, "cpu") == found
+    assert machine_speed(tmp_path, MACS, "gpu") is ON_A_GPU
+
+
+def test_a_run_on_the_processor_says_nothing_of_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run(tmp_path, "here")
+    assert machine_speed(tmp_path, MACS, "auto").source == "measured in here"
+    monkeypatch.setattr(speed, "nvidia_gpus", lambda: ["NVIDIA H200"])
+    assert machine_speed(tmp_path, MACS, "auto") is ON_A_GPU
+    assert machine_speed(tmp_path, MACS, "cpu").source == "measured in here"
+    workers = {"slots": 2, "threads": 1, "precision": "mixed_bfloat16", "jit": True, "device": "gpu"}
+    make_run(tmp_path, "there", workers=workers)
+    assert machine_speed(tmp_path, MACS, "auto").source == "measured in there"
+    assert machine_speed(tmp_path, MACS, "cpu").source == "measured in here"
 
 
 def test_a_run_says_nothing_of_networks_of_another_size(tmp_path: Path) -> None:
@@ -83,26 +92,3 @@ def test_workers_count_together(tmp_path: Path) -> None:
     make_run(tmp_path / "two", workers=workers)
     one, two = machine_speed(tmp_path / "one", MACS), machine_speed(tmp_path / "two", MACS)
     assert two.macs_per_second == pytest.approx(2 * one.macs_per_second)
-
-
-def test_images_that_a_search_trains_on() -> None:
-    assert TRAIN_IMAGES["shapes"] == shapes.TRAIN
-    assert training_images(Data(source="cifar10", validation=5000), None) == 45_000
-    assert training_images(Data(source="shapes", validation=0.2), None) == 3200
-    assert training_images(Data(source="./photos"), None) is None
-    assert training_images(Data(source="./photos"), 400) == 400
-    assert training_images(Data(source="shapes"), 400) == 400
-
-
-@pytest.mark.parametrize(
-    ("source", "validation", "train_examples", "said"),
-    [
-        ("shapes", 5000, None, "validation: 5000 images of 4000 training images"),
-        ("cifar10", 9, None, "allowed is a number of images from 10"),
-        ("shapes", 0.1, 100_000, "train_examples: 100000"),
-        ("shapes", 0.1, 3, "from 10 (one a class) to 3600"),
-    ],
-)
-def test_images_that_there_are_not(source: str, validation: float, train_examples: int | None, said: str) -> None:
-    with pytest.raises(DataError, match=re.escape(said)):
-        training_images(Data(source=source, validation=validation), train_examples)

@@ -242,3 +242,11 @@ def test_a_number_of_workers_that_cannot_be(tmp_path, slots):
     append_event(run.events, "started", process=1, host="h")
     with pytest.raises(RunError, match=r"run\.json: is damaged"):
         read_run(run)
+
+
+def test_what_follows_a_search_names_its_candidates(tmp_path):
+    of = {"run": "odd", "kind": "confirm", "trials": [], "seeds": 3}
+    run = create_run(tmp_path, "odd", {**CONTENT, "of": of, "known": []})
+    append_event(run.events, "started", process=1, host="h")
+    with pytest.raises(RunError, match="names no candidates"):
+        read_run(run)

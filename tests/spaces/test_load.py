@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from resnet_search.errors import SpaceError
-from resnet_search.runs.speed import training_images
+from resnet_search.search.counted import counted_images
 from resnet_search.spaces import known_spaces, load, load_space, parse_space, shipped_spaces
 from resnet_search.spaces.plan import PASSES, make_plan
 
@@ -46,7 +46,7 @@ def test_each_shipped_file_opens_with_its_command_and_its_cost_as_planned(shippe
         what = "networks" if space.method == "grid" else "candidates"
         assert second.startswith(f"# Cost: {plan.candidates} {what}, {plan.trials} trials, {plan.epochs:,} epochs")
         images = int(re.search(r"(?:of|with) ([\d,]+) images", second)[1].replace(",", ""))
-        assert images == training_images(space.data, None) or space.name == "folder"
+        assert space.name == "folder" or images == counted_images(space.data, None, None).train
         work = f"{PASSES * plan.epochs * images * plan.mean_macs:.2g}".replace("e+", "e")
         assert f"about {work} multiply-adds" in second or space.name == "quickstart"
         assert space.description

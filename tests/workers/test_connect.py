@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
 
 from resnet_search.errors import TrainingError, UsageError
-from resnet_search.workers import connect
+from resnet_search.workers import connect, precision
 from resnet_search.workers.cluster import Cluster
 
 NODE = {"CPU": 8.0, "memory": 20e9}
@@ -54,6 +56,13 @@ def test_where_nothing_answers(monkeypatch):
         address = f"127.0.0.1:{closed.getsockname()[1]}"
     with pytest.raises(TrainingError, match=f"--workers: got 'ray://{address}', where nothing answers"):
         connect.connect(Cluster(address=address))
+
+
+def test_a_name_that_no_host_can_have(monkeypatch):
+    monkeypatch.setattr(connect, "find_spec", lambda _: True)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    with pytest.raises(TrainingError, match=r"--workers: got 'ray://a\.\.b:1', where nothing answers"):
+        connect.connect(Cluster(address="a..b:1"))
 
 
 class AuthenticationError(Exception):
@@ -134,22 +143,165 @@ def test_gpus_where_there_are_some(nodes, monkeypatch):
     assert all(needs["GPU"] for needs in asked)
 
 
+def test_memory_is_that_of_nodes_with_a_gpu(nodes, monkeypatch):
+    """A head with much of it and no GPU is no place for a trial that takes one."""
+    asked = []
+    monkeypatch.setattr(connect, "_ask_a_gpu", lambda _, needs, *__: asked.append(needs) or connect.WorkerSettings(1))
+    nodes[:] = [NODE, {"CPU": 8.0, "memory": 2e9, "GPU": 1.0}]
+    assert chosen()[0] == 1
+    assert asked == [{"CPU": 1.0, "memory": 2e9, "GPU": 1.0}]
+
+
+class RayError(Exception):
+    pass
+
+
+class GetTimeoutError(RayError, TimeoutError):
+    pass
+
+
+class RayTaskError(RayError):
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(f"ray::ask() (pid=5)\nTraceback (most recent call last):\n{cause}")
+        self.cause = cause
+
+
+@pytest.fixture
+def asked(nodes, monkeypatch):
+    """What becomes of the question to a GPU: set `answer`. `cancelled` says that it was withdrawn."""
+    nodes[:] = [WITH_GPU]
+    ray = connect.connect(Cluster())
+    seen = SimpleNamespace(answer=None, cancelled=0, threads=[])
+
+    def get(reference, timeout):
+        assert 0 < timeout < 1000
+        seen.threads.append(threading.current_thread())
+        if isinstance(seen.answer, Exception):
+            raise seen.answer
+        return seen.answer
+
+    def cancel(reference, *, force):
+        seen.cancelled += 1
+
+    ray.get, ray.cancel = get, cancel
+    ray.exceptions = SimpleNamespace(RayError=RayError, GetTimeoutError=GetTimeoutError)
+    ray.remote = lambda **_: lambda _: SimpleNamespace(remote=object)
+    return seen
+
+
+def test_a_gpu_answers(asked):
+    asked.answer = connect.WorkerSettings(1, device="gpu", precision="mixed_bfloat16")
+    assert chosen("gpu")[1].precision == "mixed_bfloat16"
+    assert threading.main_thread() not in asked.threads, "Ray makes a SystemError of what a signal raises"
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (GetTimeoutError("Get timed out"), "--device: no GPU of the cluster was free within 120 s"),
+        (
+            RayTaskError(TrainingError("--precision: got 'bfloat16', which this GPU has not")),
+            "on a node of the cluster: --precision: got 'bfloat16', which this GPU has not",
+        ),
+        (
+            RayTaskError(RuntimeError("no CUDA")),
+            "--device: got 'gpu', which a node of the cluster cannot use: no CUDA",
+        ),
+        (RayError("The worker died"), "--device: got 'gpu', which a node of the cluster cannot use: The worker died"),
+    ],
+    ids=["taken", "refused", "failed", "died"],
+)
+def test_a_gpu_that_does_not(asked, answer, message):
+    asked.answer = answer
+    with pytest.raises(TrainingError) as caught:
+        chosen("gpu")
+    assert caught.value.message == message
+    assert asked.cancelled == 1
+
+
+def test_a_gpu_beside_which_there_is_too_little_is_not_asked(asked):
+    with pytest.raises(TrainingError) as caught:
+        chosen("gpu", Cluster(cpus=32.0))
+    assert caught.value.message == "no node of the cluster has what a trial takes: 32 CPU, 3.0 GB of memory, 1 GPU"
+    assert not asked.threads
+
+
+@pytest.mark.parametrize(("address", "asks_here"), [("10.0.0.5:6379", False), ("auto", False), ("", True)])
+def test_bfloat16_is_a_matter_of_the_nodes(nodes, monkeypatch, address, asks_here):
+    """A head without work of its own may have an old processor."""
+    monkeypatch.setenv("RAY_ADDRESS", "")
+    monkeypatch.setattr(precision, "processor_has_bfloat16", lambda: False)
+    cluster = Cluster(address=address)
+    if asks_here:
+        with pytest.raises(TrainingError, match="but this processor has none of"):
+            chosen(cluster=cluster, precision="bfloat16")
+    else:
+        assert chosen(cluster=cluster, precision="bfloat16")[1].precision == "wide_bfloat16"
+    assert chosen(cluster=cluster)[1].precision == "float32"
+
+
 def test_without_nodes_one_trial_is_to_wait(nodes):
     nodes.clear()
     assert chosen()[0] == 1
 
 
-def test_a_ray_of_this_machine_alone_leaves_the_environment_as_it_was(monkeypatch):
-    seen = {}
-    ray = SimpleNamespace(is_initialized=lambda: False, init=lambda **_: seen.update(os.environ))
-    monkeypatch.setitem(__import__("sys").modules, "ray", ray)
+@pytest.fixture
+def started(monkeypatch):
+    """What `ray.init` is called with, and the environment then."""
+    calls = []
+
+    def init(**values):
+        calls.append((values, dict(os.environ)))
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, init=init))
     monkeypatch.setattr(connect, "find_spec", lambda _: True)
+    monkeypatch.setattr(connect, "_answers", lambda _: None)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_ADDRESS", "")
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("word", "named", "address"),
+    [
+        ("ray", "", "local"),  # Not what /tmp/ray/ray_current_cluster names, which is of any `ray start`.
+        ("ray", "local", "local"),
+        ("ray", "auto", "auto"),
+        ("ray", "10.0.0.5:6379", "10.0.0.5:6379"),
+        ("ray://auto", "", "auto"),
+        ("ray://auto", "10.0.0.5:6379", "10.0.0.5:6379"),
+        ("ray://auto", "local", "local"),
+        ("ray://10.0.0.6:6379", "10.0.0.5:6379", "10.0.0.6:6379"),
+        ("ray://10.0.0.6:6379", "http://a:8265", "10.0.0.6:6379"),
+    ],
+)
+def test_what_is_connected_to(started, monkeypatch, word, named, address):
+    monkeypatch.setenv("RAY_ADDRESS", named)
+    connect.connect(Cluster.from_word(word))
+    [(values, environment)] = started
+    assert values["address"] == address
+    alone = address == "local"
+    assert ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" in environment) == alone
+    assert (values.get("include_dashboard") is False) == alone
+
+
+@pytest.mark.parametrize("named", ["http://127.0.0.1:8265", "ray://head:10001", "head", "head:port", " local"])
+@pytest.mark.parametrize("word", ["ray", "ray://auto"])
+def test_an_address_in_the_environment_that_is_none(started, monkeypatch, word, named):
+    monkeypatch.setenv("RAY_ADDRESS", named)
+    with pytest.raises(TrainingError) as caught:
+        connect.connect(Cluster.from_word(word))
+    assert caught.value.message.startswith(f"RAY_ADDRESS: got {named!r}; allowed: local, auto or HOST:PORT")
+    assert "unset it" in caught.value.cure
+    assert not started
+
+
+def test_a_ray_of_this_machine_alone_leaves_the_environment_as_it_was(started, monkeypatch):
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
     monkeypatch.delenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", raising=False)
     before = dict(os.environ)
     connect.connect(Cluster())
+    [(_, seen)] = started
     assert seen["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
     assert seen["RAY_USAGE_STATS_ENABLED"] == "1"
     assert dict(os.environ) == before
@@ -157,7 +309,7 @@ def test_a_ray_of_this_machine_alone_leaves_the_environment_as_it_was(monkeypatc
 
 def test_authentication_is_on_unless_it_was_set_otherwise(monkeypatch):
     ray = SimpleNamespace(is_initialized=lambda: True)
-    monkeypatch.setitem(__import__("sys").modules, "ray", ray)
+    monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.setattr(connect, "find_spec", lambda _: True)
     monkeypatch.setenv("RAY_ADDRESS", "")
     monkeypatch.setenv("RAY_AUTH_MODE", "x")

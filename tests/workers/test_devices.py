@@ -92,6 +92,7 @@ GIB = 2**30
 )
 def test_workers_on_gpus_have_their_share_of_the_memory(monkeypatch, workers, gpus, memory, trial, expected):
     monkeypatch.setattr(devices, "_processors", lambda: 16)
+    monkeypatch.setattr(devices.psutil, "virtual_memory", lambda: SimpleNamespace(available=100 * GIB))
     count, share = devices.share_gpus(workers, gpus, memory, trial)
     assert (count, share) == (expected[0], pytest.approx(expected[1]))
     each = -(-count // gpus)
@@ -101,9 +102,12 @@ def test_workers_on_gpus_have_their_share_of_the_memory(monkeypatch, workers, gp
         assert share * memory >= trial * (1 - 1e-9), "what was predicted fits into the share"
 
 
-def test_no_more_workers_on_a_gpu_than_processors(monkeypatch):
+def test_no_more_workers_on_a_gpu_than_processors_or_than_the_machines_memory_holds(monkeypatch):
     monkeypatch.setattr(devices, "_processors", lambda: 4)
     assert devices.share_gpus(None, 1, 80 * GIB, GIB)[0] == 4
+    for free, workers in ((1, 1), (7, 2), (100, 4)):
+        monkeypatch.setattr(devices.psutil, "virtual_memory", lambda free=free: SimpleNamespace(available=free * GIB))
+        assert devices.share_gpus(None, 1, 80 * GIB, GIB)[0] == workers
 
 
 def test_more_workers_than_a_gpu_has_room_for_are_refused(monkeypatch):
@@ -125,6 +129,15 @@ def test_memory_is_what_nvidia_smi_says_of_the_smallest(tmp_path, monkeypatch, s
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert devices.gpu_memory() == memory
+
+
+def test_nobody_knows_the_memory_of_a_part_of_a_gpu(monkeypatch):
+    said = {"memory.total": ["81559"], "mig.mode.current": ["Enabled"]}
+    monkeypatch.setattr(devices, "_ask_smi", said.__getitem__)
+    assert devices.gpu_memory() == 0
+    for mode in ("Disabled", "[N/A]"):
+        said["mig.mode.current"] = [mode]
+        assert devices.gpu_memory() == 81559 * 2**20
 
 
 def test_the_choice_for_a_gpu_reaches_the_settings(monkeypatch):

@@ -147,6 +147,13 @@ def test_what_workers_that_share_gpus_are_told(monkeypatch):
         "GPU-b",
         "GPU-a",
     ]
+    # As CUDA reads it; and JAX, told its share by both names, would leave the GPU out.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a, GPU-b,-1,GPU-c")
+    monkeypatch.setenv("XLA_CLIENT_MEM_FRACTION", "0.5")
+    told = [local._environment(settings, slot) for slot in range(3)]
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in told] == ["GPU-a", "GPU-b", "GPU-a"]
+    assert not [one for one in told if "XLA_CLIENT_MEM_FRACTION" in one]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
     alone = WorkerSettings(threads=1, device="gpu", gpu_bytes=10 * 2**30)
     assert local._environment(alone, 0)["CUDA_VISIBLE_DEVICES"] == "GPU-a,GPU-b"
     assert local._environment(alone, 0)["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.900"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import threading
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +16,13 @@ import pytest
 
 from resnet_search.errors import TrainingError
 from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.imagenet import Source
+from resnet_search.networks.precision import FLOAT32, WIDE
+from resnet_search.networks.presets import preset
 from resnet_search.training.arrays import Arrays, read_arrays, write_arrays
 from resnet_search.training.job import HISTORY, STATE, WEIGHTS, Epoch, Job
 from resnet_search.workers import host as host_module
-from resnet_search.workers import on_ray
+from resnet_search.workers import on_ray, packing
 from resnet_search.workers.contract import Done, EpochDone, Lost, Message, Ready, Stopped, Waiting
 from resnet_search.workers.host import Host
 from resnet_search.workers.local import WorkerSettings
@@ -42,6 +47,10 @@ class ActorUnavailableError(RayActorError):
     pass
 
 
+class OutOfMemoryError(RayError):
+    pass
+
+
 class ObjectLostError(RayError):
     pass
 
@@ -53,7 +62,7 @@ class RayTaskError(RayError):
 
 
 class Actor:
-    """Calls that are carried out when somebody waits for them; `faults` come in their place."""
+    """Calls that are carried out when somebody waits for them; `faults` come in their place, `lost` after them."""
 
     def __init__(self, ray: FakeRay, made: Host) -> None:
         self._ray, self._made = ray, made
@@ -65,15 +74,17 @@ class Actor:
 class FakeRay:
     exceptions = SimpleNamespace(
         RayError=RayError, RayActorError=RayActorError, ActorUnavailableError=ActorUnavailableError,
-        RayTaskError=RayTaskError, ObjectLostError=ObjectLostError,
+        RayTaskError=RayTaskError, ObjectLostError=ObjectLostError, OutOfMemoryError=OutOfMemoryError,
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.rows = [{"Alive": True, "Resources": {"CPU": 2.0, "memory": 8e9}}]
         self.placed = True
         self.faults: deque[tuple[str, Exception]] = deque()
+        self.lost: deque[tuple[str, Exception]] = deque()
         self.hosts: list[Host] = []
         self.killed = 0
+        self.waited_in: set[threading.Thread] = set()
 
     def nodes(self) -> list[dict]:
         return self.rows
@@ -102,13 +113,17 @@ class FakeRay:
         if self.faults and self.faults[0][0] == reference.name:
             raise self.faults.popleft()[1]
         try:
-            return getattr(reference.host, reference.name)(*reference.words, **reference.values)
+            answer = getattr(reference.host, reference.name)(*reference.words, **reference.values)
         except RayError:
             raise
         except Exception as error:
             raise RayTaskError(error) from error
+        if self.lost and self.lost[0][0] == reference.name:
+            raise self.lost.popleft()[1]
+        return answer
 
     def wait(self, calls, num_returns=1, timeout=None):
+        self.waited_in.add(threading.current_thread())
         done = [call for call in calls if self.placed or call.name != "join"]
         for call in done:
             if call.name == "end":
@@ -273,6 +288,46 @@ def test_a_worker_that_ends_while_it_trains_may_end_of_its_trial(pool, ray, job)
     assert not hear(pool, Lost).blameless
 
 
+def test_a_worker_that_ray_kills_for_its_memory_is_replaced(pool, ray, job):
+    """As one of this machine that the system kills: it may be the trial that takes so much."""
+    pool.submit(0, job)
+    hear(pool, Ready)
+    ray.faults.append(("hear", OutOfMemoryError("Task was killed due to the node running low on memory.")))
+    lost = hear(pool, Lost)
+    assert (lost.trial, lost.blameless) == ("0000", False)
+    assert lost.reason.startswith("was killed by Ray, as memory ran out on its node ")
+    pool.submit(0, job)
+    hear(pool, Ready)
+    assert len(ray.hosts) == 2
+
+
+def test_another_error_of_ray_ends_the_search_in_words(pool, ray, job):
+    pool.submit(0, job)
+    hear(pool, Ready)
+    ray.faults.append(("hear", RayError("What it was.\nThe disk of a node is full.")))
+    with pytest.raises(TrainingError, match="RayError: The disk of a node is full") as caught:
+        hear(pool, Lost)
+    assert "resume the run" in caught.value.cure
+
+
+def test_an_object_store_that_is_full_stops_the_search(pool, ray, job, monkeypatch):
+    def full(_):
+        raise RayError("Failed to put object.\nThe local object store is full")
+
+    monkeypatch.setattr(ray, "put", full)
+    pool.submit(0, job)
+    assert "The local object store is full" in hear(pool, Stopped).reason
+
+
+def test_no_wait_is_in_the_thread_that_signals_interrupt(pool, ray, job):
+    """Ray makes a SystemError of what their handlers raise there."""
+    pool.submit(0, job)
+    hear(pool, Ready)
+    pool.close()
+    assert ray.waited_in
+    assert threading.main_thread() not in ray.waited_in
+
+
 @pytest.mark.parametrize(
     "error", [ActorUnavailableError("for a moment"), ObjectLostError("gone")], ids=["broken", "lost"]
 )
@@ -285,6 +340,54 @@ def test_a_broken_connection_loses_nothing(pool, ray, job, error):
     assert hear(pool, EpochDone).epoch.epoch == 1
     assert (Path(job.folder) / STATE).read_bytes() == b"state 1"
     assert len(ray.hosts) == 1
+
+
+@pytest.mark.parametrize("error", [ActorUnavailableError("for a moment"), ObjectLostError("gone")], ids=["off", "lost"])
+def test_a_job_whose_answer_is_lost_is_begun_once(pool, ray, job, error):
+    """Begun twice, it would lose its folder under the hands of its worker, and be told as done twice."""
+    ray.lost.append(("submit", error))
+    pool.submit(0, job)
+    hear(pool, Ready)
+    worker = worker_of(ray)
+    finish_epoch(worker, 1)
+    hear(pool, EpochDone)
+    assert not ray.lost
+    assert len(worker.jobs) == 1
+    assert (Path(worker.jobs[0].folder) / STATE).read_bytes() == b"state 1"
+    worker.said.append(Done(0, "0000", (LINE,), 1.0))
+    hear(pool, Done)
+    # The same trial again is another job.
+    pool.submit(0, job)
+    finish_epoch(worker, 1)
+    hear(pool, EpochDone)
+    assert len(worker.jobs) == 2
+
+
+def test_a_job_that_never_arrived_is_sent_again(pool, ray, job):
+    ray.faults.append(("submit", ActorUnavailableError("for a moment")))
+    pool.submit(0, job)
+    hear(pool, Ready)
+    assert len(worker_of(ray).jobs) == 1
+
+
+def test_a_node_is_killed_while_the_answer_of_a_submission_is_lost(pool, ray, job):
+    """The trial goes on elsewhere, from what came back before; the job there is begun once too."""
+    pool.submit(0, job)
+    hear(pool, Ready)
+    finish_epoch(worker_of(ray), 1)
+    hear(pool, EpochDone)
+    worker_of(ray).said.append(Done(0, "0000", (LINE,), 1.0))
+    hear(pool, Done)
+    ray.lost.append(("submit", ActorUnavailableError("for a moment")))
+    ray.faults.append(("hear", RayActorError("its node has died")))
+    pool.submit(0, job)
+    assert hear(pool, Lost).blameless
+    assert len(ray.hosts[0]._workers.jobs) == 2
+    ray.lost.append(("submit", ActorUnavailableError("for a moment")))
+    pool.submit(0, job)
+    hear(pool, Ready)
+    [again] = worker_of(ray).jobs
+    assert (Path(again.folder) / STATE).read_bytes() == b"state 1"
 
 
 def test_an_answer_that_is_lost_with_its_node_is_the_nodes_loss(pool, ray, job):
@@ -315,6 +418,54 @@ def test_a_node_with_other_versions_is_refused(pool, ray, job, monkeypatch):
     assert "same versions" in caught.value.cure
 
 
+def test_a_node_without_instructions_for_bfloat16_is_refused(ray, job, tmp_path, monkeypatch):
+    """Otherwise it would train, many times slower, and nobody would know."""
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(host_module, "processor_has_bfloat16", lambda: False)
+    for precision in (FLOAT32, WIDE):
+        workers = RayWorkers(replace(settings(), precision=precision), tmp_path / "run" / "worker.log")
+        workers.submit(0, job)
+        if precision == FLOAT32:
+            hear(workers, Ready)
+        else:
+            with pytest.raises(
+                TrainingError, match="--precision: got 'bfloat16', but the processor of node "
+            ) as caught:
+                hear(workers, Ready)
+            assert "--precision float32" in caught.value.cure
+        workers.close()
+
+
+def test_what_a_node_words_itself_is_told_as_it_is(ray, job, tmp_path, monkeypatch):
+    """Not as a trial that cannot be written, which no room on a disk mends."""
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(host_module, "gpu_memory", lambda: 2**31)
+    wanted = settings(gpus=0.25, needs={"CPU": 1.0, "GPU": 0.25, "memory": 2e9})
+    workers = RayWorkers(replace(wanted, device="gpu"), tmp_path / "run" / "worker.log")
+    workers.submit(0, job)
+    with pytest.raises(
+        TrainingError, match=r"--gpus-per-trial: got 0\.25, too small a part of a GPU of 2 GiB on node "
+    ):
+        hear(workers, Ready)
+    workers.close()
+
+
+def test_what_a_node_words_later_names_it(pool, ray, job):
+    pool.submit(0, job)
+    hear(pool, Ready)
+    ray.faults.append(("hear", RayTaskError(TrainingError("too little of it", "Add some."))))
+    with pytest.raises(TrainingError, match=r"on node .+: too little of it") as caught:
+        hear(pool, Lost)
+    assert caught.value.cure == "Add some."
+
+
+def test_any_other_error_of_a_node_is_no_matter_of_room(pool, ray, job):
+    ray.faults.append(("join", RayTaskError(RuntimeError("no such library"))))
+    pool.submit(0, job)
+    with pytest.raises(TrainingError, match=r"a worker on node .* cannot go on: no such library"):
+        hear(pool, Ready)
+
+
 def test_a_node_without_authentication_is_refused(pool, ray, job, monkeypatch):
     pool.submit(0, job)
     kept = host_module.Host.join
@@ -331,6 +482,16 @@ def test_workers_that_never_join_end_the_search(pool, ray, job):
     pool.submit(0, job)
     with pytest.raises(TrainingError, match="workers in a row ended before they joined"):
         hear(pool, Lost)
+
+
+def test_nodes_that_die_while_workers_join_do_not_end_the_search(pool, ray, job):
+    """One node may take many workers with it, before any of them has joined."""
+    ray.faults.extend([("join", RayActorError("its node has died"))] * 2 * on_ray._NEVER_JOINED)
+    for _ in range(2 * on_ray._NEVER_JOINED):
+        pool.submit(0, job)
+        assert hear(pool, Lost).blameless
+    pool.submit(0, job)
+    hear(pool, Ready)
 
 
 def test_an_idle_worker_takes_the_trial_that_waits_for_its_place(pool, ray, job):
@@ -397,6 +558,58 @@ def test_with_a_shared_storage_nothing_is_copied(ray, tmp_path, job):
     assert worker_of(ray).jobs == [job]
     assert not ray.hosts[-1]._files()
     workers.close()
+
+
+def test_a_shared_storage_is_named_from_its_root(ray, tmp_path, job, monkeypatch):
+    """`--runs-dir` is `runs` unless it is given, and workers have the working directory of their node."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    workers = RayWorkers(settings(storage=str(tmp_path)), Path("run/worker.log"))
+    workers.submit(0, replace(job, folder="run/trial_0000", parent="run/trial_0009", data="arrays"))
+    hear(workers, Ready)
+    run = tmp_path / "run"
+    assert ray.hosts[-1]._storage == str(run)
+    [sent] = worker_of(ray).jobs
+    assert sent == replace(job, folder=str(run / "trial_0000"), parent=str(run / "trial_0009"))
+    workers.close()
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["shared", "sent"])
+def test_imagenet_weights_are_brought_to_a_node_that_lacks_them(ray, tmp_path, job, monkeypatch, shared):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    content = b"weights"
+    source = Source("keras-resnet-50", "ResNet50", hashlib.md5(content, usedforsecurity=False).hexdigest(), 1)
+    monkeypatch.setattr(packing, "weights_of", lambda _: (source,))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "drivers"))
+    source.path.parent.mkdir(parents=True)
+    source.path.write_bytes(content)
+    workers = RayWorkers(settings(storage=str(tmp_path) if shared else ""), tmp_path / "run" / "worker.log")
+    workers.submit(0, job)
+    kept = Host.submit
+
+    def elsewhere(*words):
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path / "nodes"))
+        kept(*words)
+
+    monkeypatch.setattr(Host, "submit", elsewhere)
+    hear(workers, Ready)
+    assert source.path == tmp_path / "nodes" / "models" / source.file
+    assert source.path.read_bytes() == content
+    workers.close()
+
+
+@pytest.mark.parametrize("where", ["folder", "parent"])
+def test_a_trial_that_goes_on_takes_no_weights_of_imagenet_along(ray, tmp_path, job, where):
+    """Nor are they asked for here, where they may be gone by now."""
+    folder = tmp_path / "run" / "trial_0001"
+    folder.mkdir(parents=True)
+    (folder / STATE).write_bytes(b"state")
+    imagenet = replace(job, recipe={"init": "imagenet"}, architecture=preset("keras-resnet-50").architecture.to_dict())
+    assert packing.weights_of(imagenet)
+    _, files = packing.Packer(ray, shared=True).pack(replace(imagenet, **{where: str(folder)}))
+    assert not files.weights
 
 
 def test_a_node_that_does_not_see_the_storage_is_refused(ray, tmp_path, job):

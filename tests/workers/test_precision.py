@@ -37,6 +37,14 @@ def test_a_processor_without_instructions_for_it(processor):
         assert "--precision float32" in caught.value.cure
 
 
+def test_other_machines_are_asked_for_themselves(processor):
+    """A head without work of its own may have another processor than those that train."""
+    processor("avx512f")
+    assert on_processor(BFLOAT16, "tensorflow", elsewhere=True) == "wide_bfloat16"
+    with pytest.raises(TrainingError, match="with which jax on a processor is slow"):
+        on_processor(BFLOAT16, "jax", elsewhere=True)
+
+
 @pytest.mark.parametrize(
     ("asked", "has", "found"),
     [

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from resnet_search.files import read_lines
 from resnet_search.runs.folder import DATA_FOLDER, RunFolder
 from resnet_search.runs.trials import RunView, read_run
 from tests.workers.ray_nodes import TOKEN, RayNodes
@@ -75,6 +76,8 @@ def start(
         return subprocess.Popen(
             [sys.executable, "-m", "resnet_search", *chosen, "--runs-dir", str(runs), "--no-export", *words],
             stdout=log, stderr=log, env=environment,
+            # A shell starts what runs in its background with SIGINT ignored, and the command line leaves it so.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it takes no lock
         )  # fmt: skip
 
 
@@ -134,6 +137,21 @@ def test_a_driver_is_killed_and_another_cluster_takes_over(nodes, runs, local, t
     finally:
         other.close()
     assert table(runs, "driver") == local
+
+
+def test_a_driver_that_is_interrupted_puts_its_run_in_order(nodes, runs):
+    """By what the handler of the signal raises, not by what Ray makes of it."""
+    words = ["--workers", f"ray://{nodes.address}"]
+    for times, (verb, number) in enumerate([("run", signal.SIGINT), ("resume", signal.SIGTERM)], start=1):
+        driver = start(runs, "ended", *words, environment=nodes.environment, verb=verb)
+        until(runs, "ended", completed(2 * times), driver)
+        driver.send_signal(number)
+        assert driver.wait(PATIENCE) == 128 + number
+        log = (runs / "ended.log").read_text()
+        assert "Traceback" not in log
+        assert log.count("Interrupted. Every finished epoch is kept.") == times
+        last = read_lines(runs / "ended" / "events.jsonl")[-1]
+        assert (last["event"], last["reason"]) == ("interrupted", "Interrupted")
 
 
 def test_what_follows_a_search_trains_there_too(nodes, runs, local):
