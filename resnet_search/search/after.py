@@ -17,15 +17,17 @@ from resnet_search.runs.after import CONFIRM, FINAL, making_way
 from resnet_search.runs.events import Event
 from resnet_search.runs.folder import RunFolder, create_run, name_taken
 from resnet_search.runs.trials import RunView, Trial
-from resnet_search.search.images import arrays_of, read_data
+from resnet_search.search.images import arrays_of, read_again
 from resnet_search.search.known import known_candidates
 from resnet_search.search.memory import largest_trial
+from resnet_search.search.pretrained import sources_of_known
 from resnet_search.search.resume import ResumeSettings
 from resnet_search.search.start import contents_of, resume_run, start_in
 from resnet_search.spaces.brackets import Bracket, Rung
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.arrays import write_arrays
 from resnet_search.training.recipe import RECIPES
+from resnet_search.training.weights import provide
 from resnet_search.workers.backend import keras_backend
 from resnet_search.workers.cluster import Cluster
 from resnet_search.workers.devices import choose_workers
@@ -93,20 +95,8 @@ def final_run(
     check_free(view, FINAL, discard=discard)
     content = _content(view, [trial], 1, settings, FINAL)
     space = SearchSpace.from_dict(view.content["space"])
-    data = view.content["data"]
-    with quiet_stderr():
-        arrays, content["data"] = read_data(
-            space,
-            None if data["data_dir"] is None else Path(data["data_dir"]),
-            int(view.content["seed"]),
-            None if all_images else data["train_examples"],
-            merged=True,
-        )
-    if content["data"]["fingerprint"] != data["fingerprint"]:
-        raise RunError(
-            f"{view.folder.name}: its images, {data['location'] or data['source']}, are not those it searched on",
-            "Bring the original images back, or start a new run.",
-        )
+    examples = None if all_images else view.content["data"]["train_examples"]
+    arrays, content["data"] = read_again(view.folder, view.content, space, examples, merged=True)
     write_arrays(view.folder.arrays({"data": content["data"]}), arrays)
     return _start(view, FINAL, content, observers, budget, discard=discard)
 
@@ -137,6 +127,7 @@ def _start(
     *,
     discard: bool,
 ) -> RunView:
+    provide(sources_of_known(content))
     with making_way(check_free(view, kind, discard=discard)) as remove_earlier:
 
         def started(event: Event, view: RunView) -> None:

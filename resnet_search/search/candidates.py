@@ -54,6 +54,10 @@ class Numbered:
             self.add(self._next, candidate)
         return self._numbers[candidate]
 
+    def known(self, candidate: Candidate) -> int | None:
+        """The number of a candidate, None if it has none yet."""
+        return self._numbers.get(candidate)
+
     def add(self, number: int, candidate: Candidate) -> None:
         """Take in a candidate that has a number."""
         self._candidates[number] = candidate

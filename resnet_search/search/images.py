@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from resnet_search.errors import RunError
+from resnet_search.errors import DataError, RunError
 from resnet_search.runs.folder import RunFolder
 from resnet_search.spaces.schema import DATA_NAMES
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.arrays import Arrays, channel_statistics, whole, write_arrays
-from resnet_search.training.datasets import fingerprint, load_data, split
+from resnet_search.training.datasets import ImageData, fingerprint, load_data, split
+from resnet_search.training.split_sizes import subset_validation
 from resnet_search.workers.quiet import quiet_stderr
 
 
@@ -24,9 +25,13 @@ def read_data(
     `merged`: the training images hold the validation images as well. The test images are counted, and nothing else.
     """
     data = load_data(space.data.source, data_dir=data_dir, image_size=space.data.image_size)
-    validation = space.data.validation
-    if train_examples is not None:
-        validation = _subset_validation(validation, len(data.x_train), train_examples)
+    return _parts(data, space, data_dir, seed, train_examples, merged=merged)
+
+
+def _parts(
+    data: ImageData, space: SearchSpace, data_dir: Path | None, seed: int, train_examples: int | None, *, merged: bool
+) -> tuple[Arrays, dict[str, Any]]:
+    validation = subset_validation(space.data.validation, len(data.x_train), train_examples)
     parts = split(data, validation=validation, seed=seed, train_examples=train_examples)
     trained = np.concatenate([parts.train_index, parts.validation_index]) if merged else parts.train_index
     x_train = data.x_train[trained]
@@ -61,34 +66,46 @@ def read_data(
     }
 
 
-def _subset_validation(validation: float, images: int, train_examples: int) -> float:
-    """A search on a part of the images validates on a part too: a quarter as many, but 1,000 if there are."""
-    planned = round(validation * images) if isinstance(validation, float) else int(validation)
-    return min(planned, max(1000, train_examples // 4))
-
-
 def arrays_of(folder: RunFolder, content: dict[str, Any], space: SearchSpace) -> Path:
     """The arrays of a run; made anew from its source where they are gone, `RunError` if that gives others."""
     described = content["data"]
     path = folder.arrays(content)
     if whole(path):
         return path
-    data_dir = described["data_dir"]
+    merged = bool(described.get("merged"))
+    arrays, _ = read_again(folder, content, space, described["train_examples"], merged=merged)
+    write_arrays(path, arrays)
+    return path
+
+
+def read_again(
+    folder: RunFolder, content: dict[str, Any], space: SearchSpace, train_examples: int | None, *, merged: bool
+) -> tuple[Arrays, dict[str, Any]]:
+    """`read_data` of the images that a run was started on; `RunError` if there are others in their place."""
+    described = content["data"]
+    data_dir = None if described["data_dir"] is None else Path(described["data_dir"])
     with quiet_stderr():
-        arrays, again = read_data(
-            space,
-            None if data_dir is None else Path(data_dir),
-            content["seed"],
-            described["train_examples"],
-            merged=bool(described.get("merged")),
-        )
+        data = load_again(described, space)
+        arrays, again = _parts(data, space, data_dir, int(content["seed"]), train_examples, merged=merged)
     if again["fingerprint"] != described["fingerprint"]:
         raise RunError(
             f"{folder.name}: its images, {described['location'] or described['source']}, are not those it started with",
             "Bring the original images back, or start a new run.",
         )
-    write_arrays(path, arrays)
-    return path
+    return arrays, again
+
+
+def load_again(described: dict[str, Any], space: SearchSpace) -> ImageData:
+    """`load_data` of what run.json describes. An error over a path says to bring it back: a run takes no other."""
+    source = space.data.source
+    try:
+        return load_data(source, data_dir=described["data_dir"], image_size=space.data.image_size)
+    except DataError as error:
+        if _has_a_name(source):
+            raise
+        raise DataError(
+            error.message, f"The run was started on {source}: bring it back as it was, or start a new run."
+        ) from error
 
 
 def with_absolute_source(space: SearchSpace) -> SearchSpace:
@@ -99,10 +116,15 @@ def with_absolute_source(space: SearchSpace) -> SearchSpace:
 
 def absolute_source(source: str) -> str:
     """The source of images, a path of which does not depend on the folder that this process was started in."""
-    if source in DATA_NAMES or source.startswith("tfds:"):
+    if _has_a_name(source):
         return source
     try:
         path = Path(source).expanduser()
     except RuntimeError:  # The home of a user that does not exist: `load_data` says that nothing is there.
         path = Path(source)
     return str(path.absolute())
+
+
+def _has_a_name(source: str) -> bool:
+    """Whether a source of images is none of the user's paths."""
+    return source in DATA_NAMES or source.startswith("tfds:")

@@ -20,7 +20,11 @@ def baselines_of(names: Iterable[str]) -> tuple[Preset, ...]:
     found: dict[Architecture, Preset] = {}
     for name in names:
         by_axes = "=" in name
-        named = Preset(name, architecture_spelled(name, "--baseline"), "by its axes") if by_axes else preset(name)
+        named = (
+            Preset(name, architecture_spelled(name, "--baseline"), "by its axes")
+            if by_axes
+            else preset(name, "--baseline")
+        )
         if named.architecture in found:
             other = found[named.architecture].name
             raise UsageError(f"--baseline: got {name!r}, which is the same network as {other!r}", "Name it once.")

@@ -71,10 +71,13 @@ class SearchLoop:
     def run(self) -> None:
         """Search to the end of the plan or the budget; `TrainingError` if trial after trial fails."""
         self._tidy()
-        self._fill()
-        while self._jobs.keys() - self._parked:
-            self._hear()
+        try:
             self._fill()
+            while self._jobs.keys() - self._parked:
+                self._hear()
+                self._fill()
+        finally:
+            self._oracle.release()
         # First, since nothing is looked at again once a run is finished.
         self._tidy()
         self._oracle.project(self._folder)
@@ -172,6 +175,7 @@ class SearchLoop:
         if message is None:
             return
         if isinstance(message, Ready):
+            self._check_device(message)
             self._tell({"event": "worker_ready", "slot": message.slot, "devices": message.devices})
         elif isinstance(message, EpochDone):
             self._see_retraining(message)
@@ -196,6 +200,16 @@ class SearchLoop:
             )
         else:
             self._end(message)
+
+    def _check_device(self, message: Ready) -> None:
+        """A backend that cannot start a GPU goes on without a word, a hundred times as slowly."""
+        named = " ".join(message.devices).lower()
+        if self._view.content["workers"].get("device") == "gpu" and not any(word in named for word in _GPUS):
+            raise TrainingError(
+                f"--device: the run trains on a GPU, but worker {message.slot} sees none: {named or 'no device'}",
+                f"Its log, {self._folder.worker_log}, says why. The run goes on with resume once nvidia-smi "
+                "shows the GPU and CUDA_VISIBLE_DEVICES names it.",
+            )
 
     def _see_retraining(self, message: EpochDone) -> None:
         """A trial that starts before its first epoch has not found what it was to continue."""
@@ -279,6 +293,8 @@ class SearchLoop:
             observer(event, self._view)
 
 
+# As TensorFlow and JAX name them.
+_GPUS = ("gpu", "cuda", "rocm")
 # Short enough that Ctrl-C is heard at once where a blocking wait would not be interrupted.
 _POLL_SECONDS = 0.5
 _PROJECTED_AGAIN = 1.1

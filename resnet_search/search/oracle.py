@@ -1,7 +1,7 @@
-"""Hyperband as an oracle of Keras Tuner, rebuilt from a run's events and written in Keras Tuner's own files.
+"""Hyperband as an oracle of Keras Tuner, rebuilt from a run's events.
 
-`keras_tuner.oracles.HyperbandOracle` keeps the objective, the hyperparameters and the trials; what comes next is
-decided by `search.schedule`: Keras Tuner's own rules lose rungs when a trial fails and end early on a small space.
+`search.store` keeps the objective, the hyperparameters and the trials for Keras Tuner; what comes next is decided by
+`search.schedule`: Keras Tuner's own rules lose rungs when a trial fails and end early on a small space.
 """
 
 from __future__ import annotations
@@ -11,33 +11,26 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-import keras_tuner
 from keras_tuner.engine.trial import Trial as TunerTrial
-from keras_tuner.oracles import HyperbandOracle as KerasTunerHyperband
 
 from resnet_search.errors import RunError
-from resnet_search.files import make_folder, write_json
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.complexity import complexity
 from resnet_search.networks.presets import PRESETS
 from resnet_search.runs.events import Event
-from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
 from resnet_search.search.candidates import Candidate, Candidates, Numbered
-from resnet_search.search.hypermodel import ResNetHyperModel, architecture_values
+from resnet_search.search.hypermodel import architecture_values
+from resnet_search.search.reuse import parent_of, trains_now
 from resnet_search.search.schedule import Draw, Finished, Promote, Schedule, Wait
+from resnet_search.search.store import OBJECTIVE, TunerStore
 from resnet_search.spaces.brackets import Bracket
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.job import Epoch
 
-OBJECTIVE = "val_accuracy"
 
-
-class HyperbandOracle(KerasTunerHyperband):
-    """Asked by `create_trial`, told by `complete` and `fail`; `created` describes the trial that was created last.
-
-    It writes nothing while it is asked and told: events.jsonl is the truth, and `project` writes Keras Tuner's files.
-    """
+class HyperbandOracle(TunerStore):
+    """Asked by `create_trial`, told by `complete` and `fail`; `created` describes the trial that was created last."""
 
     def __init__(self, space: SearchSpace, view: RunView, brackets: Sequence[Bracket], seed: int) -> None:
         data = view.content["data"]
@@ -45,7 +38,6 @@ class HyperbandOracle(KerasTunerHyperband):
         self.created: dict[str, Any] = {}
         self._space, self._view = space, view
         self._names = {PRESETS[name].architecture: name for name in space.axes.models}
-        self.build_config = {"input_shape": [None, *shape]}
         self._cost = partial(complexity, input_shape=shape, classes=classes)
         self._known = {
             (known["iteration"], known["bracket"]): [
@@ -67,30 +59,12 @@ class HyperbandOracle(KerasTunerHyperband):
         # Architectures that were drawn, by iteration and bracket, and by iteration.
         self._in_bracket: defaultdict[tuple[int, int], set[Architecture]] = defaultdict(set)
         self._in_iteration: defaultdict[int, set[Architecture]] = defaultdict(set)
-        self._unsaved: set[str] = set()
-        hyperparameters = keras_tuner.HyperParameters()
-        ResNetHyperModel(space, input_shape=shape, classes=classes).declare_hyperparameters(hyperparameters)
-        super().__init__(
-            objective=keras_tuner.Objective(OBJECTIVE, "max"),
-            max_epochs=space.hyperband.max_epochs,
-            factor=space.hyperband.factor,
-            hyperband_iterations=space.hyperband.iterations,
-            seed=seed,
-            hyperparameters=hyperparameters,
-            # Keras Tuner's own limit raises while it holds a lock; `search.loop` has one.
-            max_consecutive_failed_trials=None,
-        )
-        self.seed = self._seed_state = seed  # Keras Tuner takes 0 for no seed.
-        self.verbose = 0
-        # Should someone go on with Keras Tuner's own search after this one: it is at its end.
-        self._brackets: list[Any] = []
-        self._current_bracket = 0
-        self._current_iteration = space.hyperband.iterations - 1
+        super().__init__(space, shape, classes, seed)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Keras Tuner's question for the values of the next trial."""
         while True:
-            step = self._schedule.next()
+            step = self._schedule.next(self._waits)
             if isinstance(step, Draw):
                 candidate = self._draw(step)
                 if candidate is None:
@@ -127,11 +101,6 @@ class HyperbandOracle(KerasTunerHyperband):
         self._end(trial, "FAILED", reason)
         self._schedule.failed(trial)
 
-    def score_trial(self, trial: TunerTrial) -> None:
-        """The score is that of the last epoch, since its weights are the ones that are continued and exported."""
-        last = trial.metrics.get_history(OBJECTIVE)[-1]
-        trial.score, trial.best_step = last.mean(), last.step
-
     def restore(self, events: Iterable[Event]) -> None:
         """Take over what happened before, from events that `view` has folded already."""
         for event in events:
@@ -147,32 +116,7 @@ class HyperbandOracle(KerasTunerHyperband):
                 self.trials[event["trial"]] = TunerTrial(hyperparameters=self.hyperparameters, status="INVALID")
             elif event["event"] == FAILED:
                 self.fail(event["trial"], event["reason"])
-
-    def project(self, folder: RunFolder) -> None:
-        """Write oracle.json, tuner0.json and what is out of date of each trial, so that Keras Tuner opens the run."""
-        for trial in sorted(self._unsaved):
-            path = folder.trial(trial)
-            make_folder(path)
-            write_json(path / "trial.json", self.trials[trial].get_state(), durable=False, indent=None)
-            # Its Hyperband builds a promoted trial's parent from this.
-            write_json(path / "build_config.json", self.build_config, durable=False)
-        self._unsaved.clear()
-        write_json(folder.path / "oracle.json", self.get_state(), durable=False, indent=None)
-        write_json(folder.path / "tuner0.json", {}, durable=False)
-
-    def save(self) -> None:
-        """Keras Tuner's own save, in place and at every step: `project` replaces it."""
-
-    def _check_consecutive_failures(self) -> None:
-        """Keras Tuner goes through all trials, for a limit that is not set."""
-
-    def _save_trial(self, trial: TunerTrial) -> None:
-        self._unsaved.add(trial.trial_id)
-
-    def _end(self, trial: str, status: str, message: str | None) -> None:
-        ended = self.trials[trial]
-        ended.status, ended.message = status, message
-        self.end_trial(ended)
+        self.release()
 
     def _draw(self, draw: Draw) -> Candidate | None:
         bracket = draw.bracket
@@ -191,7 +135,7 @@ class HyperbandOracle(KerasTunerHyperband):
     def _start(self, trial_id: str, step: Draw | Promote, candidate: Candidate) -> dict[str, Any]:
         """Register the trial of a step, and describe it for the run's events."""
         number = self._candidates.number(candidate)
-        parent, reused = self._parent(number, step.rung.epochs)
+        parent, reused = parent_of(self._view, number, step.rung.epochs)
         promoted_from = step.trial if isinstance(step, Promote) else None
         cost = self._cost(candidate.architecture)
         self.created = {
@@ -240,6 +184,15 @@ class HyperbandOracle(KerasTunerHyperband):
         """Values of a network outside the space: Keras Tuner would draw those that are not given."""
         return {**{each.name: each.default for each in self.hyperparameters.space}, "preset": preset}
 
+    def _waits(self, step: Draw | Promote) -> bool:
+        """Whether a step's candidate trains just now, in another trial."""
+        if isinstance(step, Draw):
+            candidate = self._draw(step)
+            number = None if candidate is None else self._candidates.known(candidate)
+        else:
+            number = self._view.trials[step.trial].candidate
+        return number is not None and trains_now(self._view, number, step.rung.epochs)
+
     def _register(self, trial_id: str, step: Draw | Promote, candidate: Candidate) -> None:
         if isinstance(step, Draw):
             self._schedule.drawn(trial_id, step)
@@ -247,16 +200,6 @@ class HyperbandOracle(KerasTunerHyperband):
             self._in_iteration[step.bracket.iteration].add(candidate.architecture)
         else:
             self._schedule.promoted(trial_id, step)
-
-    def _parent(self, candidate: int, epochs: int) -> tuple[Trial | None, bool]:
-        """What a candidate's trial to `epochs` continues, and whether it was trained that far before."""
-        trained = [
-            trial for trial in self._view.of_candidate(candidate) if trial.status == COMPLETED and not trial.reused
-        ]
-        beyond = [trial for trial in trained if trial.epochs >= epochs]
-        if beyond:
-            return min(beyond, key=lambda trial: trial.epochs), True
-        return max(trained, key=lambda trial: trial.epochs, default=None), False
 
     def _restore_created(self, trial: Trial) -> None:
         bracket = self._by_number[trial.iteration, trial.bracket]

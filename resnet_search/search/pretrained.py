@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
+from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.imagenet import Source, sources_of
 from resnet_search.runs.trials import FAILED, RUNNING, RunView
 from resnet_search.spaces.plan import Plan, make_plan
@@ -9,11 +13,25 @@ from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.job import STATE
 
 
-def sources_of_space(space: SearchSpace, plan: Plan) -> tuple[Source, ...]:
-    """Those that trials of a space start from, if any do; `UsageError` if one of its networks has none."""
+def sources_of_space(space: SearchSpace, plan: Plan, baselines: Iterable[Architecture] = ()) -> tuple[Source, ...]:
+    """Those that trials of a space start from, if any do; `UsageError` if one of its networks has none.
+
+    `baselines`: have the recipe of the space, and where its values vary those of the recipe it starts from.
+    """
     init = space.recipe.get("init", ())
-    inits = (init,) if isinstance(init, str) else init
-    return sources_of(plan.feasible.architectures) if "imagenet" in inits else ()
+    if init == "imagenet":
+        return sources_of((*plan.feasible.architectures, *baselines))
+    return sources_of(plan.feasible.architectures) if "imagenet" in init else ()
+
+
+def sources_of_known(content: dict[str, Any]) -> tuple[Source, ...]:
+    """Those that the known candidates of a run start from. `content`: of run.json."""
+    return sources_of(
+        Architecture.from_dict(candidate["architecture"])
+        for known in content.get("known", ())
+        for candidate in known["candidates"]
+        if {**content["recipe"], **candidate["recipe"]}.get("init") == "imagenet"
+    )
 
 
 def sources_of_run(view: RunView, space: SearchSpace) -> tuple[Source, ...]:
@@ -24,7 +42,11 @@ def sources_of_run(view: RunView, space: SearchSpace) -> tuple[Source, ...]:
     # In a grid nothing takes the place of what failed.
     drawn = [trial for trial in trials if trial.rung == 0 and (space.method == "grid" or trial.status != FAILED)]
     if len(drawn) < draws or any(trial.status == RUNNING and _begins(view, trial.trial) for trial in trials):
-        return sources_of_space(space, make_plan(space, tuple(data["image_shape"]), len(data["classes"])))
+        known = sources_of_known(view.content)
+        if view.content.get("of"):  # What follows a search trains nothing else.
+            return known
+        plan = make_plan(space, tuple(data["image_shape"]), len(data["classes"]))
+        return (*known, *sources_of_space(space, plan))
     return ()
 
 

@@ -17,6 +17,7 @@ from resnet_search.runs.checkup import GONE, damaged_json, h5_problem
 from resnet_search.runs.doctor import OK, PROBLEM, Check
 from resnet_search.runs.events import append_event, read_each, read_events
 from resnet_search.runs.folder import RunFolder
+from resnet_search.runs.planned import check_drivable
 from resnet_search.runs.salvage import rewrite_events, salvage
 from resnet_search.runs.trial import DAMAGE
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView, read_run
@@ -87,6 +88,7 @@ def repair_run(folder: RunFolder) -> list[str]:
 
 def restored_oracle(view: RunView) -> Any:
     """The oracle of a run, as its events leave it."""
+    check_drivable(view)
     content = view.content
     space = SearchSpace.from_dict(content["space"], where=str(view.folder.path / "run.json"))
     with quiet_stderr():

@@ -11,7 +11,8 @@ import shlex
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from resnet_search.errors import RunError
+from resnet_search.errors import RunError, TrainingError
+from resnet_search.networks.precision import FLOAT32
 from resnet_search.runs.trials import RunView
 from resnet_search.search.known import known_candidates
 from resnet_search.search.memory import largest_trial
@@ -20,6 +21,7 @@ from resnet_search.spaces.plan import brackets_from, make_plan
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.workers.cluster import AUTO, Cluster
 from resnet_search.workers.devices import choose_workers
+from resnet_search.workers.precision import BFLOAT16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,8 @@ def changed_workers(content: dict[str, Any], settings: ResumeSettings) -> dict[s
     """The workers of a run as they are from now on: what run.json says, with what is given in its place.
 
     `RunError` if they were on a cluster elsewhere that nobody has named here: who connects to a Ray cluster runs what
-    its machines send, and a run's folder may come from anyone.
+    its machines send, and a run's folder may come from anyone. `TrainingError` if they cannot compute in the precision
+    that they had, in which all scores of the run so far are.
     """
     before = dict(content["workers"])
     cluster = Cluster.from_dict(before["cluster"]) if before.get("cluster") else None
@@ -58,22 +61,47 @@ def changed_workers(content: dict[str, Any], settings: ResumeSettings) -> dict[s
         )
     if settings.hang_timeout is not None:
         before["hang_timeout"] = settings.hang_timeout
-    if settings.workers is None and settings.threads is None and settings.device is None:
-        return before
-    if settings.device is None and settings.workers is None:
-        return {**before, "threads": settings.threads}
-    workers = settings.workers or cluster or int(before["slots"])
-    device, backend = settings.device or str(before["device"]), content.get("backend", "tensorflow")
-    trial_bytes = largest_trial(content) if isinstance(workers, Cluster) else 0
+    if settings.workers is None and settings.device is None and cluster is not None:
+        return {**before, "threads": settings.threads or int(before["threads"])}
+    workers, threads = _asked(before, cluster, settings)
+    had = str(before.get("precision", FLOAT32))
+    # Of this machine as it is now: a GPU that it has lost is an error, and a part of one depends on how large it is.
     slots, chosen = choose_workers(
-        device,
+        settings.device or str(before["device"]),
         workers,
-        settings.threads,
-        precision=content.get("precision", "auto"),
-        backend=backend,
-        trial_bytes=trial_bytes,
+        threads,
+        precision=FLOAT32 if had == FLOAT32 else BFLOAT16,
+        backend=content.get("backend", "tensorflow"),
+        trial_bytes=largest_trial(content) if isinstance(workers, Cluster) else 0,
     )
+    if chosen.precision != had:
+        raise TrainingError(
+            f"--device: got {chosen.device!r}, it would compute in {chosen.precision}; the run's scores are of {had}",
+            "Go on where that can be had, or start anew there; --precision float32 can be had anywhere.",
+        )
     return {**before, "slots": slots, **{k: v for k, v in asdict(chosen).items() if k not in _OF_THE_RUN}}
+
+
+def _asked(
+    before: dict[str, Any], cluster: Cluster | None, settings: ResumeSettings
+) -> tuple[int | Cluster, int | None]:
+    """Workers and threads: as they are given, and for the rest as they were."""
+    # What a run stores of GPUs is what was chosen for its device.
+    workers = settings.workers or (cluster and replace(cluster, gpus=None)) or int(before["slots"])
+    threads: int | None = settings.threads or int(before["threads"])
+    if not isinstance(workers, Cluster):
+        return workers, threads
+    was = cluster or Cluster()
+    if workers.cpus not in {None, was.cpus}:
+        threads = settings.threads  # None: as many as a trial has processors now.
+    keeps_gpus = workers.gpus is None and settings.device in {None, before["device"]}
+    merged = replace(
+        workers,
+        cpus=was.cpus if workers.cpus is None else workers.cpus,
+        gpus=was.gpus if keeps_gpus else workers.gpus,
+        storage=workers.storage or (was.storage if workers.address == was.address else ""),
+    )
+    return merged, threads
 
 
 def _is_known(cluster: Cluster) -> bool:
@@ -118,11 +146,13 @@ def _more_iterations(
     view: RunView, space: SearchSpace, brackets: tuple[Bracket, ...], following: int, number: int
 ) -> dict[str, Any]:
     data = view.content["data"]
+    before = space.hyperband.iterations
+    space.with_settings(iterations=before + number)  # Says so if that is more than is allowed.
     once = make_plan(space.with_settings(iterations=number), tuple(data["image_shape"]), len(data["classes"])).brackets
     added = tuple(replace(bracket, iteration=bracket.iteration + following) for bracket in once)
     return {
         "plan": [asdict(bracket) for bracket in (*brackets, *added)],
-        "hyperband": {"iterations": space.hyperband.iterations + number},
+        "hyperband": {"iterations": before + number},
         "horizon": view.content["horizon"],
         "known": None,
     }

@@ -14,11 +14,11 @@ Hyperparameter Tuning", algorithm 2). Its rungs are as large as planned or large
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
+from resnet_search.search.rungs import Entry, RungState, Slots
 from resnet_search.spaces.brackets import Bracket, Rung
 
 
@@ -58,124 +58,28 @@ class Finished:
 Step = Draw | Promote | Wait | Finished
 
 
-@dataclass(slots=True)
-class _Entry:
-    """A trial in a rung. `order` is (slot, replacement) of its draw: the earlier draw is the smaller.
-
-    `below`: what it was promoted from. `score` is None until it has completed.
-    """
-
-    trial: str
-    slot: int
-    order: tuple[int, int]
-    below: _Entry | None = None
-    running: bool = True
-    score: float | None = None
-    taken: bool = False
-
-    @property
-    def rank(self) -> tuple[float, tuple[int, int]]:
-        """Smaller is better; of completed trials."""
-        return -(self.score or 0.0), self.order
-
-
-class _Slots:
-    """The slots of a rung: which are free, and which of these comes first, the one of the least `key`."""
-
-    def __init__(self, size: int, key: Callable[[int], tuple[float, int]]) -> None:
-        self._key, self.size = key, size
-        self._free = set(range(size))
-        self._holders: Counter[int] = Counter()
-        self._queue: list[tuple[float, int]] | None = None  # A heap; slots that are not free any more are in it too.
-
-    def __len__(self) -> int:
-        return len(self._free)
-
-    def first(self) -> int:
-        if self._queue is None:  # Only now, since keys cost something, and most brackets have not begun.
-            self._queue = sorted(map(self._key, self._free))
-        while self._queue[0][1] not in self._free:
-            heapq.heappop(self._queue)
-        return self._queue[0][1]
-
-    def take(self, slot: int) -> None:
-        self._holders[slot] += 1
-        self._free.discard(slot)
-
-    def close(self, slot: int) -> None:
-        self._free.discard(slot)
-
-    def give_back(self, slot: int) -> None:
-        self._holders[slot] -= 1
-        # A repaired run may have two trials in a slot.
-        if self._holders[slot] == 0 and slot < self.size:
-            self._free.add(slot)
-            if self._queue is not None:
-                heapq.heappush(self._queue, self._key(slot))
-
-
-class _RungState:
-    """A rung in counts and queues, so that a step costs the same however many trials there are."""
-
-    def __init__(self, slots: _Slots) -> None:
-        self.slots = slots
-        self.running = 0
-        self.waiting = 0  # Trials that are completed and not taken further.
-        self.completed = 0
-        self._best: list[tuple[tuple[float, tuple[int, int]], str, _Entry]] = []  # A heap; some are taken already.
-        self._further: list[tuple[float, tuple[int, int]]] = []  # Ranks of those taken that have not failed there.
-
-    def complete(self, entry: _Entry, score: float) -> None:
-        entry.score = score
-        self.completed += 1
-        if entry.taken:
-            insort(self._further, entry.rank)
-        else:
-            self.waiting += 1
-            heapq.heappush(self._best, (entry.rank, entry.trial, entry))
-
-    def take(self, entry: _Entry) -> None:
-        if entry.score is not None and not entry.taken:
-            self.waiting -= 1
-            insort(self._further, entry.rank)
-        entry.taken = True
-
-    def failed_above(self, entry: _Entry) -> None:
-        place = bisect_left(self._further, entry.rank)
-        if self._further[place : place + 1] == [entry.rank]:
-            del self._further[place]
-
-    def best(self) -> _Entry:
-        """The best that waits."""
-        while self._best[0][2].taken:
-            heapq.heappop(self._best)
-        return self._best[0][2]
-
-    def ahead(self) -> int:
-        """Completed trials that are better than the best that waits, those that have failed above left out."""
-        return bisect_left(self._further, self.best().rank)
-
-
 class _BracketState:
     """A bracket at its `place` in the plan. `queued`: whether it is among those that may have something to start."""
 
     def __init__(self, place: int, bracket: Bracket, cost: Callable[[Draw], float], *, asynchronous: bool) -> None:
         self.place, self.bracket, self.queued, self._asynchronous = place, bracket, True, asynchronous
         self.failures: Counter[int] = Counter()  # By slot of the first rung.
-        first = _Slots(bracket.draws, lambda slot: (-cost(Draw(bracket, slot, 0)), slot))
+        first = Slots(bracket.draws, lambda slot: (-cost(Draw(bracket, slot, 0)), slot))
         sizes = (bracket.draws if asynchronous else rung.size for rung in bracket.rungs[1:])
-        later = (_Slots(size, lambda slot: (0.0, slot)) for size in sizes)
-        self.rungs = [_RungState(slots) for slots in (first, *later)]
+        later = (Slots(size, lambda slot: (0.0, slot)) for size in sizes)
+        self.rungs = [RungState(slots) for slots in (first, *later)]
 
-    def next(self) -> Draw | Promote | None:
+    def steps(self) -> Iterator[Draw | Promote]:
+        """What could start now, the most wanted first."""
         for index in reversed(range(1, len(self.rungs))):
             if self._certain(index) or (self._asynchronous and self._among_the_best(index)):
                 best, slot = self.rungs[index - 1].best(), self.rungs[index].slots.first()
-                return Promote(self.bracket, self.bracket.rungs[index], best.trial, slot)
-        if not self.rungs[0].slots:
-            return None
-        slot = self.rungs[0].slots.first()
-        return Draw(self.bracket, slot, self.failures[slot])
+                yield Promote(self.bracket, self.bracket.rungs[index], best.trial, slot)
+        slots = self.rungs[0].slots
+        if slots:
+            first = slots.first()
+            yield Draw(self.bracket, first, self.failures[first])
+            yield from (Draw(self.bracket, slot, self.failures[slot]) for slot in slots.others())
 
     def _open(self, index: int) -> int:
         """Trials of rung `index` that may still complete: running, or not created yet."""
@@ -226,24 +130,39 @@ class Schedule:
         # Of thousands of brackets with thousands of workers, few have something to start: a heap of their places.
         self._queue = list(range(len(brackets)))
         self._open = set(self._queue)
-        self._entries: dict[str, tuple[_BracketState, int, _Entry]] = {}
+        self._entries: dict[str, tuple[_BracketState, int, Entry]] = {}
 
-    def next(self) -> Step:
-        """What to start now, in the first bracket that has something."""
-        while self._queue:
-            state = self._states[self._queue[0]]
-            step = state.next()
-            if step is not None:
-                return step
-            heapq.heappop(self._queue)
-            state.queued = False  # Until something happens in it.
-            if state.complete:
-                self._open.discard(state.place)
-        return Wait() if self._open else Finished()
+    def next(self, waits: Callable[[Draw | Promote], bool] = lambda _: False) -> Step:
+        """What to start now, in the first bracket that has something that does not wait for a trial elsewhere.
+
+        Of those that wait, so many are looked at that a small space does not make each step slow.
+        """
+        waiting: list[int] = []
+        left = _LOOKED_AT
+        try:
+            while self._queue:
+                state, empty = self._states[self._queue[0]], True
+                for step in state.steps():
+                    if not waits(step):
+                        return step
+                    empty, left = False, left - 1
+                    if left == 0:
+                        return Wait()
+                heapq.heappop(self._queue)
+                if not empty:
+                    waiting.append(state.place)
+                    continue
+                state.queued = False  # Until something happens in it.
+                if state.complete:
+                    self._open.discard(state.place)
+            return Wait() if self._open else Finished()
+        finally:
+            for place in waiting:
+                heapq.heappush(self._queue, place)
 
     def drawn(self, trial: str, draw: Draw) -> None:
         """A draw was carried out as `trial`."""
-        self._add(self._state(draw.bracket), 0, _Entry(trial, draw.slot, (draw.slot, draw.replacement)))
+        self._add(self._state(draw.bracket), 0, Entry(trial, draw.slot, (draw.slot, draw.replacement)))
 
     def close(self, draw: Draw) -> None:
         """A draw found no candidate left: its slot stays empty."""
@@ -255,7 +174,7 @@ class Schedule:
         """A promotion was carried out as `trial`."""
         state, rung, below = self._entries[promote.trial]
         state.rungs[rung].take(below)
-        self._add(state, promote.rung.index, _Entry(trial, promote.slot, below.order, below))
+        self._add(state, promote.rung.index, Entry(trial, promote.slot, below.order, below))
 
     def completed(self, trial: str, score: float) -> None:
         """A trial ended with a score."""
@@ -282,15 +201,18 @@ class Schedule:
             heapq.heappush(self._queue, state.place)
             state.queued = True
 
-    def _add(self, state: _BracketState, rung: int, entry: _Entry) -> None:
+    def _add(self, state: _BracketState, rung: int, entry: Entry) -> None:
         state.rungs[rung].running += 1
         state.rungs[rung].slots.take(entry.slot)
         self._entries[entry.trial] = (state, rung, entry)
         self._look_again(state)
 
-    def _end(self, state: _BracketState, rung: int, entry: _Entry) -> bool:
+    def _end(self, state: _BracketState, rung: int, entry: Entry) -> bool:
         """Take a trial off those that run; whether it was one of them."""
         was_running, entry.running = entry.running, False
         state.rungs[rung].running -= was_running
         self._look_again(state)
         return was_running
+
+
+_LOOKED_AT = 16

@@ -19,7 +19,9 @@ from resnet_search.files import append_line
 from resnet_search.runs.energy import Meter
 from resnet_search.runs.events import append_event, make_event
 from resnet_search.runs.folder import DATA_FOLDER, RunFolder, check_name, create_run, default_name, name_taken
+from resnet_search.runs.planned import check_drivable
 from resnet_search.runs.trials import MAX_WORKERS, RunView, read_run
+from resnet_search.search.counted import counted_images
 from resnet_search.search.images import arrays_of, read_data, with_absolute_source
 from resnet_search.search.known import baselines_of, with_baselines
 from resnet_search.search.memory import largest_trial
@@ -108,8 +110,10 @@ def run_search(
     check_backend()
     track = space.track if settings.track is None else settings.track
     check_installed(track, "--track")
-    sources = sources_of_space(space, make_plan(space))
     baselines = baselines_of(settings.baselines)
+    counted = counted_images(space.data, settings.data_dir, settings.train_examples)
+    plan = make_plan(space, classes=counted.planned_classes)
+    sources = sources_of_space(space, plan, (baseline.architecture for baseline in baselines))
     name = settings.name or default_name(space.name, settings.runs_dir)
     if (settings.runs_dir / name).exists():
         raise name_taken(settings.runs_dir, name)
@@ -179,6 +183,7 @@ def _drive(
         view = read_run(folder, locked=False)
         if view.state == "finished" and not settings.extends:
             return view
+        check_drivable(view)
         check_backend(view.content.get("backend", "tensorflow"))
         space = SearchSpace.from_dict(view.content["space"], where=str(folder.path / "run.json"))
         data = arrays_of(folder, view.content, space)

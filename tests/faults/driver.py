@@ -138,10 +138,10 @@ class Forked:
         theirs, ours = os.pipe()
         pid = os.fork()
         if pid == 0:
-            os.close(reading)
-            os.close(ours)
-            for other in (*self._reading, *(entry[3] for entry in self._reading.values())):
-                os.close(other)
+            # As in a process that is started anew: one that kept the lock would hold the run of a driver that is dead.
+            low, high = sorted((theirs, writing))
+            for first, end in ((3, low), (low + 1, high), (high + 1, 1024)):
+                os.closerange(first, end)
             _work_forked(job, theirs, writing)
         os.close(writing)
         os.close(theirs)

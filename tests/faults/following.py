@@ -32,7 +32,7 @@ def carry_out(request: dict[str, Any]) -> None:
     """The command line in `words`. `kill_in_read`: it is killed while it reads the test images."""
     reads = Path(request["runs_dir"]) / "reads"
 
-    def load_data(*_: Any, **__: Any) -> Any:
+    def load_again(*_: Any) -> Any:
         note(reads, "read")
         if request.get("kill_in_read"):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -42,13 +42,17 @@ def carry_out(request: dict[str, Any]) -> None:
     patches: tuple[tuple[Any, dict[str, Any]], ...] = (
         (after, {"choose_workers": lambda *_, **__: (request["slots"], WorkerSettings(threads=1))}),
         (after, {"keras_backend": lambda: "tensorflow", "arrays_of": _nothing, "write_arrays": _nothing}),
-        (after, {"read_data": _read_data}),
+        (after, {"read_again": _read_again}),
         (written, {"illustrated": content.report_of}),  # Plots take a second.
         (saved_model, {"images_of": lambda _: SimpleNamespace(arrays=None), "member_of": _nothing}),
         (saved_model, {"make_files": _make_files, "_accuracy": lambda *_: 0.5}),
         (
             test_set,
-            {"load_data": load_data, "fingerprint": lambda _: DATA["fingerprint"], "probabilities_of": _probabilities},
+            {
+                "load_again": load_again,
+                "fingerprint": lambda _: DATA["fingerprint"],
+                "probabilities_of": _probabilities,
+            },
         ),
     )
     for module, values in patches:
@@ -65,7 +69,7 @@ def _nothing(*_: Any, **__: Any) -> None:
     pass
 
 
-def _read_data(*_: Any, **__: Any) -> tuple[None, dict[str, Any]]:
+def _read_again(*_: Any, **__: Any) -> tuple[None, dict[str, Any]]:
     return None, {**DATA, "train": 120, "merged": True}
 
 

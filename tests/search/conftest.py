@@ -11,6 +11,7 @@ import pytest
 from resnet_search.files import append_line, write_text
 from resnet_search.runs.events import append_event
 from resnet_search.runs.folder import RunFolder, create_run
+from resnet_search.runs.planned import check_drivable
 from resnet_search.runs.trials import RunView, read_run
 from resnet_search.search.budget import Budget
 from resnet_search.search.loop import SearchLoop
@@ -125,6 +126,7 @@ class Search:
         self, workers: KnownWorkers, budget: Budget | None = None, settings: ResumeSettings | None = None
     ) -> RunView:
         view = read_run(self.folder, locked=False)
+        check_drivable(view)
         longer = extension(view, settings) if settings else None
         view.apply(append_event(self.folder.events, "started", process=os.getpid(), host="test"))
         if longer:
@@ -145,8 +147,15 @@ def new_search(runs_dir: Path, space: SearchSpace, seed: int = 0, number: int = 
         "recipe": {"name": "search"},
         "horizon": space.hyperband.max_epochs,
         "plan": make_plan(space).to_list(),
-        "data": {"image_shape": [32, 32, 3], "classes": [str(i) for i in range(10)], "train": 100, "notes": []},
-        "workers": {"slots": 1},
+        "data": {
+            "image_shape": [32, 32, 3],
+            "classes": [str(i) for i in range(10)],
+            "train": 100,
+            "validation": 50,
+            "test": 50,
+            "notes": [],
+        },
+        "workers": {"slots": 1, "threads": 1, "device": "cpu"},
         "seed": seed,
     }
     return Search(create_run(runs_dir, f"run{number}", content), space)

@@ -150,7 +150,7 @@ def test_all_images_of_the_source(view: RunView) -> None:
 
 def test_other_images_are_refused(view: RunView) -> None:
     view.content["data"]["fingerprint"] = "0" * 64
-    with pytest.raises(RunError, match="are not those it searched on"):
+    with pytest.raises(RunError, match="are not those it started with"):
         final_run(view, view.ranking()[0], AgainSettings(epochs=1))
     assert following(view.folder, FINAL) is None
 
@@ -235,7 +235,7 @@ def test_so_is_a_network_that_was_trained_in_full(view: RunView) -> None:
     (view.folder.path / FINAL / TESTED).write_text("{}")
     content = json.loads(json.dumps(view.content))
     view.content["data"]["fingerprint"] = "0" * 64
-    with pytest.raises(RunError, match="are not those it searched on"):
+    with pytest.raises(RunError, match="are not those it started with"):
         final_run(view, second, AgainSettings(epochs=1), discard=True)
     there = following(view.folder, FINAL)
     assert there is not None
@@ -263,3 +263,29 @@ def test_what_a_killed_process_left_aside_comes_back(view: RunView, tmp_path: Pa
     shutil.copytree(tmp_path / "s" / "confirm.aside", path, ignore=lambda *_: ["events.jsonl"])
     put_back(path)
     assert table(open_run(path)) == before
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        lambda view: confirm_run(view, 2, 1, AgainSettings()),
+        lambda view: final_run(view, view.ranking()[0], AgainSettings()),
+    ],
+    ids=["confirm", "final"],
+)
+def test_weights_are_seen_to_before_anything_is_made(
+    view: RunView, monkeypatch: pytest.MonkeyPatch, again: Callable[[RunView], RunView]
+) -> None:
+    """As where a run was copied to another machine: no network of a confirmation is to fail over a missing file."""
+    monkeypatch.setattr(after, "sources_of_known", lambda content: [len(content["known"][0]["candidates"])])
+    provided = []
+
+    def provide(sources: list[int]) -> None:
+        provided.extend(sources)
+        raise TrainingError("the file is not there")
+
+    monkeypatch.setattr(after, "provide", provide)
+    with pytest.raises(TrainingError, match="is not there"):
+        again(view)
+    assert provided in ([2], [1])
+    assert following(view.folder, CONFIRM) is following(view.folder, FINAL) is None

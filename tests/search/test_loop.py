@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import random
+import weakref
 from collections import Counter
 
 import pytest
 
 from resnet_search.errors import TrainingError
 from resnet_search.search.candidates import Candidates
-from resnet_search.search.loop import FAILURES_IN_A_ROW, LOSSES_OF_A_TRIAL
+from resnet_search.search.loop import FAILURES_IN_A_ROW, LOSSES_OF_A_TRIAL, SearchLoop
 from resnet_search.search.schedule import Draw
+from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.plan import brackets_from
-from resnet_search.workers.contract import Lost
+from resnet_search.workers.contract import Lost, Ready
 
+from . import conftest
 from .conftest import KnownWorkers, make_space
+
+FOUR = """
+[axes]
+n = [1, 2]
+width = [4, 6]
+block = ["basic"]
+[hyperband]
+max_epochs = 9
+[data]
+source = "shapes"
+"""
 
 
 def rungs(view):
@@ -120,6 +136,37 @@ def test_a_space_smaller_than_the_plan_is_gone_through_again_without_training_tw
         assert trial.trained_epochs == 0
 
 
+@pytest.mark.parametrize("workers", [1, 2, 3, 8, 64])
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_what_trains_already_is_waited_for_and_not_trained_beside_it(make_search, workers, iterations):
+    """Four networks, drawn again and again, also while they train."""
+    space = parse_space(FOUR, "four").with_settings(iterations=iterations)
+    alone = make_search(space, number=1)
+    reference = alone.drive(KnownWorkers(1))
+    beside = KnownWorkers(workers, choose=random.Random(workers).choice)
+    view = make_search(space, number=2).drive(beside)
+    trained = Counter(
+        (job.seed, epoch) for job in beside.submitted for epoch in range(job.initial_epoch + 1, job.epochs + 1)
+    )
+    assert set(trained.values()) == {1}
+    assert sum(trained.values()) == 4 * 9
+    assert table(view) == table(reference)
+    assert view.saved_epochs == reference.saved_epochs
+
+
+def test_keras_tuner_forgets_a_search_that_is_over(make_search, monkeypatch):
+    known = []
+
+    def loop(view, oracle, *arguments, **options):
+        known.append(weakref.ref(oracle))
+        return SearchLoop(view, oracle, *arguments, **options)
+
+    monkeypatch.setattr(conftest, "SearchLoop", loop)
+    make_search().drive(KnownWorkers(1))
+    gc.collect()
+    assert [oracle() for oracle in known] == [None]
+
+
 def test_a_lost_worker_costs_its_trial_nothing(make_search):
     whole = make_search(number=1).drive(KnownWorkers(2))
     search = make_search(number=2)
@@ -214,6 +261,41 @@ def test_observers_hear_everything_in_order(make_search):
     assert kinds[:3] == ["created", "epoch", "completed"]
     assert kinds[-1] == "finished"
     assert kinds.count("completed") == 23
+
+
+@pytest.mark.parametrize(
+    ("device", "seen", "goes_on"),
+    [
+        ("gpu", ("/physical_device:CPU:0",), False),
+        ("gpu", ("cpu:0",), False),
+        ("gpu", (), False),
+        ("gpu", ("/physical_device:CPU:0", "/physical_device:GPU:0"), True),
+        ("gpu", ("gpu:0",), True),
+        ("gpu", ("cuda:0",), True),
+        ("cpu", ("/physical_device:CPU:0",), True),
+    ],
+    ids=str,
+)
+def test_a_worker_that_sees_no_gpu_does_not_train_the_night_through(make_search, device, seen, goes_on):
+    class Seeing(KnownWorkers):
+        ready = False
+
+        def wait(self, seconds):
+            if not self.ready:
+                self.ready = True
+                return Ready(0, seen)
+            return super().wait(seconds)
+
+    search = make_search()
+    content = json.loads((search.folder.path / "run.json").read_text())
+    content["workers"]["device"] = device
+    (search.folder.path / "run.json").write_text(json.dumps(content))
+    if goes_on:
+        assert search.drive(Seeing(1)).state == "finished"
+    else:
+        with pytest.raises(TrainingError, match="trains on a GPU, but worker 0 sees none") as caught:
+            search.drive(Seeing(1))
+        assert "worker.log" in caught.value.cure
 
 
 @pytest.mark.parametrize("workers", [1, 4])

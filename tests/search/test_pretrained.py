@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from resnet_search.errors import UsageError
+from resnet_search.networks.presets import preset
 from resnet_search.runs.events import append_event
 from resnet_search.runs.trials import read_run
 from resnet_search.search import start
-from resnet_search.search.pretrained import sources_of_run, sources_of_space
+from resnet_search.search.pretrained import sources_of_known, sources_of_run, sources_of_space
 from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.plan import make_plan
 from resnet_search.training.job import STATE
@@ -108,3 +109,32 @@ def test_a_run_that_goes_on_provides_them_first(make_search, monkeypatch):
     with pytest.raises(NoMoreError):
         start.resume_run(search.folder)
     assert provided == ["keras-resnet-50", "resnet-101-v2"]
+
+
+def test_known_candidates_need_theirs(make_search):
+    """The value may vary from trial to trial, and what follows a search trains these alone."""
+    known = [
+        {"architecture": preset(name).architecture.to_dict(), "recipe": recipe, "repeat": 0}
+        for name, recipe in [("keras-resnet-50", {"init": "imagenet"}), ("resnet-101-v2", {}), ("resnet-20", {})]
+    ]
+    content = {"recipe": {"init": "he_normal"}, "known": [{"candidates": known[:2]}, {"candidates": known[2:]}]}
+    assert [source.model for source in sources_of_known(content)] == ["keras-resnet-50"]
+    content["recipe"] = {"init": "imagenet"}
+    with pytest.raises(UsageError, match="got 'imagenet' with basic20-w16"):
+        sources_of_known(content)
+    space = space_of_two()
+    view = make_search(space).drive(KnownWorkers(1))
+    view.trials.popitem()
+    view.content |= {"of": {"run": "other"}, "recipe": {"init": "imagenet"}, "known": [{"candidates": known[:1]}]}
+    assert [source.model for source in sources_of_run(view, space)] == ["keras-resnet-50"]
+
+
+def test_a_baseline_needs_its_own():
+    space = space_of_two()
+    plan = make_plan(space)
+    baselines = [preset("keras-resnet-101").architecture]
+    assert [source.model for source in sources_of_space(space, plan, baselines)][-1] == "keras-resnet-101"
+    varied = space_of_two('["he_normal", "imagenet"]', "hyperband")
+    assert len(sources_of_space(varied, make_plan(varied), baselines)) == 2
+    with pytest.raises(UsageError, match="got 'imagenet' with basic20-w16"):
+        sources_of_space(space, plan, [preset("resnet-20").architecture])

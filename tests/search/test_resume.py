@@ -6,9 +6,11 @@ from dataclasses import asdict
 
 import pytest
 
-from resnet_search.errors import RunError, SpaceError
+from resnet_search.errors import RunError, SpaceError, TrainingError
 from resnet_search.runs.trials import read_run
-from resnet_search.search.resume import ResumeSettings, changed_workers
+from resnet_search.search import resume
+from resnet_search.search.resume import ResumeSettings, changed_workers, extension
+from resnet_search.workers import devices, precision
 from resnet_search.workers.cluster import Cluster
 from resnet_search.workers.local import WorkerSettings
 
@@ -34,6 +36,16 @@ def test_more_iterations_give_the_run_that_had_them_from_the_start(make_search, 
     assert view.content["space"]["hyperband"]["iterations"] == 3
     assert rungs(view) == planned(view)
     assert table(view) == table(whole)
+
+
+def test_more_iterations_than_a_plan_may_have_change_nothing(make_search):
+    search = make_search(make_space().with_settings(iterations=2))
+    search.drive(KnownWorkers(2))
+    before = search.folder.events.read_bytes()
+    with pytest.raises(SpaceError, match="1001"):
+        extension(read_run(search.folder), ResumeSettings(add_iterations=999))
+    assert search.folder.events.read_bytes() == before
+    assert extension(read_run(search.folder), ResumeSettings(add_iterations=998))["hyperband"] == {"iterations": 1000}
 
 
 def test_the_run_json_stays_what_the_run_was_started_with(make_search):
@@ -126,6 +138,88 @@ def test_workers_change(monkeypatch):
     assert changed(threads=1) == {"threads": 1}
     assert changed(device="cpu", workers=5, threads=7) == {"slots": 5, "threads": 7}
     assert before["workers"]["slots"] == 2
+    # Threads are the run's: with more of them the last digits are others.
+    assert changed(workers=7) == {"slots": 7}
+
+
+def test_what_a_machine_has_lost_is_an_error(monkeypatch):
+    gpus = ["NVIDIA H200"] * 8
+    monkeypatch.setattr(devices, "backend_gpus", lambda _: gpus)
+    monkeypatch.setattr(devices, "_has_bfloat16", lambda _: True)
+    monkeypatch.setattr(devices, "gpu_memory", lambda: 2**37)
+    _, settings = devices.choose_workers("gpu", 8, 2, backend="tensorflow")
+    before = {"workers": {"slots": 8, **asdict(settings)}}
+    assert changed_workers(before, ResumeSettings()) == before["workers"]
+    gpus = gpus[:2]
+    after = changed_workers(before, ResumeSettings())
+    assert (after["gpus"], after["slots"], after["threads"]) == (2, 8, 2)
+    assert 0 < after["gpu_share"] < 1 / 4
+    gpus = []
+    monkeypatch.setattr(devices, "nvidia_gpus", list)
+    monkeypatch.setattr(precision, "processor_has_bfloat16", lambda: False)
+    with pytest.raises(TrainingError, match="--device: got 'gpu', but this machine has none"):
+        changed_workers(before, ResumeSettings())
+    with pytest.raises(TrainingError, match="--precision: got 'bfloat16', but this processor has none"):
+        changed_workers(before, ResumeSettings(device="cpu"))
+    monkeypatch.setattr(precision, "processor_has_bfloat16", lambda: True)
+    with pytest.raises(TrainingError, match="would compute in wide_bfloat16; the run's scores are of mixed_bfloat16"):
+        changed_workers(before, ResumeSettings(device="cpu"))
+    monkeypatch.setattr(precision, "processor_has_bfloat16", lambda: False)
+    before = {"workers": {"slots": 1, **asdict(WorkerSettings(threads=2, precision="wide_bfloat16"))}}
+    with pytest.raises(TrainingError, match="--precision: got 'bfloat16', but this processor has none"):
+        changed_workers(before, ResumeSettings())
+
+
+def test_a_run_keeps_its_precision_on_a_gpu_too(monkeypatch):
+    monkeypatch.setattr(devices, "backend_gpus", lambda _: ["NVIDIA H200"])
+    monkeypatch.setattr(devices, "_has_bfloat16", lambda _: True)
+    monkeypatch.setattr(devices, "gpu_memory", lambda: 2**37)
+    for had in ("float32", "wide_bfloat16"):
+        before = {"workers": {"slots": 1, **asdict(WorkerSettings(threads=2, precision=had))}}
+        if had == "float32":
+            after = changed_workers(before, ResumeSettings(device="gpu"))
+            assert (after["device"], after["precision"]) == ("gpu", "float32")
+        else:
+            with pytest.raises(TrainingError, match="--device: got 'gpu', it would compute in mixed_bfloat16"):
+                changed_workers(before, ResumeSettings(device="gpu"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "device", "cluster", "threads"),
+    [
+        (
+            {"workers": Cluster(address="far:6379")},
+            "gpu", Cluster(address="far:6379", cpus=4.0, gpus=0.25, storage="/s"), 3,
+        ),
+        ({"workers": Cluster(address="other:1")}, "gpu", Cluster(address="other:1", cpus=4.0, gpus=0.25), 3),
+        (
+            {"workers": Cluster(address="far:6379", gpus=1.0, cpus=2.0, storage="/t")},
+            "gpu", Cluster(address="far:6379", cpus=2.0, gpus=1.0, storage="/t"), None,
+        ),
+        (
+            {"workers": Cluster(address="far:6379", cpus=4.0), "threads": 5},
+            "gpu", Cluster(address="far:6379", cpus=4.0, gpus=0.25, storage="/s"), 5,
+        ),
+        ({"device": "cpu"}, "cpu", Cluster(address="far:6379", cpus=4.0, storage="/s"), 3),
+        ({"workers": 2, "device": "cpu"}, "cpu", 2, 3),
+    ],
+    ids=["again", "elsewhere", "given", "threads", "device", "here"],
+)  # fmt: skip
+def test_what_a_trial_takes_of_a_cluster_stays(monkeypatch, settings, device, cluster, threads):
+    """Who names the cluster again, as he has to, need not say again what each trial takes."""
+    asked = []
+
+    def choose(*given, **_):
+        asked.append(given)
+        return 2, WorkerSettings(threads=9)
+
+    monkeypatch.setattr(resume, "choose_workers", choose)
+    monkeypatch.setattr(resume, "largest_trial", lambda _: 1)
+    monkeypatch.setenv("RAY_ADDRESS", "far:6379")
+    was = {**Cluster(address="far:6379", cpus=4.0, gpus=0.25, storage="/s").to_dict(), "needs": {"CPU": 4.0}}
+    workers = {"slots": 2, **asdict(WorkerSettings(threads=3, device="gpu", cluster=was))}
+    changed_workers({"workers": workers}, ResumeSettings(**settings))
+    assert asked == [(device, cluster, threads)]
 
 
 def test_a_cluster_that_a_file_names_is_named_again(monkeypatch):

@@ -186,3 +186,43 @@ def test_the_costliest_draw_comes_first_and_searches_end_sooner():
         ratios[workers] = sooner / later
     assert ratios[2] < 0.97
     assert ratios[8] < 1
+
+
+def test_a_step_that_waits_lets_the_next_one_start_and_comes_first_again():
+    plan = hyperband(9, 3, 2)
+    schedule, first = Schedule(plan), Draw(plan[0], 0, 0)
+    assert schedule.next() == first
+    assert schedule.next(first.__eq__) == Draw(plan[0], 1, 0)
+    assert schedule.next(lambda step: step.bracket.number == 2) == Draw(plan[1], 0, 0)
+    assert schedule.next(lambda _: True) == Wait()
+    assert schedule.next() == first
+    trials = 0
+    while not isinstance(
+        step := schedule.next(lambda step: isinstance(step, Draw) and step.slot == 0), Wait | Finished
+    ):
+        name = f"{trials:04d}"
+        trials += 1
+        schedule.drawn(name, step) if isinstance(step, Draw) else schedule.promoted(name, step)
+        schedule.completed(name, trials / 1000)
+    assert step == Wait(), "slots that wait are not done"
+    assert schedule.next() == first
+
+
+def test_a_promotion_that_waits_lets_a_draw_start():
+    [bracket, *_] = plan = hyperband(9, 3, 1)
+    schedule = Schedule(plan, asynchronous={(bracket.iteration, bracket.number)})
+    for number in range(3):
+        draw = schedule.next()
+        assert isinstance(draw, Draw)
+        schedule.drawn(str(number), draw)
+        schedule.completed(str(number), number / 10)
+    assert schedule.next() == Promote(bracket, bracket.rungs[1], "2", 0)
+    assert schedule.next(lambda step: isinstance(step, Promote)) == Draw(bracket, 3, 0)
+
+
+def test_so_many_that_wait_are_looked_at_and_no_more():
+    """A small space with hundreds of iterations would make every step slow."""
+    asked = []
+    schedule = Schedule(hyperband(9, 3, 500))
+    assert schedule.next(lambda step: asked.append(step) is None) == Wait()
+    assert 0 < len(asked) <= 100

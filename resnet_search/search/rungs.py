@@ -1,0 +1,113 @@
+"""One rung of a bracket in counts and queues, so that a step costs the same however many trials there are."""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Entry:
+    """A trial in a rung. `order` is (slot, replacement) of its draw: the earlier draw is the smaller.
+
+    `below`: what it was promoted from. `score` is None until it has completed.
+    """
+
+    trial: str
+    slot: int
+    order: tuple[int, int]
+    below: Entry | None = None
+    running: bool = True
+    score: float | None = None
+    taken: bool = False
+
+    @property
+    def rank(self) -> tuple[float, tuple[int, int]]:
+        """Smaller is better; of completed trials."""
+        return -(self.score or 0.0), self.order
+
+
+class Slots:
+    """The slots of a rung: which are free, and which of these comes first, the one of the least `key`."""
+
+    def __init__(self, size: int, key: Callable[[int], tuple[float, int]]) -> None:
+        self._key, self.size = key, size
+        self._free = set(range(size))
+        self._holders: Counter[int] = Counter()
+        self._queue: list[tuple[float, int]] | None = None  # A heap; slots that are not free any more are in it too.
+
+    def __len__(self) -> int:
+        return len(self._free)
+
+    def first(self) -> int:
+        if self._queue is None:  # Only now, since keys cost something, and most brackets have not begun.
+            self._queue = sorted(map(self._key, self._free))
+        while self._queue[0][1] not in self._free:
+            heapq.heappop(self._queue)
+        return self._queue[0][1]
+
+    def others(self) -> list[int]:
+        """The free slots after the first, in their order."""
+        self.first()
+        # A slot that was given back may be in it twice.
+        return [slot for _, slot in sorted(set(self._queue or ())) if slot in self._free][1:]
+
+    def take(self, slot: int) -> None:
+        self._holders[slot] += 1
+        self._free.discard(slot)
+
+    def close(self, slot: int) -> None:
+        self._free.discard(slot)
+
+    def give_back(self, slot: int) -> None:
+        self._holders[slot] -= 1
+        # A repaired run may have two trials in a slot.
+        if self._holders[slot] == 0 and slot < self.size:
+            self._free.add(slot)
+            if self._queue is not None:
+                heapq.heappush(self._queue, self._key(slot))
+
+
+class RungState:
+    """Who runs, who has completed, and who of these waits or was taken further."""
+
+    def __init__(self, slots: Slots) -> None:
+        self.slots = slots
+        self.running = 0
+        self.waiting = 0  # Trials that are completed and not taken further.
+        self.completed = 0
+        self._best: list[tuple[tuple[float, tuple[int, int]], str, Entry]] = []  # A heap; some are taken already.
+        self._further: list[tuple[float, tuple[int, int]]] = []  # Ranks of those taken that have not failed there.
+
+    def complete(self, entry: Entry, score: float) -> None:
+        entry.score = score
+        self.completed += 1
+        if entry.taken:
+            insort(self._further, entry.rank)
+        else:
+            self.waiting += 1
+            heapq.heappush(self._best, (entry.rank, entry.trial, entry))
+
+    def take(self, entry: Entry) -> None:
+        if entry.score is not None and not entry.taken:
+            self.waiting -= 1
+            insort(self._further, entry.rank)
+        entry.taken = True
+
+    def failed_above(self, entry: Entry) -> None:
+        place = bisect_left(self._further, entry.rank)
+        if self._further[place : place + 1] == [entry.rank]:
+            del self._further[place]
+
+    def best(self) -> Entry:
+        """The best that waits."""
+        while self._best[0][2].taken:
+            heapq.heappop(self._best)
+        return self._best[0][2]
+
+    def ahead(self) -> int:
+        """Completed trials that are better than the best that waits, those that have failed above left out."""
+        return bisect_left(self._further, self.best().rank)
