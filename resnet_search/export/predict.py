@@ -19,7 +19,7 @@ from resnet_search.export.folder import CLASSES, MANIFEST, SAVED_MODEL
 from resnet_search.runs.folder import find_run
 from resnet_search.training.datasets.decode import Unreadable, decode
 from resnet_search.training.datasets.image_data import Images, printable, stretched
-from resnet_search.training.datasets.image_folder import SUFFIXES
+from resnet_search.training.datasets.image_files import SUFFIXES
 
 _RGB = 3
 

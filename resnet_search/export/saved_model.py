@@ -25,6 +25,7 @@ from resnet_search.export.make import Images, Progress, images_of, make_files, m
 from resnet_search.export.metadata import checked_license
 from resnet_search.export.test_set import measure_once
 from resnet_search.files import write_json, write_text
+from resnet_search.networks.precision import MIXED
 from resnet_search.report.after import known_test
 from resnet_search.report.content import Exported, report_of
 from resnet_search.report.exported import Ensemble, File, missed
@@ -142,7 +143,9 @@ def _accuracy(view: RunView, members: Sequence[Trial], labels: Any, images: Imag
     truth = images.arrays.y_validation
     if len(members) > 1:
         return float(np.mean(labels == truth))
-    precision = str(view.content["workers"].get("precision", ""))
+    workers = view.content["workers"]
+    # In float32, GPUs multiply with the 10 bits of TF32.
+    precision = MIXED if workers.get("device") == "gpu" else str(workers.get("precision", ""))
     return accuracy(labels, truth, score=members[0].score or 0.0, precision=precision, trial=members[0].trial)
 
 

@@ -12,8 +12,9 @@ from resnet_search.files import write_json
 from resnet_search.report.after import Tested, known_test
 from resnet_search.runs.after import TESTED, note_read
 from resnet_search.runs.trials import RunView, Trial
+from resnet_search.search.images import load_again
 from resnet_search.spaces.space import SearchSpace
-from resnet_search.training.datasets import fingerprint, load_data
+from resnet_search.training.datasets import fingerprint
 from resnet_search.workers.quiet import quiet_stderr
 
 
@@ -31,7 +32,7 @@ def measure_once(view: RunView, trial: Trial, saved_model: Path) -> Tested | Non
     note_read(view, command=sys.argv, network=trial.name, images=int(data["test"]))
     space = SearchSpace.from_dict(view.content["space"])
     with quiet_stderr():
-        images = load_data(space.data.source, data_dir=data["data_dir"], image_size=space.data.image_size)
+        images = load_again(data, space)
     if fingerprint(images) != data["fingerprint"]:
         raise RunError(
             f"{view.folder.path}: the images of {data['location'] or data['source']} are not those it started with",

@@ -48,7 +48,14 @@ def compare(views: Sequence[RunView]) -> dict[str, Any]:
             "split": _same(settings, _DATA + _SPLIT),
         },
         "differences": _differences(settings),
-        "pairs": [_pair(runs, scores, first, second) for first, second in combinations(range(len(views)), 2)],
+        "pairs": [
+            _pair(
+                [runs[place] for place in places],
+                [scores[place] for place in places],
+                _unlike([settings[place] for place in places], [runs[place]["best"] for place in places]),
+            )
+            for places in combinations(range(len(views)), 2)
+        ],
         "equal_epochs": {
             "epochs": shared,
             "scores": [at(curve, shared) for curve in curves],
@@ -64,7 +71,12 @@ def _settings(view: RunView) -> dict[str, Any]:
     content = view.content
     flat = dict(_flat({name: content[name] for name in _SETTINGS if name in content}))
     flat["plan.trials"], flat["plan.epochs"] = view.planned_trials, view.planned_epochs
-    return {name: value for name, value in flat.items() if name not in _TOLD_ELSEWHERE}
+    # What a space spells out of its recipe, the recipe holds too, with the values that another leaves to it.
+    spelled = {
+        name for name, value in flat.items() if name.startswith("recipe.") and flat.get(f"space.{name}") == value
+    }
+    told = _TOLD_ELSEWHERE | {f"space.{name}" for name in spelled}
+    return {name: value for name, value in flat.items() if name not in told}
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
@@ -188,21 +200,36 @@ def _scores(view: RunView) -> dict[str, dict[int, Trial]]:
     return found
 
 
+def _unlike(settings: Sequence[dict[str, Any]], bests: Sequence[dict[str, Any] | None]) -> str | None:
+    """Why the best scores of two runs do not compare; None where they do."""
+    if not _same(settings, _DATA):
+        return "images"
+    if not _same(settings, _DATA + _SPLIT):
+        return "split"
+    found = [best for best in bests if best is not None]
+    if len(found) < len(bests):
+        return "no result"
+    if not all(best["full_budget"] for best in found):
+        return "so far"
+    return "epochs" if len({best["epochs"] for best in found}) > 1 else None
+
+
 def _pair(
-    runs: Sequence[dict[str, Any]], scores: Sequence[dict[str, dict[int, Trial]]], first: int, second: int
+    runs: Sequence[dict[str, Any]], scores: Sequence[dict[str, dict[int, Trial]]], unlike: str | None
 ) -> dict[str, Any]:
-    one, other = runs[first]["best"], runs[second]["best"]
+    one, other = (run["best"] for run in runs)
     difference = error = None
     if one is not None and other is not None:
         difference = one["score"] - other["score"]
         if one["standard_error"] is not None and other["standard_error"] is not None:
             error = math.hypot(one["standard_error"], other["standard_error"])
     return {
-        "runs": [runs[first]["run"], runs[second]["run"]],
+        "runs": [run["run"] for run in runs],
         "difference": difference,
         "standard_error": error,
-        "larger": None if difference is None or error is None else abs(difference) > error,
-        "ranks": _ranks(scores[first], scores[second]),
+        "unlike": unlike,
+        "larger": None if unlike or difference is None or error is None else abs(difference) > error,
+        "ranks": _ranks(*scores),
     }
 
 

@@ -60,10 +60,7 @@ def best(view: RunView) -> Section:
 
 def indistinct(ranked: list[Trial], images: int) -> list[Block]:
     """Which of the best cannot be told apart by these images."""
-    score = ranked[0].score or 0.0
-    # Two independent proportions of the same size.
-    error = standard_error(score, images) * math.sqrt(2) if 0 < score < 1 else 0.0
-    near = [trial for trial in ranked[1:TOP] if score - (trial.score or 0.0) <= error]
+    near, error = near_the_first(ranked[:TOP], images)
     if not near:
         return []
     fewer = min([ranked[0], *near], key=lambda trial: trial.params)
@@ -75,6 +72,14 @@ def indistinct(ranked: list[Trial], images: int) -> list[Block]:
     if fewer is not ranked[0]:
         text += (f" The smallest among them is {fewer.params:,} parameters: trial ", Code(fewer.trial), ".")
     return [Paragraph(text)]
+
+
+def near_the_first(ranked: list[Trial], images: int) -> tuple[list[Trial], float]:
+    """Those within one standard error of a difference of the best, whose score is on so many images; that error."""
+    score = ranked[0].score or 0.0
+    # Two independent proportions of the same size.
+    error = standard_error(score, images) * math.sqrt(2) if 0 < score < 1 else 0.0
+    return [trial for trial in ranked[1:] if score - (trial.score or 0.0) <= error], error
 
 
 def brackets(view: RunView) -> Section:
@@ -175,6 +180,13 @@ def _sessions(view: RunView) -> Table:
         for number, (begin, end) in enumerate(view.sessions[first:], first + 1)
     ]
     return Table(("Session", "Start", "Length"), tuple(rows), right=frozenset({0, 2}))
+
+
+def epochs_done(view: RunView) -> int:
+    """Epochs of the plan that are trained: of completed trials, and those that trials still open have finished."""
+    trials = view.trials.values()
+    completed = sum(trial.trained_epochs for trial in trials if trial.status == COMPLETED)
+    return completed + sum(epochs_on_disk(view, trial) for trial in trials if trial.status == RUNNING)
 
 
 def epochs_on_disk(view: RunView, trial: Trial) -> int:

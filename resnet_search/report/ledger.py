@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from resnet_search.report.course import epochs_on_disk, full_seconds
+from resnet_search.report.course import epochs_done, epochs_on_disk, full_seconds
 from resnet_search.report.document import Block, Code, Paragraph, Section, Strong, Table, Text
 from resnet_search.report.kind import is_single
-from resnet_search.report.units import duration
+from resnet_search.report.units import duration, energy
 from resnet_search.runs.energy import used
-from resnet_search.runs.trials import COMPLETED, RunView
+from resnet_search.runs.trials import COMPLETED, FAILED, RunView
 
 # Where nothing was measured. Of a server processor under load, memory and supply included (a package of 250 W with 32
 # cores comes to 8 W a core), and of a training GPU's board.
 WATTS_PER_THREAD, WATTS_PER_GPU = 10.0, 300.0
-_KWH = 3.6e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +38,12 @@ def ledger_of(view: RunView) -> Ledger:
     """What a run has spent so far, and what its candidates would have cost in full, each at its own speed."""
     trials = list(view.trials.values())
     completed = [trial for trial in trials if trial.status == COMPLETED]
-    epochs = sum(trial.trained_epochs for trial in completed)
-    epochs += sum(epochs_on_disk(view, trial) for trial in trials if trial.status != COMPLETED)
+    lost = sum(epochs_on_disk(view, trial) for trial in trials if trial.status == FAILED)
     seconds = sum(trial.train_seconds + trial.setup_seconds for trial in completed)
     counters = used(view.folder)
     candidates = {trial.candidate for trial in completed}
     return Ledger(
-        epochs=epochs,
+        epochs=epochs_done(view) + lost,
         seconds=seconds,
         joules=sum(counters.values()) if counters else _assumed_watts(view) * seconds,
         measured=tuple(sorted(counters)),
@@ -71,10 +69,11 @@ def ledger(view: RunView) -> tuple[Section, ...]:
     found = ledger_of(view)
     if not found.seconds:
         return ()
+    largest = max(found.joules, found.full_joules)
     rows: list[tuple[Text, ...]] = [
         _row("Epochs of training", found.epochs, found.full_epochs, lambda value: f"{value:,.0f}"),
         _row("Time of all workers", found.seconds, found.full_seconds, duration),
-        _row("Energy", found.joules, found.full_joules, _energy(max(found.joules, found.full_joules))),
+        _row("Energy", found.joules, found.full_joules, lambda joules: energy(joules, largest)),
     ]
     blocks: list[Block] = []
     if is_single(view):
@@ -94,12 +93,6 @@ def ledger(view: RunView) -> tuple[Section, ...]:
 def _row(name: str, spent: float, full: float, write: Callable[[float], str]) -> tuple[Text, ...]:
     saved = f"{write(full - spent)} ({1 - spent / full:.0%})" if full > spent else "nothing"
     return (name, write(spent), write(full), saved)
-
-
-def _energy(largest: float) -> Callable[[float], str]:
-    """Writes joules in the unit that suits the largest of them."""
-    scale, unit = (_KWH, "kWh") if largest >= _KWH / 10 else (_KWH / 1000, "Wh")
-    return lambda joules: f"{joules / scale:,.3g} {unit}"
 
 
 def _energy_words(view: RunView, found: Ledger) -> Text:

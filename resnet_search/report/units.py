@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_KWH = 3.6e6  # joules
 _KILO = 1000
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -88,6 +89,12 @@ def duration(seconds: float) -> str:
     if whole < _DAY:
         return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
     return f"{whole // _DAY:,} d {whole % _DAY // _HOUR} h"
+
+
+def energy(joules: float, largest: float | None = None) -> str:
+    """12.3 Wh, 0.456 kWh: in the unit that suits it, or the `largest` of those that it stands beside."""
+    scale, unit = (_KWH, "kWh") if (joules if largest is None else largest) >= _KWH / 10 else (_KWH / 1000, "Wh")
+    return f"{joules / scale:,.3g} {unit}"
 
 
 def moment(seconds: float) -> str:

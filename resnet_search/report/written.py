@@ -24,12 +24,13 @@ def write_report(
     out: Path | None = None,
     refresh: int | None = None,
 ) -> tuple[Path, Path]:
-    """Write both files, each at once, to `out`, by default `report` in the run's folder; their paths.
+    """Write both files, each at once, to `out`; their paths.
 
+    By default they go to `report` in the run's folder, and those about a `trial` to a folder of its own in there.
     `trial` and `exported` as `content.report_of` has them. `refresh`: seconds after which the open page loads itself
     again.
     """
-    folder = view.folder.path / FOLDER if out is None else out
+    folder = out or view.folder.path / FOLDER / ("" if trial is None else f"trial_{trial.trial}")
     document = illustrated(view, trial, exported)
     now = datetime.now(UTC)
     told = f"Written by resnet-search {__version__} on {now:%Y-%m-%d at %H:%M:%S} UTC; the run was {view.state}."

@@ -21,7 +21,6 @@ from resnet_search.trackers.keep_up import keep_up, worded
 from resnet_search.trackers.records import search_of
 
 HOST = "127.0.0.1"
-PORT = 8080  # optuna-dashboard's own
 # Seconds that the mirror of a large run may take before the page opens.
 _PATIENCE = 120.0
 

@@ -88,6 +88,42 @@ def test_a_difference_is_held_against_its_standard_error(make_view: MakeView) ->
         assert pair["larger"] is larger
 
 
+@pytest.mark.parametrize(
+    ("values", "unlike"), [({}, None), ({"classes": ["disc", "ring"]}, "images"), ({"validation": 500}, "split")]
+)
+def test_scores_of_other_images_are_held_against_nothing(
+    values: dict[str, Any], unlike: str | None, make_view: MakeView
+) -> None:
+    [pair] = compare([make_view(search_events()), make_view(better(0.05), changed(**values))])["pairs"]
+    assert pair["unlike"] == unlike
+    assert pair["larger"] is (None if unlike else True)
+
+
+def test_scores_of_other_epochs_are_held_against_nothing(make_view: MakeView) -> None:
+    short = copy.deepcopy(make_content())
+    short["space"]["hyperband"]["max_epochs"] = 1
+    begun = Events()
+    begun.create(0, 0, (0, 1, 0), (0, 1))
+    begun.complete(0, 0.45)
+    views = [make_view(search_events()), make_view(begun), make_view(begun, short), make_view(Events())]
+    pairs = compare(views)["pairs"]
+    assert [pair["unlike"] for pair in pairs] == ["so far", "epochs", "no result", "so far", "no result", "no result"]
+    assert {pair["larger"] for pair in pairs} == {None}
+    assert pairs[0]["difference"] == pytest.approx(0.8 - 0.45)
+
+
+def test_a_default_that_a_space_spells_out_is_no_difference(make_view: MakeView) -> None:
+    spelled, plain, other = (copy.deepcopy(make_content()) for _ in range(3))
+    for content in (spelled, plain, other):
+        content["recipe"] = {"name": "search", "flip": True}
+        content["space"]["recipe"] = {"name": "search"}
+    spelled["space"]["recipe"]["flip"] = True
+    assert compare([make_view(search_events(), spelled), make_view(search_events(), plain)])["differences"] == []
+    other["recipe"]["flip"] = other["space"]["recipe"]["flip"] = False
+    found = compare([make_view(search_events(), spelled), make_view(search_events(), other)])["differences"]
+    assert found == [{"setting": "recipe.flip", "values": [True, False]}]
+
+
 def test_a_score_of_all_or_none_has_no_width(make_view: MakeView) -> None:
     run = Events()
     run.create(0, 0, (0, 0, 0), (0, 3))

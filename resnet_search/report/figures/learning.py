@@ -56,7 +56,7 @@ def _figure(reading: Reading, groups: dict[int, list[int]]) -> Figure:
         "yaxis": {"title": {"text": what.lower()}, **SHARE},
         "legend": LEGEND,
     }
-    return figure("curves", f"{what} by epoch", traces, layout, _alternative(reading, groups, leader),
+    return figure("curves", f"{what}, by epoch", traces, layout, _alternative(reading, groups, leader),
                   height=480)  # fmt: skip
 
 

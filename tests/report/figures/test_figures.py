@@ -37,6 +37,20 @@ def named(plot: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {trace.get("name", trace["type"]): trace for trace in plot["data"]}
 
 
+@pytest.mark.parametrize(
+    ("merged", "title"),
+    [
+        (False, "Validation accuracy, by epoch"),
+        (True, "Accuracy on the validation images, trained on too, by epoch"),
+    ],
+)
+def test_curves_are_named_after_what_they_are_of(merged, title, tmp_path):
+    view = whole_run(tmp_path, max_epochs=3)
+    view.content["data"]["merged"] = merged
+    (section,) = learning.curves(read(view))
+    assert [block.title for block in section.blocks if isinstance(block, Figure)] == [title]
+
+
 def test_candidates_are_read_once_with_their_curves(make_view):
     reading = read(make_view(search_events()))
     assert {number: trial.trial for number, trial in reading.trials.items()} == {
