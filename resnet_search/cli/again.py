@@ -78,6 +78,8 @@ def begin_or_go_on(
         preparing = f"Reading {view.content['data']['source']} and starting the training backend ..."
         return watch(session, start, preparing=preparing, quiet=quiet)
     _refuse(there, given)
+    if there.state == "running":
+        raise there.folder.in_use()
     if there.state == "finished":
         return there
     preparing = f"Going on with {there.folder.path}: starting the training backend ..."

@@ -29,25 +29,26 @@ def baseline_option(function: Function) -> Function:
     )(function)  # fmt: skip
 
 
-def baseline_costs(space: SearchSpace, names: Sequence[str]) -> list[tuple[Preset, Complexity]]:
-    """The known networks and what they cost on colour images of the space's size, in ten classes."""
+def baseline_costs(space: SearchSpace, names: Sequence[str], classes: int) -> list[tuple[Preset, Complexity]]:
+    """The known networks and what they cost on colour images of the space's size."""
     from resnet_search.networks.complexity import complexity
     from resnet_search.search.known import baselines_of
 
     shape = (space.data.image_size, space.data.image_size, 3)
-    return [(named, complexity(named.architecture, shape, 10)) for named in baselines_of(names)]
+    return [(named, complexity(named.architecture, shape, classes)) for named in baselines_of(names)]
 
 
-def baseline_lines(space: SearchSpace, names: Sequence[str], speed: Speed, images: int | None) -> Iterable[str]:
-    """What they add to a plan, a line each and one for all; nothing without any."""
-    epochs = space.hyperband.max_epochs
+def baseline_lines(
+    known: Sequence[tuple[Preset, Complexity]], epochs: int, speed: Speed, images: int | None
+) -> Iterable[str]:
+    """What they add to a plan, a line each and one for all; nothing without any. Each is trained for `epochs`."""
     seconds = 0.0
-    for named, cost in baseline_costs(space, names):
+    for named, cost in known:
         yield f"Baseline   {named.name}: {count(cost.trainable)} parameters, {count(cost.macs)} multiply-adds"
         seconds += speed.trial_seconds + epochs * speed.epoch_seconds(cost.macs, images or 0)
-    if names:
+    if known:
         time = f", {roughly(seconds)}" if images else ""
-        yield f"           {counted(len(names), 'trial')} and {counted(len(names) * epochs, 'epoch')} more{time}"
+        yield f"           {counted(len(known), 'trial')} and {counted(len(known) * epochs, 'epoch')} more{time}"
 
 
 def _check(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -66,9 +67,8 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return [CompletionItem(name) for name in PRESETS if name.startswith(incomplete)]
 
 
-def baseline_json(space: SearchSpace, names: Sequence[str]) -> list[dict[str, Any]]:
+def baseline_json(known: Sequence[tuple[Preset, Complexity]], epochs: int) -> list[dict[str, Any]]:
     """The same for programs."""
     return [
-        {"name": named.name, "params": cost.trainable, "macs": cost.macs, "epochs": space.hyperband.max_epochs}
-        for named, cost in baseline_costs(space, names)
+        {"name": named.name, "params": cost.trainable, "macs": cost.macs, "epochs": epochs} for named, cost in known
     ]

@@ -53,7 +53,7 @@ def command(*, run: str, runs_dir: Path, keep: int, yes: bool, as_json: bool) ->
         if not cleaning.files:
             click.echo(f"{safe(folder.name)}: there is nothing to remove.")
             return
-        click.echo("\n".join(_worded(cleaning)))
+        _tell(cleaning)
         if not yes and not _agreed():
             click.echo("Nothing was removed.")
             return
@@ -72,16 +72,19 @@ def _print_json(run: str, cleaning: Cleaning) -> None:
     show_json("clean/1", {"run": run, "removed": removed, "kept": [trial.trial for trial in cleaning.kept]})
 
 
-def _worded(cleaning: Cleaning) -> list[str]:
+def _tell(cleaning: Cleaning) -> None:
+    from resnet_search.cli.grid import Hanging
+    from resnet_search.cli.screen import show
     from resnet_search.cli.text import count
 
-    kept = ", ".join(f"{trial.trial} ({safe(trial.name)})" for trial in cleaning.kept[:5]) or "none"
+    kept = ", ".join(f"{trial.trial} ({trial.name})" for trial in cleaning.kept[:5]) or "none"
     more = f" and {len(cleaning.kept) - 5} more" if len(cleaning.kept) > 5 else ""  # noqa: PLR2004
-    return [
-        f"Frees       {count(cleaning.size)}B in {len(cleaning.files):,} files",
-        f"Of          {len(cleaning.trials):,} trials, which cannot be exported or continued afterwards",
-        f"Keeps       checkpoints of {kept}{more}; all scores and learning curves; what was exported",
-    ]
+    lines = (
+        f"Frees      {count(cleaning.size)}B in {len(cleaning.files):,} files",
+        f"Of         {len(cleaning.trials):,} trials, which cannot be exported or continued afterwards",
+        f"Keeps      checkpoints of {kept}{more}; all scores and learning curves; what was exported",
+    )
+    show(map(Hanging, lines))
 
 
 def _agreed() -> bool:

@@ -18,8 +18,9 @@ def command(*, runs: tuple[str, ...], runs_dir: Path, as_json: bool) -> None:
     """Hold runs against each other.
 
     What they were started with, as far as that differs; the best of each, and whether the difference is larger than
-    its standard error; what each has spent, and the best so far at equal epochs; the candidates that all of them
-    trained; confirmations and test results, if there are any. It says first if their scores are of other images.
+    its standard error, if both are of as many epochs and the same images; what each has spent, and the best so far at
+    equal epochs; the candidates that all of them trained; confirmations and test results, if there are any. It says
+    first if their scores are of other images.
     """
     if len(runs) < 2:  # noqa: PLR2004
         raise UsageError(f"RUN: got {len(runs)}; allowed: two or more", "resnet-search list shows all runs.")

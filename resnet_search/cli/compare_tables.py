@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
 from typing import Any
 
 from rich.console import RenderableType
@@ -13,11 +15,17 @@ from resnet_search.cli.curves import spark
 from resnet_search.cli.grid import Column, Grid, Hanging
 from resnet_search.cli.tables import line, shown
 from resnet_search.cli.text import count, cut, score
-from resnet_search.report.units import counted, duration
+from resnet_search.report.units import counted, duration, energy
 
 _ROWS = 10  # of the candidates that all trained
-_KWH = 3.6e6  # joules
+_HASH, _DIGITS = re.compile(r"[0-9a-f]{64}"), 12  # of a fingerprint those that tell it from another
 _SETTING, _VALUE = 28, 60  # characters of a setting's name, and of its value
+# Why two runs do not compare, whatever their epochs are.
+_UNLIKE = {
+    "images": "are of different images",
+    "split": "were trained or validated on different parts of their images",
+    "no result": "cannot be compared before both have a result",
+}
 
 
 def comparison_tables(found: dict[str, Any]) -> Iterator[RenderableType]:
@@ -26,9 +34,8 @@ def comparison_tables(found: dict[str, Any]) -> Iterator[RenderableType]:
     yield from _warnings(found["comparable"])
     yield _bests(found["runs"])
     yield Text()
-    if found["comparable"]["data"]:
-        yield from map(Hanging, _verdicts(found["pairs"]))
-        yield Text()
+    yield from map(Hanging, _verdicts(found))
+    yield Text()
     yield _spent(found["runs"])
     yield from _anytime(names, found["equal_epochs"])
     yield from _followed(found["runs"])
@@ -49,13 +56,17 @@ def _warnings(comparable: dict[str, bool]) -> Iterator[RenderableType]:
         yield Text()
 
 
+def _trained(best: dict[str, Any]) -> str:
+    return f"{counted(best['epochs'], 'epoch')}{'' if best['full_budget'] else ' so far'}"
+
+
 def _bests(runs: Sequence[dict[str, Any]]) -> Grid:
     bests = [run["best"] or {} for run in runs]
     epochs = [f"{best['epochs']}{'' if best['full_budget'] else ' so far'}" if best else "" for best in bests]
     return Grid(
         [
             Column("run", [run["run"] for run in runs], folds=True),
-            Column("state", [run["state"] for run in runs], spare=2),
+            Column("state", [run["state"] for run in runs], narrow=3),
             Column("best", [score(best.get("score")) or "none yet" for best in bests], right=True),
             Column("std. error", [score(best.get("standard_error")) for best in bests], right=True),
             Column("trial", [best.get("trial", "") for best in bests], narrow=1),
@@ -69,11 +80,17 @@ def _bests(runs: Sequence[dict[str, Any]]) -> Grid:
     )
 
 
-def _verdicts(pairs: Sequence[dict[str, Any]]) -> Iterator[str]:
-    for pair in pairs:
+def _verdicts(found: dict[str, Any]) -> Iterator[str]:
+    drawn = any(value is not None for curve in found["equal_epochs"]["curves"] for value in curve)
+    below = "; below is their best so far at equal epochs" if drawn else ""
+    for pair, runs in zip(found["pairs"], combinations(found["runs"], 2), strict=True):
         first, second = (cut(name, _VALUE) for name in pair["runs"])
-        if pair["difference"] is None:
-            yield f"Difference {first} and {second} cannot be compared before both have a result"
+        if pair["unlike"] in _UNLIKE:
+            yield f"No verdict {first} and {second} {_UNLIKE[pair['unlike']]}"
+            continue
+        if pair["unlike"] is not None:
+            trained = " and ".join(f"{cut(run['run'], _VALUE)} after {_trained(run['best'])}" for run in runs)
+            yield f"No verdict {trained}: such scores do not compare{below}"
             continue
         if pair["difference"] < 0:
             first, second = second, first
@@ -109,9 +126,7 @@ def _spent(runs: Sequence[dict[str, Any]]) -> Grid:
 
 
 def _energy(spent: dict[str, Any]) -> str:
-    about = "" if spent["energy_measured"] else "~"
-    large = spent["joules"] >= _KWH / 10
-    return f"{about}{spent['joules'] / _KWH:.3g} kWh" if large else f"{about}{spent['joules'] / _KWH * 1000:.3g} Wh"
+    return f"{'' if spent['energy_measured'] else '~'}{energy(spent['joules'])}"
 
 
 def _anytime(names: Sequence[str], equal: dict[str, Any]) -> Iterator[RenderableType]:
@@ -219,4 +234,6 @@ def _value(value: Any) -> str:
         return "-"
     if isinstance(value, list):
         return cut(", ".join(map(shown, value)), _VALUE)
+    if _HASH.fullmatch(str(value)):
+        return str(value)[:_DIGITS]
     return cut(shown(value), _VALUE)

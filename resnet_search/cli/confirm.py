@@ -17,12 +17,12 @@ from resnet_search.training.recipe import RECIPES
 
 if TYPE_CHECKING:
     from resnet_search.report.confirmed import Confirmation
-    from resnet_search.runs.trials import RunView
+    from resnet_search.runs.trials import RunView, Trial
 
 TOP, SEEDS = 3, 3
 
 
-@click.command("confirm")
+@click.command("confirm", short_help="Train the best of a search again, with several seeds each.")
 @run_argument
 @click.option("--top", type=Whole(1, 1000), metavar="K", help=f"The best K candidates.  [default: {TOP}]")
 @click.option("--seeds", type=Whole(1, 1000), metavar="S", help=f"Each with S seeds.  [default: {SEEDS}]")
@@ -84,6 +84,17 @@ def command(session: Session, /, *, run: str, runs_dir: Path, top: int | None, s
         if done.state != "finished":
             click.echo(f"  resnet-search confirm {words}{session.workers}")
         click.echo(f"  resnet-search train {words}")
+        if (smaller := _smaller(view, found)) is not None:
+            click.echo(f"  resnet-search train {words} --trial {smaller.trial}   # the smallest of the tied")
+
+
+def _smaller(view: RunView, found: Confirmation) -> Trial | None:
+    """The smallest network of those that a finished confirmation does not tell from the best; None if that is it."""
+    if not found.finished or found.best is None:
+        return None
+    tied = [found.best, *(one for one in found.candidates if one.p is not None and one.tied)]
+    smallest = min((view.trials[one.trial] for one in tied), key=lambda trial: trial.params)
+    return None if smallest.trial == found.best.trial else smallest
 
 
 def _check(found: Confirmation) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from resnet_search.cli.options import FolderPath, complete_run, json_option, runs_dir_option
-from resnet_search.cli.text import safe
 from resnet_search.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from resnet_search.runs.folder import RunFolder
 
 
-@click.command("doctor")
+@click.command("doctor", short_help="Check this machine, or the folder of a run, and repair that.")
 @click.argument("run", metavar="[RUN]", required=False, shell_complete=complete_run)
 @runs_dir_option
 @click.option("--repair", is_flag=True, help="Put the folder of RUN in order, as far as that can be done.")
@@ -54,10 +53,9 @@ def command(
         name = None if run is None else folder.name
         show_json("doctor/1", {"run": name, "repaired": done, "checks": [asdict(check) for check in checks]})
     else:
-        from resnet_search.cli.tables import checks_table
+        from resnet_search.cli.tables import checks_table, repairs
 
-        for sentence in done:
-            click.echo(f"Repaired: {safe(sentence)}")
+        show(repairs(done))
         show(checks_table(checks))
     if any(check.status == "problem" for check in checks):
         ctx.exit(1)

@@ -175,7 +175,7 @@ def export_and_tell(view: RunView, trial: Trial | None, out: Path | None, *, qui
     together = result.exported.ensemble
     what = "the SavedModel's own" if together is None else f"averaged over {', '.join(together.members)}"
     if is_final(view):
-        _tell_test(view)
+        tell_test(view)
     else:
         click.echo(f"Accuracy    {result.accuracy:.4f} on the validation images, {what}")
     difference = f"at most {result.difference:.1e}" if result.difference else "no difference"
@@ -191,8 +191,8 @@ def export_and_tell(view: RunView, trial: Trial | None, out: Path | None, *, qui
         click.echo(f"Note        {safe(note)}")
 
 
-def _tell_test(view: RunView) -> None:
-    """What a network that was trained on all images did on the test images."""
+def tell_test(view: RunView) -> None:
+    """What a network that was trained on all images did on the test images; nothing of others."""
     from resnet_search.report.after import known_test
     from resnet_search.report.tested import interval
     from resnet_search.report.units import counted, percent

@@ -11,6 +11,7 @@ from resnet_search.cli.again import begin_or_go_on, report_again, source_of, tak
 from resnet_search.cli.budget import take_budget
 from resnet_search.cli.session import Session
 from resnet_search.errors import ExportError, RunError
+from resnet_search.report.units import counted
 
 if TYPE_CHECKING:
     from resnet_search.runs.trials import RunView, Trial
@@ -38,6 +39,7 @@ def train_winner(
         from resnet_search.search.after import final_run
 
         if not quiet:
+            _warn_unconfirmed(view, trial)
             click.echo(f"Network    {chosen.name}, trial {chosen.trial} of {view.folder.name}\n")
         return final_run(view, chosen, settings, observers, all_images=all_images, discard=discard, budget=budget)
 
@@ -46,6 +48,19 @@ def train_winner(
     )
     conclude(session, done, quiet=quiet, export=export)
     report_again(view, quiet=quiet)
+
+
+def _warn_unconfirmed(view: RunView, trial: str | None) -> None:
+    """Say that a confirmation, which would choose the trial, is not done, unless the trial was named."""
+    from resnet_search.cli.grid import Hanging
+    from resnet_search.cli.screen import show
+    from resnet_search.runs.after import CONFIRM, following
+
+    again = following(view.folder, CONFIRM)
+    if trial is None and again is not None and again.state != "finished":
+        state = "under way" if again.state == "running" else "unfinished"
+        done = f"{again.completed:,} of {counted(again.planned_trials, 'network')}"
+        show([Hanging(f"Note       its confirmation is {state}, {done}: this trains the best of the search")])
 
 
 def _chosen(view: RunView, trial: str | None) -> Trial:

@@ -5,6 +5,7 @@ Not rich's own tables, which take a quarter of a second for 200 rows and cut wha
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from textwrap import wrap
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len, chop_cells
 from rich.text import Text
 
-from resnet_search.cli.text import cut, cut_lines, safe
+from resnet_search.cli.text import cut, cut_lines, safe, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -25,6 +26,7 @@ _WHOLE = 80  # cells of a name that columns go for, so that it stays in a line
 _LONG = 40  # cells from which on text folds in any column
 _FOLDED = 8  # cells that are left of what folds
 _HEADER = 20  # cells of a header that stay in a line
+_BREAKS = re.compile(r"\s|(?<=-)")
 
 
 @dataclass(slots=True)
@@ -58,6 +60,11 @@ class Column:
         folds = self.folds or width > _LONG
         return min(width, max(self.least, min(cell_len(self.header), _HEADER), _FOLDED)) if folds else width
 
+    @property
+    def word(self) -> int:
+        """The fewest cells with which it folds between words and behind hyphens alone."""
+        return max(cell_len(word) for text in (self.header, *self.cells) for word in _BREAKS.split(text))
+
     def lines(self, width: int) -> list[list[str]]:
         """Header and cells, each in lines of this width."""
         folded = (_fold(text, width) for text in (self.header, *self.cells))
@@ -83,9 +90,18 @@ class Grid:
     title: str = ""
     elsewhere: str = ""
 
+    @property
+    def width(self) -> int:
+        """Cells of a line with all that there is to say."""
+        widths = [column.width for column in self._said()]
+        return sum(widths) + len(_GAP) * (len(widths) - 1)
+
+    def _said(self) -> list[Column]:
+        return [column for column in self.columns if any(column.cells) or column.spare == 0]
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         del console
-        said = [column for column in self.columns if any(column.cells) or column.spare == 0]
+        said = self._said()
         kept, widths = _fitted(said, options.max_width)
         columns = [column.lines(width) for column, width in zip(kept, widths, strict=True)]
         if self.title:
@@ -115,8 +131,14 @@ def _fitted(said: list[Column], room: int) -> tuple[list[Column], list[int]]:
             kept.remove(spare)
         elif sum(floors) > room_left and (narrow := max(kept, key=lambda column: column.narrow)).narrow > 0:
             kept.remove(narrow)
+        elif sum(widths) <= room_left:
+            return kept, widths
         else:
-            return kept, _shared(widths, floors, room_left)
+            # A column that can fold between words gives before one whose words would be broken.
+            words = [
+                max(floor, min(width, column.word)) for floor, width, column in zip(floors, widths, kept, strict=True)
+            ]
+            return kept, _shared(_shared(widths, words, room_left), floors, room_left)
 
 
 def _shared(widths: list[int], floors: list[int], room: int) -> list[int]:
@@ -132,21 +154,33 @@ def _shared(widths: list[int], floors: list[int], room: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Hanging:
-    """A word and text beside it, as "Feasible   30 of 80": no line of the text comes below the word."""
+    """A word and text beside it, as "Feasible   30 of 80": no line of the text comes below the word.
+
+    indent: cells of the word, with the gap behind it. style: of the text; word_style: of the word.
+    """
 
     text: str
+    indent: int = _WORD
+    style: str = ""
+    word_style: str = ""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         del console
         width = max(_LEAST, options.max_width)
         text = cut_lines(safe(self.text))
-        if cell_len(text) == len(text):
-            lines = wrap(text, width, subsequent_indent=" " * _WORD, break_on_hyphens=False)
+        if options.no_wrap:
+            lines = [text]
+        elif cell_len(text) == len(text):
+            lines = wrapped(text, width, self.indent)
         else:
             first, *rest = chop_cells(text, width)
-            indented = chop_cells("".join(rest), width - _WORD)
-            lines = [first, *(" " * _WORD + line for line in indented)]
-        yield from (_line((line,)) for line in lines)
+            indented = chop_cells("".join(rest), width - self.indent)
+            lines = [first, *(" " * self.indent + line for line in indented)]
+        for number, each in enumerate(lines):
+            line = _line((each,), self.style)
+            if number == 0 and self.word_style:
+                line.stylize(self.word_style, 0, self.indent)
+            yield line
 
 
 def _line(cells: tuple[str, ...], style: str = "") -> Text:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TOP = 3
 
 
-@click.command("import")
+@click.command("import", short_help="Make a run of a Keras Tuner project.")
 @click.argument("project", metavar="PROJECT", type=click.Path(path_type=Path))
 @click.option("--map", "mapped", multiple=True, metavar="NAME=KEY",
               help="What a hyperparameter is here: --map filters=width; where its values have other names, too: "

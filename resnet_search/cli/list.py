@@ -26,7 +26,8 @@ def command(*, runs_dir: Path, watched: bool, as_json: bool) -> int:
     """List the runs, the latest last.
 
     For each: its state, its progress, and the best network so far; from 120 columns on how the best score came about.
-    --watch has those that fit on the screen, the latest.
+    While a run is confirmed or its best is trained in full, the state says so. --watch has those that fit on the
+    screen, the latest.
     """
     from resnet_search.cli.screen import show, show_json
     from resnet_search.runs.folder import list_runs
@@ -52,21 +53,24 @@ def _shown(runs: list[dict[str, Any]], runs_dir: Path) -> Iterable[RenderableTyp
 
 
 def _look(runs_dir: Path, rows: int) -> Look:
+    from resnet_search.runs.after import follow_ups
     from resnet_search.runs.folder import list_runs
 
     folders = list_runs(runs_dir)[-rows:]
-    running = [folder for folder in folders if folder.is_locked()]
+    every = [each for folder in folders for each in (folder, *follow_ups(folder))]
+    running = [folder for folder in every if folder.is_locked()]
     shown = _shown([describe(folder) for folder in folders], runs_dir)
-    return Look(shown, [runs_dir, *(folder.events for folder in folders)], running)
+    return Look(shown, [runs_dir, *(folder.events for folder in every)], running)
 
 
 def describe(folder: RunFolder) -> dict[str, Any]:
     """A run, JSON-able; of a damaged one, the reason."""
     from resnet_search.errors import RunError
     from resnet_search.report.anytime import best_so_far
-    from resnet_search.report.course import epochs_on_disk
+    from resnet_search.report.course import epochs_done
     from resnet_search.report.kind import is_final
-    from resnet_search.runs.trials import COMPLETED, FAILED, RUNNING, read_run
+    from resnet_search.runs.after import under_way
+    from resnet_search.runs.trials import COMPLETED, FAILED, read_run
 
     try:
         view = read_run(folder)
@@ -74,7 +78,6 @@ def describe(folder: RunFolder) -> dict[str, Any]:
         return {"run": folder.name, "path": str(folder.path), "state": "damaged", "reason": error.message}
     trials = list(view.trials.values())
     done = [trial for trial in trials if trial.status == COMPLETED]
-    running = [trial for trial in trials if trial.status == RUNNING]
     leader = view.leader
     # Of a network that trains alone the name is known before it is done.
     scored = not is_final(view)  # Else its score is of images that it was trained on.
@@ -83,11 +86,15 @@ def describe(folder: RunFolder) -> dict[str, Any]:
         "run": folder.name,
         "path": str(folder.path),
         "state": view.state,
+        "following": [
+            {"kind": each.folder.name, "trials": each.completed, "planned_trials": each.planned_trials}
+            for each in under_way(folder)
+        ],
         "space": view.content["space"]["name"],
         "trials": len(done),
         "planned_trials": view.planned_trials,
         "failed": sum(trial.status == FAILED for trial in trials),
-        "epochs": sum(trial.trained_epochs for trial in done) + sum(epochs_on_disk(view, each) for each in running),
+        "epochs": epochs_done(view),
         "planned_epochs": view.planned_epochs - view.saved_epochs,
         "best": None if leader is None else leader.trial,
         "score": leader.score if leader is not None and scored else None,

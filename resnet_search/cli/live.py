@@ -13,10 +13,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from resnet_search.cli.grid import Column, Grid
+from resnet_search.cli.grid import Column, Grid, Hanging
 from resnet_search.cli.progress import Progress, Running, Snapshot
 from resnet_search.cli.text import clock, count, roughly, safe, score
 from resnet_search.cli.tracking import untold
+from resnet_search.cli.worth import images_line, notes
 from resnet_search.report.units import counted
 from resnet_search.runs.events import Event
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
@@ -26,6 +27,7 @@ _REFRESHES = 4
 # Lines of the view beside those of the running trials.
 _FRAME_LINES = 12
 _TIMES_WIDTH = 30  # of "3 min 12 s, under a minute left"
+_NOTE = "Note: "
 
 
 class LiveView:
@@ -52,11 +54,15 @@ class LiveView:
 
     def __call__(self, event: Event, view: RunView) -> None:
         if event["event"] in {"started", "resumed"}:
-            for note in view.content["data"]["notes"]:
-                self._console.print(Text(f"Note: {safe(note)}"), soft_wrap=True)
+            self._console.print(Hanging(images_line(view)))
+            for note in notes(view):
+                self._note(note)
         elif event["event"] == "tracker_failed":
-            self._console.print(Text(f"Note: {safe(untold(event))}"), soft_wrap=True)
+            self._note(untold(event))
         self._now = self._progress.take(event, view)
+
+    def _note(self, text: str) -> None:
+        self._console.print(Hanging(f"{_NOTE}{text}", len(_NOTE)))
 
     def _draw(self) -> RenderableType:
         elapsed = clock(time.time() - self._begun)

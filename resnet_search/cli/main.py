@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import sys
 import tempfile
 import traceback
@@ -12,34 +11,33 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from shutil import get_terminal_size
-from textwrap import wrap
 
 import click
 
 from resnet_search.cli.options import RUNS_DIR, did_you_mean
 from resnet_search.cli.session import Interrupted, Session, Signals, leave, runs_dir_words
-from resnet_search.cli.text import cut_lines, safe
+from resnet_search.cli.text import cut_lines, safe, wrapped
 from resnet_search.errors import UserError
 
-# In the order of a user's day; each is the attribute `command` of its module.
+# In the order in which a user comes to need them; each is the attribute `command` of its module.
 COMMANDS = (
+    "run",
+    "plan",
     "spaces",
     "models",
-    "plan",
-    "run",
-    "confirm",
-    "train",
     "resume",
     "stop",
     "list",
     "trials",
     "show",
     "compare",
+    "confirm",
+    "train",
     "report",
-    "dashboard",
-    "track",
     "export",
     "predict",
+    "dashboard",
+    "track",
     "clean",
     "import",
     "doctor",
@@ -47,8 +45,6 @@ COMMANDS = (
 
 
 _LEAST_WIDTH = 20
-_COMMAND = re.compile(r"resnet-search( [^ ]*[^ ;,.:)])+")
-_GLUE = "\x00"  # No text has it behind `safe`.
 
 
 class _Commands(click.Group):
@@ -78,7 +74,7 @@ class _Commands(click.Group):
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=True,
-    epilog="RUN is a name under --runs-dir, a path, or latest. Start with: resnet-search run --space quickstart",
+    epilog="RUN is a name under --runs-dir, a path, or latest.\n\nStart with: resnet-search run --space quickstart",
 )
 @click.version_option(package_name="resnet-search", prog_name="resnet-search", message="%(prog)s %(version)s")
 @click.pass_context
@@ -144,13 +140,10 @@ def _wrapped(text: str) -> str:
     if not sys.stderr.isatty():
         return text
     width = max(_LEAST_WIDTH, get_terminal_size().columns)
-    wrapped = []
+    lines = []
     for line in text.splitlines():
-        whole = _COMMAND.sub(lambda found: found[0].replace(" ", _GLUE), line)
-        indent = " " * (len(line) - len(line.lstrip(" -")))
-        pieces = wrap(whole, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-        wrapped += pieces or [""]
-    return "\n".join(wrapped).replace(_GLUE, " ")
+        lines += wrapped(line, width, len(line) - len(line.lstrip(" -")), breaking=False) or [""]
+    return "\n".join(lines)
 
 
 def _worded(error: BaseException, session: Session) -> tuple[str, str, int]:

@@ -12,6 +12,8 @@ from resnet_search.workers.cluster import Cluster
 
 if TYPE_CHECKING:
     from resnet_search.networks.architecture import Architecture
+    from resnet_search.networks.complexity import Complexity
+    from resnet_search.networks.presets import Preset
     from resnet_search.spaces.plan import Plan
     from resnet_search.spaces.space import SearchSpace
 
@@ -38,16 +40,19 @@ class Tight:
 
 
 def too_large(
-    space: SearchSpace, plan: Plan, baselines: Sequence[str], workers: int | Cluster | None, device: str
+    space: SearchSpace,
+    plan: Plan,
+    known: Sequence[tuple[Preset, Complexity]],
+    workers: int | Cluster | None,
+    device: str,
 ) -> Tight | None:
-    """Those networks of a plan and of its baselines that do not fit, None if all do, or where a GPU may train them.
+    """Those networks of a plan and of the `known` beside it that do not fit; None if all do, or a GPU may train them.
 
     A GPU has a memory of its own, and a batch that does not fit into it is trained in parts. So have the nodes of a
     cluster.
     """
     import psutil
 
-    from resnet_search.cli.baselines import baseline_costs
     from resnet_search.networks.memory import memory_of
     from resnet_search.search.memory import largest_batch
     from resnet_search.workers.devices import FRAMEWORK_BYTES, nvidia_gpus, processor_workers
@@ -55,7 +60,7 @@ def too_large(
     if isinstance(workers, Cluster) or device == "gpu" or (device == "auto" and nvidia_gpus()):
         return None
     batch = largest_batch(space)
-    costs = {named.architecture: cost for named, cost in baseline_costs(space, baselines)}
+    costs = {named.architecture: cost for named, cost in known}
     costs |= dict(zip(plan.feasible.architectures, plan.feasible.costs, strict=True))
     needs = [(one, FRAMEWORK_BYTES + memory_of(cost, batch)) for one, cost in costs.items()]
     count = workers or processor_workers(max(size for _, size in needs) - FRAMEWORK_BYTES)

@@ -21,13 +21,14 @@ SIZES: Final = ("blocks", "depth", "n")
 FLOAT_BYTES: Final = 4  # of a weight as it is stored
 
 
-def _complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The names of networks that begin so."""
     del ctx, param
     return [CompletionItem(name) for name in PRESETS if name.startswith(incomplete.lower())]
 
 
 @click.command("models", params=axis_options())
-@click.argument("name", metavar="[NAME]", required=False, shell_complete=_complete_name)
+@click.argument("name", metavar="[NAME]", required=False, shell_complete=complete_model)
 @click.option(
     "--input-shape",
     "--image-size",
@@ -72,12 +73,12 @@ def command(
 def _named(name: str) -> list[Preset]:
     """The preset of a name; or else those that have it in theirs, and without any the error that says what is near."""
     having = [each for each in PRESETS.values() if name.lower() in each.name]
-    return having if having and name.lower() not in PRESETS else [preset(name)]
+    return having if having and name.lower() not in PRESETS else [preset(name, "NAME")]
 
 
 def _with_axes(name: str | None, axes: dict[str, Any]) -> Preset:
     """The architecture of these axes, or of a preset with these changed; a broken rule is a usage error here."""
-    base = {} if name is None else preset(name).architecture.to_dict()
+    base = {} if name is None else preset(name, "NAME").architecture.to_dict()
     if any(size in axes for size in SIZES):
         base.pop("blocks", None)
     axes = base | axes

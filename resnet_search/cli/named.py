@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from resnet_search.cli.session import Session
 from resnet_search.errors import UsageError
@@ -12,6 +12,9 @@ from resnet_search.networks.imagenet import SOURCES, STAGES, source_of
 from resnet_search.networks.presets import ADAPTED, PRESETS, Preset
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.recipe import RECIPES
+
+if TYPE_CHECKING:
+    from resnet_search.spaces.plan import Plan
 
 EPOCHS: Final = 30  # of a recipe without a length of its own
 # Sources whose images have a size of their own, and no more to show at another.
@@ -29,7 +32,8 @@ def train_named(
 ) -> None:  # fmt: skip
     """Train a network with a name in full, as a run of one trial."""
     from resnet_search.cli.searching import begin
-    from resnet_search.runs.speed import training_images
+    from resnet_search.search.counted import counted_images
+    from resnet_search.spaces.plan import make_plan
 
     _check_init(model, init, frozen_stages)
     name = recipe or ("finetune" if init == "imagenet" else "he")
@@ -43,13 +47,17 @@ def train_named(
     data = {"source": source, "validation": validation, "image_size": size}
     space = space_of(model, {"name": name, **changed}, epochs or RECIPES[name].epochs or EPOCHS, data)
 
-    images = training_images(space.data, options["train_examples"])
+    images = counted_images(space.data, options["data_dir"], options["train_examples"])
+    plan = make_plan(space, classes=images.classes or model.classes)
+    trained = images.train
+    if test and trained is not None:
+        trained += images.validation or 0
 
     def told() -> Iterable[str]:
-        yield from _told(model, space, images, options)
+        yield from _told(model, space, plan, trained, options)
 
     options |= {"workers": options["workers"] or 1, "merged": test}
-    begin(session, space, told, options, quiet=quiet, export=export)
+    begin(session, space, plan, told, options, quiet=quiet, export=export)
 
 
 def _check_init(model: Preset, init: str, frozen_stages: int) -> None:
@@ -84,20 +92,18 @@ def space_of(model: Preset, recipe: dict[str, Any], epochs: int, data: dict[str,
     return parse_space("\n".join(lines) + "\n", model.name)
 
 
-def _told(model: Preset, space: SearchSpace, images: int | None, options: dict[str, Any]) -> Iterable[str]:
+def _told(model: Preset, space: SearchSpace, plan: Plan, images: int | None, options: dict[str, Any]) -> Iterable[str]:
     """What will be trained, how, on what, and for how long."""
     from resnet_search.cli.memory import memory_lines, too_large
     from resnet_search.cli.plan_tables import time_lines
+    from resnet_search.cli.precision import precision_lines
     from resnet_search.cli.text import count
-    from resnet_search.networks.complexity import complexity
     from resnet_search.report.units import counted
     from resnet_search.runs.speed import machine_speed
-    from resnet_search.spaces.plan import make_plan
     from resnet_search.training.recipe import recipe_from
 
     size = space.data.image_size
-    classes = 10 if space.data.source in _SMALL_SOURCES else model.classes
-    cost = complexity(model.architecture, (size, size, 3), classes)
+    [cost] = plan.feasible.costs
     recipe = recipe_from(space.fixed_recipe)
     yield f"Model      {model.name}: {model.architecture.depth} layers, {count(cost.trainable)} parameters"
     yield f"Source     {model.source}"
@@ -108,10 +114,10 @@ def _told(model: Preset, space: SearchSpace, images: int | None, options: dict[s
     )
     if recipe.init == "imagenet":
         yield f"Start      weights of ImageNet, {recipe.frozen_stages} of {STAGES} stages frozen"
-    yield f"Images     {space.data.source}, {size} x {size} pixels"
-    plan = make_plan(space)
+    yield f"Data       {space.data.source}, {size} x {size} pixels"
     yield from time_lines(plan, machine_speed(options["runs_dir"], plan.mean_macs, options["device"]), images)
     yield from memory_lines(too_large(space, plan, (), options["workers"], options["device"]))
+    yield from precision_lines(plan, options["precision"], options["workers"], options["device"])
     if model.architecture.stem != "cifar" and size < _FEW_PIXELS:
         sibling = model.name + ADAPTED
         other = f", or train --model {sibling}" if recipe.init != "imagenet" and sibling in PRESETS else ""

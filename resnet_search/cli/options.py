@@ -268,7 +268,8 @@ _SEARCH_OPTIONS = (
     click.option("--validation", type=SpaceKey("data", "validation"), metavar="N",
                  help="Training images held back to score trials: a number, or a fraction.  [default: the space's]"),
     click.option("--train-examples", type=Whole(1, 10**9), metavar="N",
-                 help="Search on N of the training images.  [default: all]"),
+                 help="Search on N of the training images, and validate on fewer: N/4, at least 1,000, but never more "
+                 "than --validation says.  [default: all]"),
     seed_option,
     name_option("the space's"),
     click.option("--workers", type=WorkerCount(), metavar="N|auto|ray[://ADDRESS]",

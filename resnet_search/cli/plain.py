@@ -11,9 +11,12 @@ import click
 from resnet_search.cli.progress import Progress, Snapshot
 from resnet_search.cli.text import count, roughly, safe, score
 from resnet_search.cli.tracking import untold
+from resnet_search.cli.worth import images_line, notes
 from resnet_search.report.units import counted, duration
 from resnet_search.runs.events import Event
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
+
+_NAME = 24  # characters of a name, at least
 
 
 class PlainLines:
@@ -24,6 +27,8 @@ class PlainLines:
         self._progress = Progress()
         self._silent = False
         self._waiting = ""  # What trials wait for, as it was said last.
+        self._begun = False
+        self._width = _NAME
 
     def __enter__(self) -> Self:
         self._say(self._preparing)
@@ -31,7 +36,8 @@ class PlainLines:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         del error, at
-        if kind is not None:
+        # Before it has begun there is nothing that an error stops: images or a device that are missing, say.
+        if kind is not None and self._begun:
             self._say("stopped")
 
     def __call__(self, event: Event, view: RunView) -> None:
@@ -39,14 +45,19 @@ class PlainLines:
         kind = event["event"]
         if kind in {"epoch", "worker_ready"}:
             self._waiting = ""
+        if kind == "created":
+            self._width = max(self._width, len(view.trials[event["trial"]].name))
         if kind in {"started", "resumed"}:
+            self._begun = True
+            self._width = max([self._width, *(len(trial.name) for trial in view.trials.values())])
             self._say(f"{kind} {now.run}: {_planned(now)}")
-            for note in view.content["data"]["notes"]:
+            self._say(images_line(view))
+            for note in notes(view):
                 self._say(f"note: {note}")
         elif kind == "epoch" and now.planned_trials == 1:
             self._say(_epoch(event["line"], now))
         elif kind in {COMPLETED, FAILED} and (kind == FAILED or now.planned_trials > 1):
-            self._say(_ended(view.trials[event["trial"]], now))
+            self._say(_ended(view.trials[event["trial"]], now, self._width))
         elif kind == "waiting":
             self._say_waiting(event["reason"])
         elif kind in _SAID:
@@ -87,11 +98,12 @@ def _epoch(line: dict[str, Any], now: Snapshot) -> str:
     )
 
 
-def _ended(trial: Trial, now: Snapshot) -> str:
+def _ended(trial: Trial, now: Snapshot, names: int) -> str:
+    """Of a trial; `names`: characters that the longest name so far takes."""
     width = len(str(now.planned_trials))
     place = f"{now.trials:>{width}} of {now.planned_trials}  trial {trial.trial}"
     rung = f"  bracket {trial.bracket} rung {trial.rung}" if now.halving else ""
-    what = f"{trial.name:<24} {count(trial.params):>7} parameters{rung}"
+    what = f"{trial.name:<{names}} {count(trial.params):>7} parameters{rung}"
     if trial.status == FAILED:
         return f"{place}  {what}  failed: {trial.reason}"
     time = "reused" if trial.reused else duration(trial.setup_seconds + trial.train_seconds)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from resnet_search.cli.baselines import baseline_json, baseline_lines, baseline_option
+from resnet_search.cli.baselines import baseline_costs, baseline_json, baseline_lines, baseline_option
 from resnet_search.cli.options import json_option, search_options, space_from
 
 
@@ -20,23 +20,26 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
     """Show what a run would do; train nothing.
 
     Brackets and rungs, candidates, trials and epochs; what is feasible, what is excluded and why; how long it would
-    take.
+    take. A folder of images is counted, and refused as a run would refuse it.
     """
     from resnet_search.cli.memory import memory_lines, too_large
     from resnet_search.cli.screen import show, show_json
     from resnet_search.cli.text import roughly
-    from resnet_search.runs.speed import machine_speed, training_images
+    from resnet_search.runs.speed import machine_speed
+    from resnet_search.search.counted import counted_images
     from resnet_search.spaces.plan import make_plan
 
     space = space_from(options)
-    images = training_images(space.data, options["train_examples"])
-    plan = make_plan(space)
+    images = counted_images(space.data, options["data_dir"], options["train_examples"])
+    classes, epochs = images.planned_classes, space.hyperband.max_epochs
+    plan = make_plan(space, classes=classes)
     if count and not plan.feasible.exact:
         time = roughly(plan.feasible.counting_seconds)
         click.echo(f"Counting {plan.feasible.total:,} combinations takes {time}; Ctrl-C ends it.", err=True)
-        plan = make_plan(space, count=True)
+        plan = make_plan(space, classes=classes, count=True)
     speed = machine_speed(options["runs_dir"], plan.mean_macs, options["device"])
-    tight = too_large(space, plan, options["baselines"], options["workers"], options["device"])
+    known = baseline_costs(space, options["baselines"], classes)
+    tight = too_large(space, plan, known, options["workers"], options["device"])
     if as_json:
         show_json(
             "plan/1",
@@ -50,7 +53,7 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
                 "excluded": plan.feasible.excluded,
                 "explained": plan.feasible.explained,
                 "brackets": plan.to_list(),
-                "baselines": baseline_json(space, options["baselines"]),
+                "baselines": baseline_json(known, epochs),
                 "candidates": plan.candidates,
                 "trials": plan.trials,
                 "epochs": plan.epochs,
@@ -60,9 +63,11 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
                 "full_epochs": plan.full_epochs,
                 "mean_macs": plan.mean_macs,
                 "too_large": {} if tight is None else tight.to_dict(),
-                "images": images,
+                "images": images.train,
+                "validation": images.validation,
+                "classes": images.classes,
                 "speed": asdict(speed),
-                "seconds": None if images is None else plan.seconds(speed, images),
+                "seconds": None if images.train is None else plan.seconds(speed, images.train),
             },
         )
         return
@@ -72,5 +77,5 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
 
     show([line(f"{space.name}: {space.description}" if space.description else space.name), line("")])
     show(plan_tables(space, plan, speed, images))
-    show(map(line, baseline_lines(space, options["baselines"], speed, images)))
+    show(map(line, baseline_lines(known, epochs, speed, images.train)))
     show(map(Hanging, memory_lines(tight)))

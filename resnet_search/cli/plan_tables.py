@@ -13,9 +13,9 @@ from resnet_search.cli.tables import line, shown
 from resnet_search.cli.text import count, roughly
 from resnet_search.networks.presets import PRESETS
 from resnet_search.report.units import about, between, counted
+from resnet_search.search.counted import Counted
 from resnet_search.spaces.feasible import Feasible
 from resnet_search.spaces.plan import Plan, Speed
-from resnet_search.spaces.schema import DATA_NAMES
 from resnet_search.spaces.space import SearchSpace
 
 # A time is told for so many images where their number is not known before they are read.
@@ -74,13 +74,13 @@ def _listed(values: Sequence[Any]) -> str:
     return ", ".join(words)
 
 
-def plan_tables(space: SearchSpace, plan: Plan, speed: Speed, images: int | None) -> Iterable[RenderableType]:
+def plan_tables(space: SearchSpace, plan: Plan, speed: Speed, images: Counted) -> Iterable[RenderableType]:
     """Brackets and rungs or the architectures of a grid, what is feasible and what is not, and the cost of it all."""
     yield from _grid(plan.feasible) if plan.method == "grid" else _brackets(plan)
     yield Text()
-    yield from map(Hanging, _feasible(space, plan.feasible))
+    yield from map(Hanging, _feasible(plan.feasible))
     yield Text()
-    yield from map(Hanging, plan_totals(plan, speed, images))
+    yield from map(Hanging, [*_images(space, images), *plan_totals(plan, speed, images.train)])
 
 
 def _brackets(plan: Plan) -> Iterable[RenderableType]:
@@ -121,7 +121,7 @@ def _grid(feasible: Feasible) -> Iterable[RenderableType]:
         yield line(f"and {feasible.count - len(rows):,} more", "dim")
 
 
-def _feasible(space: SearchSpace, feasible: Feasible) -> Iterable[str]:
+def _feasible(feasible: Feasible) -> Iterable[str]:
     exact = feasible.exact
     estimate = "" if exact else f" (95 % interval {between(*feasible.interval)}; --count counts them all)"
     yield f"Feasible   {about(feasible.count, exact=exact)} of {_many(feasible.total)} architectures{estimate}"
@@ -130,9 +130,17 @@ def _feasible(space: SearchSpace, feasible: Feasible) -> Iterable[str]:
         if reason in feasible.explained:
             why = f' by rule "{reason}", such as: {feasible.explained[reason]}'
         yield f"Excluded   {about(number, exact=exact)}{why}"
-    if space.data.source not in DATA_NAMES:
-        size = space.data.image_size
-        yield f"Assumed    images of {size}x{size} pixels in 10 classes; a run goes by those that it reads"
+
+
+def _images(space: SearchSpace, images: Counted) -> Iterable[str]:
+    """What is searched on, or what stands for it until it is read."""
+    if images.classes is None:
+        yield f"Images     {images.planned_classes} classes are assumed; a run goes by those that it reads"
+    else:
+        used = f"{images.train:,} to train on, {images.validation:,} to validate, {images.test:,} test"
+        yield f"Images     {images.classes:,} {'class' if images.classes == 1 else 'classes'}, {used}"
+    if not images.here:
+        yield f"Download   {space.data.source} is not on this machine: a run downloads it, if it can be had"
 
 
 def _many(number: int) -> str:

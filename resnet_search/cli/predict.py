@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from resnet_search.cli.options import Whole, complete_run, json_option, runs_dir_option
-from resnet_search.cli.text import cut_lines, safe
+from resnet_search.cli.text import cut, cut_lines, safe
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,16 +19,18 @@ if TYPE_CHECKING:
     from resnet_search.report.measured import Estimate
 
 _TOLD = 20  # unreadable files that are named, where a table is shown
+_CLASSES = 3  # that are told of each image
+_PATH = 36  # characters of a path, where there is no room for more
 
 
 @click.command("predict")
 @click.argument("export", metavar="EXPORT", shell_complete=complete_run)
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @runs_dir_option
-@click.option("--top", type=Whole(1, 1000), metavar="N", default=3, show_default=True,
-              help="How many classes to tell of each image.")  # fmt: skip
+@click.option("--top", type=Whole(1, 1000), metavar="N", help=f"How many classes to tell of each image.  [default: "
+              f"{_CLASSES}, or as many as the terminal has room for]")  # fmt: skip
 @json_option
-def command(*, export: str, images: tuple[Path, ...], runs_dir: Path, top: int, as_json: bool) -> int:
+def command(*, export: str, images: tuple[Path, ...], runs_dir: Path, top: int | None, as_json: bool) -> int:
     """Classify images with an exported network.
 
     EXPORT is a folder that export has written, or a RUN with its default export. IMAGE is a file, or a folder with
@@ -41,7 +43,7 @@ def command(*, export: str, images: tuple[Path, ...], runs_dir: Path, top: int, 
     found = find_export(export, runs_dir)
     classified: list[Classified] = []
     unread: list[Unread] = []
-    for one in _counted(classify(found, images, min(top, len(found.classes))), quiet=as_json):
+    for one in _counted(classify(found, images, min(top or _CLASSES, len(found.classes))), quiet=as_json):
         if isinstance(one, Unread):
             unread.append(one)
         else:
@@ -50,7 +52,7 @@ def command(*, export: str, images: tuple[Path, ...], runs_dir: Path, top: int, 
     if as_json:
         _print_json(classified, unread, accuracy, known)
     else:
-        _print_table(classified, accuracy, known)
+        _print_table(classified, accuracy, known, whole=top is not None)
         _tell(unread)
     return 1 if unread else 0
 
@@ -99,11 +101,11 @@ def _print_json(classified: list[Classified], unread: list[Unread], accuracy: Es
     )
 
 
-def _print_table(classified: list[Classified], accuracy: Estimate | None, known: int) -> None:
+def _print_table(classified: list[Classified], accuracy: Estimate | None, known: int, *, whole: bool) -> None:
     from resnet_search.cli.screen import show
 
     if classified:
-        show([_table(classified)])
+        show([_table(classified, whole=whole)])
     if accuracy is not None:
         of = "" if known == len(classified) else f", of {len(classified):,} in all"
         click.echo(
@@ -112,23 +114,34 @@ def _print_table(classified: list[Classified], accuracy: Estimate | None, known:
         )
 
 
-def _table(classified: list[Classified]) -> RenderableType:
+def _table(classified: list[Classified], *, whole: bool) -> RenderableType:
+    """With as many runners-up as fit, all where it is to be `whole`, and with shorter paths where that does not do."""
     from resnet_search.cli.grid import Column, Grid
+    from resnet_search.cli.screen import console, has_width
 
-    return Grid(
-        [
-            Column("file", [str(one.file) for one in classified], folds=True, least=16),
-            Column("class", [one.top[0][0] for one in classified], folds=True, least=8),
-            Column("probability", [f"{one.top[0][1]:.4f}" for one in classified], right=True),
-            Column("folder", [one.truth or "" for one in classified], spare=1),
-            Column("runners-up", [_runners_up(one) for one in classified], folds=True, least=16, narrow=1),
-        ],
-        elsewhere="--json has everything",
-    )
+    def grid(paths: list[str], told: int) -> Grid:
+        return Grid(
+            [
+                Column("file", paths, folds=True, least=16),
+                Column("class", [one.top[0][0] for one in classified], folds=True, least=8),
+                Column("probability", [f"{one.top[0][1]:.4f}" for one in classified], right=True),
+                Column("folder", [one.truth or "" for one in classified], spare=1),
+                Column("runners-up", [_runners_up(one, told) for one in classified], folds=True, least=16, narrow=1),
+            ],
+            elsewhere="--json has everything",
+        )
+
+    paths, most = [safe(one.file) for one in classified], len(classified[0].top) - 1
+    fewest = most if whole else min(1, most)
+    grids = [grid(paths, told) for told in range(most, fewest - 1, -1)]
+    if not has_width():
+        return grids[0]
+    grids.append(grid([cut(path, _PATH) for path in paths], fewest))
+    return next((each for each in grids if each.width <= console().width), grids[-1])
 
 
-def _runners_up(one: Classified) -> str:
-    return ", ".join(f"{name} {probability:.4f}" for name, probability in one.top[1:])
+def _runners_up(one: Classified, most: int) -> str:
+    return ", ".join(f"{name} {probability:.4f}" for name, probability in one.top[1 : most + 1])
 
 
 def _tell(unread: list[Unread]) -> None:

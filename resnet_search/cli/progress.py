@@ -107,6 +107,7 @@ class Progress:
     _last: Trial | None = None
     _ready: bool = False
     _waiting: str = ""
+    _run: str = ""
 
     def take(self, event: Event, view: RunView) -> Snapshot:
         """The state after an event, which `view` has taken in."""
@@ -130,6 +131,7 @@ class Progress:
         }
         self._filled = Counter(_place(trial) for trial in view.trials.values() if trial.status != FAILED)
         self._planned = (view.planned_trials, view.planned_epochs)
+        self._run = view.folder.full_name
         self._completed = self._failed = self._epochs = self._macs = 0
         self._pacing, self._best = Pacing(), None
         for trial in view.trials.values():
@@ -149,9 +151,10 @@ class Progress:
         if kind == "created":
             self._macs += trial.macs
             self._fill(trial, 1)
-            # Where it is drawn again, its place among equals may be another.
-            for other in view.of_candidate(trial.candidate):
-                self._see_best(other, view)
+            # Where it is drawn again, its place among equals may be another: of its trials the best is enough.
+            done = [other for other in view.of_candidate(trial.candidate) if other.status == COMPLETED]
+            if done and trial.promoted_from is None:
+                self._see_best(max(done, key=lambda other: (other.epochs, other.score)), view)
         if kind in {COMPLETED, FAILED}:
             self._fill(trial, -(kind == FAILED))
             self._see_ended(trial, view)
@@ -203,7 +206,7 @@ class Progress:
         epochs = self._epochs + self._running.trained
         planned_trials, planned_epochs = self._planned
         return Snapshot(
-            run=view.folder.name,
+            run=self._run,
             trials=self._completed,
             planned_trials=planned_trials,
             failed=self._failed,

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from resnet_search.runs.trials import RunView
 
 
-@click.command("report")
+@click.command("report", short_help="Write the report of a run: a page with plots, and words.")
 @run_argument
 @click.option("--trial", metavar="ID", help="The trial it is about.  [default: the best of the full budget]")
-@click.option("--out", type=FolderPath(), metavar="DIR", help="Where to.  [default: report/ in the run's folder]")
+@click.option("--out", type=FolderPath(), metavar="DIR", help="Where to.  [default: report/ in the run's folder, with "
+              "--trial report/trial_ID/]")  # fmt: skip
 @click.option(
     "--watch",
     type=Whole(5, 86_400),

@@ -12,6 +12,7 @@ from resnet_search.cli.changes import changing_options, fixed_options, refuse_ch
 from resnet_search.cli.cluster import cluster_options, take_cluster
 from resnet_search.cli.options import quiet_options, run_argument
 from resnet_search.cli.session import Session
+from resnet_search.cli.text import safe
 
 if TYPE_CHECKING:
     from resnet_search.runs.trials import RunView
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _CHANGING = ("workers", "threads", "device", "hang_timeout", "add_iterations", "add_epochs")
 
 
-@click.command("resume")
+@click.command("resume", short_help="Go on with a run that was stopped, or extend it.")
 @run_argument
 @changing_options
 @cluster_options
@@ -50,7 +51,7 @@ def command(session: Session, /, *, run: str, runs_dir: Path, quiet: bool, no_ex
     refuse_changes(folder.name, view.content, options)
     if view.state == "finished" and not changing["add_iterations"] and not changing["add_epochs"]:
         if not quiet:
-            click.echo(f"{folder.name} is finished: nothing is left to train.")
+            click.echo(f"{safe(folder.full_name)} is finished: nothing is left to train.")
     else:
         settings = _checked(view, changing)
         driver = folder.last_driver()
@@ -58,7 +59,7 @@ def command(session: Session, /, *, run: str, runs_dir: Path, quiet: bool, no_ex
             click.echo(f"The last driver, {driver}, died: going on from what it left.")
         from resnet_search.search.start import resume_run
 
-        preparing = f"Going on with {folder.name}: starting the training backend ..."
+        preparing = f"Going on with {folder.full_name}: starting the training backend ..."
         view = watch(
             session,
             lambda observers: resume_run(folder, observers, settings=settings, budget=budget),

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from resnet_search.cli.baselines import baseline_lines, baseline_option
+from resnet_search.cli.baselines import baseline_costs, baseline_lines, baseline_option
 from resnet_search.cli.budget import budget_options, hang_option
 from resnet_search.cli.cluster import cluster_options, take_cluster
 from resnet_search.cli.options import quiet_options, search_options, space_from
-from resnet_search.cli.precision import precision_option
+from resnet_search.cli.precision import precision_lines, precision_option
 from resnet_search.cli.session import Session
 from resnet_search.cli.tracking import track_option
 
@@ -34,24 +34,27 @@ def command(session: Session, /, *, quiet: bool, no_export: bool, **options: Any
     Ctrl-C stops it at any time, --time-budget and --max-trials in order; resnet-search resume goes on.
     """
     from resnet_search.cli.searching import begin
-    from resnet_search.runs.speed import machine_speed, training_images
+    from resnet_search.runs.speed import machine_speed
+    from resnet_search.search.counted import counted_images
     from resnet_search.spaces.plan import make_plan
     from resnet_search.trackers.choice import check_installed
 
     take_cluster(session, options, options["runs_dir"])
     space = space_from(options)
     check_installed(options["track"] or space.track, "--track")
-    images = training_images(space.data, options["train_examples"])
-    plan = make_plan(space)
+    images = counted_images(space.data, options["data_dir"], options["train_examples"])
+    plan = make_plan(space, classes=images.planned_classes)
 
     def told() -> Iterable[str]:
         from resnet_search.cli.memory import memory_lines, too_large
         from resnet_search.cli.plan_tables import plan_totals
 
+        known = baseline_costs(space, options["baselines"], images.planned_classes)
         speed = machine_speed(options["runs_dir"], plan.mean_macs, options["device"])
         yield f"Space      {space.name}"
-        yield from plan_totals(plan, speed, images)
-        yield from baseline_lines(space, options["baselines"], speed, images)
-        yield from memory_lines(too_large(space, plan, options["baselines"], options["workers"], options["device"]))
+        yield from plan_totals(plan, speed, images.train)
+        yield from baseline_lines(known, space.hyperband.max_epochs, speed, images.train)
+        yield from memory_lines(too_large(space, plan, known, options["workers"], options["device"]))
+        yield from precision_lines(plan, options["precision"], options["workers"], options["device"])
 
-    begin(session, space, told, options, quiet=quiet, export=not no_export)
+    begin(session, space, plan, told, options, quiet=quiet, export=not no_export)

@@ -27,11 +27,16 @@ def is_terminal() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}
 
 
+def has_width() -> bool:
+    """Whether standard output is so many columns wide: a file or a pipe is not, unless COLUMNS says it."""
+    return sys.stdout.isatty() or "COLUMNS" in os.environ
+
+
 def console() -> Console:
     """Standard output, with nothing in a text taken for markup or worth a colour."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else FILE_WIDTH
+    width = None if has_width() else FILE_WIDTH
     return Console(markup=False, emoji=False, highlight=False, width=width)
 
 
@@ -45,9 +50,10 @@ def show(renderables: Iterable[RenderableType]) -> None:
     from resnet_search.cli.grid import Grid
 
     out = console()
+    whole = not has_width()
     for renderable in renderables:
         # A file keeps its lines whole, and a table chooses its own width; all else is wrapped between words.
-        out.print(renderable, soft_wrap=isinstance(renderable, Grid) or not sys.stdout.isatty())
+        out.print(renderable, soft_wrap=isinstance(renderable, Grid) or whole)
 
 
 @contextmanager

@@ -11,19 +11,20 @@ import click
 
 from resnet_search.cli.budget import take_budget
 from resnet_search.cli.session import Session, run_words
-from resnet_search.cli.text import safe, score
+from resnet_search.cli.text import safe
 from resnet_search.cli.tracking import looks
+from resnet_search.cli.worth import best_lines, of_images
 from resnet_search.errors import NameTakenError, TrainingError
-from resnet_search.report.course import epochs_on_disk
+from resnet_search.report.course import epochs_done, epochs_on_disk
 from resnet_search.report.kind import is_final, is_grid, is_single, network_count
 from resnet_search.report.units import counted, duration
-from resnet_search.runs.trials import COMPLETED
 from resnet_search.training.job import FAILURE
 
 if TYPE_CHECKING:
     from resnet_search.runs.events import Event
     from resnet_search.runs.trials import RunView
     from resnet_search.search.loop import Observer
+    from resnet_search.spaces.plan import Plan
     from resnet_search.spaces.space import SearchSpace
 
 TOP = 10
@@ -32,6 +33,7 @@ TOP = 10
 def begin(
     session: Session,
     space: SearchSpace,
+    plan: Plan,
     told: Callable[[], Iterable[str]],
     options: dict[str, Any],
     *,
@@ -68,7 +70,7 @@ def begin(
                 name = default_name(space.name, runs_dir)
                 session.folder = runs_dir / name
 
-    view = watch(session, start, preparing=_preparing(space, data_dir), quiet=quiet)
+    view = watch(session, start, preparing=_preparing(space, plan, data_dir), quiet=quiet)
     conclude(session, view, quiet=quiet, export=export)
 
 
@@ -87,13 +89,12 @@ def _check(space: SearchSpace, name: str | None, runs_dir: Path, data_dir: Path 
     check_source(space.data.source, data_dir)
 
 
-def _preparing(space: SearchSpace, data_dir: Path | None) -> str:
+def _preparing(space: SearchSpace, plan: Plan, data_dir: Path | None) -> str:
     """What is waited for before anything trains."""
     from resnet_search.search.pretrained import sources_of_space
-    from resnet_search.spaces.plan import make_plan
     from resnet_search.training.datasets import describe_source
 
-    absent = [source for source in sources_of_space(space, make_plan(space)) if not source.path.exists()]
+    absent = [source for source in sources_of_space(space, plan) if not source.path.exists()]
     size = sum(source.megabytes for source in absent)
     weights = f"Downloading {size} MB of ImageNet weights, " if absent else ""
     reading = "Downloading" if describe_source(space.data.source, data_dir).kind == "download" else "Reading"
@@ -153,23 +154,50 @@ def _next(session: Session, view: RunView, words: str) -> Iterable[str]:
     """The commands that go on from here."""
     best = view.leader
     if view.state != "finished":
-        yield f"resume {words}{session.workers}"
+        yield f"{session.verb} {run_words(session.folder or view.folder.path, session.runs_dir)}{session.workers}"
     if not is_single(view):
         yield f"trials {words}"
     if best is not None:
         yield f"show {words} {best.trial}"
     if view.state == "finished" and not is_grid(view):
+        yield from _to_final(view, session.runs_dir)
+    elif view.state == "finished" and is_single(view):
+        yield from _with_export(view, words)
+
+
+def _to_final(view: RunView, runs_dir: Path) -> Iterable[str]:
+    """What a finished search has not been followed by yet; at the end of that, what its final network is for."""
+    from resnet_search.runs.after import CONFIRM, FINAL, following
+
+    words = run_words(view.folder.path, runs_dir)
+    confirmed, final = following(view.folder, CONFIRM), following(view.folder, FINAL)
+    if final is not None and final.state == "finished":
+        yield from _with_export(final, run_words(final.folder.path, runs_dir))
+    elif final is not None or (confirmed is not None and confirmed.state == "finished"):
+        yield f"train {words}"
+    else:
         yield f"confirm {words}"
+
+
+def _with_export(view: RunView, words: str) -> Iterable[str]:
+    """What an exported network is for."""
+    from resnet_search.cli.export import exported
+
+    if exported(view):
+        yield f"predict {words} new-images/"
+        yield f"export {words} --format onnx"
 
 
 def _hand_over(view: RunView, words: str, *, there: bool, quiet: bool) -> None:
     """The SavedModel, unless it is there or TensorFlow is missing, and the report."""
-    from resnet_search.cli.export import export_and_tell, tell
+    from resnet_search.cli.export import export_and_tell, tell, tell_test
     from resnet_search.cli.report import page_and_tell
     from resnet_search.cli.without_tensorflow import can_export, tell_unexported
 
     if there:
         tell(view.folder.path / "export", quiet=quiet)
+        if not quiet:
+            tell_test(view)
     elif can_export():
         export_and_tell(view, None, None, quiet=quiet)
     elif not quiet:
@@ -192,6 +220,7 @@ def _nothing_trained(view: RunView) -> TrainingError:
 
 
 def _show_result(view: RunView) -> None:
+    from resnet_search.cli.grid import Hanging
     from resnet_search.cli.screen import show
     from resnet_search.cli.tables import line, trials_table
 
@@ -200,7 +229,8 @@ def _show_result(view: RunView) -> None:
         title = "Best first" if is_grid(view) else "Best at the full budget"
         ranking = view.ranking()[:TOP]
         none = line(f"No trial has been trained for all {counted(view.max_epochs, 'epoch')} yet.")
-        show([trials_table(ranking, title, halving=not is_grid(view)) if ranking else none, line("")])
+        show([trials_table(ranking, title, halving=not is_grid(view)) if ranking else none])
+        show([*map(Hanging, best_lines(view)), line("")])
 
 
 def _done(view: RunView) -> str:
@@ -220,12 +250,10 @@ def _trained(view: RunView) -> str:
         )
     if is_grid(view):
         return f"Trained {len(ranked):,} of {counted(network_count(view), 'network')} for {each}"
-    completed = [trial for trial in trials if trial.status == COMPLETED]
-    epochs = sum(trial.trained_epochs for trial in completed)
-    return f"Searched {counted(len(completed), 'trial')}, {counted(epochs, 'epoch')},"
+    return f"Searched {counted(view.completed, 'trial')}, {counted(epochs_done(view), 'epoch')},"
 
 
 def _accuracy(view: RunView) -> str:
     if not is_single(view) or view.winner is None or is_final(view):
         return ""
-    return f": validation accuracy {score(view.winner.score)}"
+    return f": {of_images(view.winner.score, int(view.content['data']['validation']))}"

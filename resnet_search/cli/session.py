@@ -16,7 +16,7 @@ import click
 
 from resnet_search.cli.options import RUNS_DIR
 from resnet_search.cli.text import safe
-from resnet_search.runs.folder import RunFolder
+from resnet_search.runs.folder import RUN_JSON, RunFolder
 
 # A signal may be swallowed by a callback of a library, or its cleaning up may hang: this long is waited, in seconds.
 PATIENCE = 7.0
@@ -55,7 +55,8 @@ class Session:
 
 def run_words(folder: Path, runs_dir: Path) -> str:
     """A run's folder as the words of a command line, to be typed from where this process was started."""
-    if folder.parent != runs_dir:
+    follows = (folder.parent / RUN_JSON).is_file()
+    if (folder.parent.parent if follows else folder.parent) != runs_dir:
         return shlex.quote(safe(folder))
     word = safe(RunFolder(folder).word)
     return word if runs_dir == RUNS_DIR else f"{word} {runs_dir_words(runs_dir)}"

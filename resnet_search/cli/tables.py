@@ -9,16 +9,18 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from resnet_search.cli.curves import WIDTH, spark
-from resnet_search.cli.grid import Column, Grid
+from resnet_search.cli.grid import Column, Grid, Hanging
 from resnet_search.cli.text import count, cut_lines, moment, safe, score
 from resnet_search.report.anytime import at
 from resnet_search.report.kind import accuracy_name, is_final, is_grid
 from resnet_search.report.units import duration
+from resnet_search.runs.after import CONFIRM
 from resnet_search.runs.checkpoints import describe
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
 from resnet_search.training.job import FAILURE
 
 _CURVE = 60  # cells of a trial's own curve
+_STATUS = 9  # of a check's status, with the gap behind it
 
 
 def line(text: str, style: str = "") -> Text:
@@ -32,7 +34,7 @@ def runs_table(runs: Sequence[dict[str, Any]], *, wide: bool) -> Iterable[Render
     yield Grid(
         [
             Column("run", [run["run"] for run in runs], folds=True),
-            Column("state", [run["state"] for run in runs], narrow=1),
+            Column("state", [_state(run) for run in runs], narrow=1),
             Column("trials", [_progress(run, "trials") for run in runs], right=True, narrow=2),
             Column("epochs", [_progress(run, "epochs") for run in runs], right=True, spare=2),
             Column("best", [score(run.get("score")) for run in runs], right=True),
@@ -45,6 +47,15 @@ def runs_table(runs: Sequence[dict[str, Any]], *, wide: bool) -> Iterable[Render
     for run in runs:
         if run not in good:
             yield line(f"{run['run']}: {run['reason']}", "red")
+
+
+def _state(run: dict[str, Any]) -> str:
+    """Of the search, or while something trains that follows it, of that."""
+    told = [
+        f"confirming {one['trials']:,}/{one['planned_trials']:,}" if one["kind"] == CONFIRM else "training"
+        for one in run.get("following", ())
+    ]
+    return ", ".join(told) or str(run["state"])
 
 
 def _climb(run: dict[str, Any]) -> str:
@@ -74,37 +85,43 @@ def trials_table(
     """Trials in the order given. `elsewhere` says where columns are that a narrow terminal has no room for.
 
     halving: whether there are brackets and rungs to tell. curves: of each trial, where there is room. scored:
-    what its score is called.
+    what its score is called. Where networks are trained with several seeds, it says which.
     """
     rungs = [
         Column("bracket", [f"{trial.bracket}" for trial in trials], right=True, spare=1),
         Column("rung", [f"{trial.rung}" for trial in trials], right=True, narrow=2),
     ]
+    repeated = any(trial.repeat for trial in trials)
     return Grid(
         [
             Column("trial", [trial.trial for trial in trials]),
-            Column("candidate", [f"{trial.candidate}" for trial in trials], right=True, spare=3),
+            Column("candidate", [f"{trial.candidate}" for trial in trials], right=True, spare=4),
             Column("architecture", [trial.name for trial in trials], folds=True),
+            *([Column("seed", [f"{trial.repeat}" for trial in trials], right=True)] if repeated else ()),
             Column("depth", [f"{trial.depth}" for trial in trials], right=True, narrow=4),
             Column("params", [count(trial.params) for trial in trials], right=True, narrow=1),
             Column("MACs", [count(trial.macs) for trial in trials], right=True, narrow=3),
             *(rungs if halving else ()),
-            Column("epochs", [f"{trial.epochs}" for trial in trials], right=True),
-            Column("status", [trial.status for trial in trials], spare=4),
+            Column("epochs", [_epochs_reached(trial) for trial in trials], right=True),
+            Column("status", [trial.status for trial in trials], spare=5),
             # Where the status is left out, it still tells why there is no score.
             Column(scored, [score(trial.score) or trial.status for trial in trials], right=True),
-            *([Column("curve", list(curves), spare=5)] if curves else ()),
-            Column("time", [_time(trial) for trial in trials], right=True, spare=2),
+            *([Column("curve", list(curves), spare=2)] if curves else ()),
+            Column("time", [_time(trial) for trial in trials], right=True, spare=3),
         ],
         title=title,
         elsewhere=elsewhere,
     )
 
 
+def _epochs_reached(trial: Trial) -> str:
+    # Beside what stays on a narrow terminal: the same network and score are there twice.
+    return f"reused {trial.epochs}" if trial.reused else f"{trial.epochs}"
+
+
 def _time(trial: Trial) -> str:
-    if trial.reused:
-        return "reused"
-    return duration(trial.setup_seconds + trial.train_seconds) if trial.status == COMPLETED else ""
+    ended = trial.status == COMPLETED and not trial.reused
+    return duration(trial.setup_seconds + trial.train_seconds) if ended else ""
 
 
 def trial_details(view: RunView, trial: Trial, history: Sequence[dict[str, Any]]) -> Iterable[RenderableType]:
@@ -112,13 +129,14 @@ def trial_details(view: RunView, trial: Trial, history: Sequence[dict[str, Any]]
     grid = is_grid(view)
     axes = ", ".join(f"{name} {shown(value)}" for name, value in trial.architecture.items() if value is not None)
     facts = {
-        "Trial": f"{trial.trial} of {view.folder.name}, {_outcome(view, trial)}",
+        "Trial": f"{trial.trial} of {view.folder.full_name}, {_outcome(view, trial)}",
         "Architecture": trial.name,
         "Axes": axes,
         "Depth": f"{trial.depth:,} layers with weights",
         "Parameters": f"{trial.params:,}",
         "MACs": f"{trial.macs:,} for one image",
         "Recipe": ", ".join(f"{name} {shown(value)}" for name, value in trial.recipe.items()),
+        "Seed": f"{trial.repeat}" if trial.repeat else "",
         "Candidate": "" if grid else f"{trial.candidate}",
         "Rung": "" if grid else f"{trial.rung} of bracket {trial.bracket}, iteration {trial.iteration}",
         "Epochs": _epochs(trial),
@@ -128,7 +146,7 @@ def trial_details(view: RunView, trial: Trial, history: Sequence[dict[str, Any]]
         "Details": _details(view, trial),
     }
     width = max(map(len, facts)) + 2
-    yield line("\n".join(f"{name:<{width}}{value}" for name, value in facts.items() if value))
+    yield from (Hanging(f"{name:<{width}}{value}", width) for name, value in facts.items() if value)
     if not grid:
         yield Text()
         yield trials_table(view.chain(trial), "Promotions, first rung first")
@@ -183,7 +201,7 @@ def _curve(history: Sequence[dict[str, Any]], accuracy: str) -> Iterable[Rendera
             yield line(f"{name} after epoch {last}: {values[0]:.4f}")
             continue
         span = f"lowest {min(values):.4f}, highest {max(values):.4f}, last {values[-1]:.4f}"
-        yield line(f"{name}, epochs {first} to {last}: {span}")
+        yield Hanging(f"{name}, epochs {first} to {last}: {span}", 2)
         yield line(f"  {spark(values, _CURVE)}", "cyan")
 
 
@@ -191,9 +209,13 @@ def checks_table(checks: Sequence[Any]) -> Iterable[RenderableType]:
     """What the doctor found, each finding with its cure below."""
     styles = {"ok": "green", "warning": "yellow", "problem": "red"}
     for check in checks:
-        text = Text()
-        text.append(f"{check.status:<9}", style=styles[check.status])
-        text.append(safe(f"{check.name}: {check.text}"))
-        yield text
+        text = f"{check.status:<{_STATUS}}{check.name}: {check.text}"
+        yield Hanging(text, _STATUS, word_style=styles[check.status])
         if check.cure:
-            yield line(f"{'':<9}{check.cure}", "dim")
+            yield Hanging(f"{'':<{_STATUS}}{check.cure}", _STATUS, "dim")
+
+
+def repairs(done: Sequence[str]) -> Iterable[RenderableType]:
+    """What the doctor has repaired."""
+    word = "Repaired: "
+    return (Hanging(f"{word}{sentence}", len(word)) for sentence in done)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from textwrap import wrap
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _YEAR = 365 * _DAY
 MOST = 300  # characters of a name or a reason in a table
 MOST_OF_A_LINE = 2000  # and of a line of text: longer ones are no names that anybody gave
 _CUT = "..."
+_COMMAND = re.compile(r"resnet-search( [^ ]*[^ ;,.:)])+")
+_GLUE = "\x00"  # No text has it behind `safe`.
 
 
 def safe(text: object, *, lines: bool = False) -> str:
@@ -38,6 +42,26 @@ def cut_lines(text: str) -> str:
     if len(text) <= MOST_OF_A_LINE:
         return text
     return "\n".join(cut(line, MOST_OF_A_LINE) for line in text.split("\n"))
+
+
+def wrapped(text: str, width: int, indent: int = 0, *, breaking: bool = True) -> list[str]:
+    """A line as lines of at most `width` characters, all but the first indented. What is a command stays in one.
+
+    breaking: whether what is wider than a line, a name or a command, is broken. Else it stays whole, to be copied.
+    """
+    room = width - indent
+
+    def glued(found: re.Match[str]) -> str:
+        return found[0] if breaking and len(found[0]) > room else found[0].replace(" ", _GLUE)
+
+    lines = wrap(
+        _COMMAND.sub(glued, text),
+        width,
+        subsequent_indent=" " * indent,
+        break_long_words=breaking,
+        break_on_hyphens=False,
+    )
+    return [line.replace(_GLUE, " ") for line in lines]
 
 
 def count(number: float) -> str:

@@ -11,14 +11,15 @@ import click
 from resnet_search.cli.options import run_argument
 from resnet_search.cli.session import Interrupted
 from resnet_search.cli.text import safe
-from resnet_search.cli.tracking import NAMES, Names, flat
+from resnet_search.cli.tracking import Names, flat
+from resnet_search.spaces.schema import TRACKERS
 
 
 @click.command("track")
 @run_argument
 @click.option(
     "--to", type=Names(), multiple=True, required=True, callback=flat, metavar="NAMES",
-    help=f"Who is told: {', '.join(NAMES)}, with commas between them.  [required]",
+    help=f"Who is told: {', '.join(TRACKERS)}, with commas between them.",
 )  # fmt: skip
 @click.option("--follow", is_flag=True, help="Go on for as long as the run trains, and until Ctrl-C.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")

@@ -9,12 +9,11 @@ import click
 from click.shell_completion import CompletionItem
 
 from resnet_search.cli.options import OneOf, ParamType
+from resnet_search.spaces.schema import TRACKERS
 
 if TYPE_CHECKING:
     from resnet_search.runs.events import Event
     from resnet_search.runs.trials import RunView
-
-NAMES = ("tensorboard", "mlflow", "wandb")
 
 
 class Names(ParamType):
@@ -25,10 +24,10 @@ class Names(ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         if isinstance(value, tuple):
             return value
-        return tuple(OneOf(NAMES).convert(word.strip(), param, ctx) for word in str(value).split(","))
+        return tuple(OneOf(TRACKERS).convert(word.strip(), param, ctx) for word in str(value).split(","))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return OneOf(NAMES).shell_complete(ctx, param, incomplete)
+        return OneOf(TRACKERS).shell_complete(ctx, param, incomplete)
 
 
 def flat(ctx: click.Context, param: click.Parameter, value: Iterable[tuple[str, ...]]) -> tuple[str, ...] | None:
@@ -39,7 +38,7 @@ def flat(ctx: click.Context, param: click.Parameter, value: Iterable[tuple[str, 
 
 track_option = click.option(
     "--track", type=Names(), multiple=True, callback=flat, metavar="NAMES",
-    help=f"Tell every candidate and epoch to {', '.join(NAMES)}, with commas between them.  [default: the space's]",
+    help=f"Tell every candidate and epoch to {', '.join(TRACKERS)}, with commas between them.  [default: the space's]",
 )  # fmt: skip
 
 

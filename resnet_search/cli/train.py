@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from resnet_search.cli.budget import hang_option, time_budget_option
 from resnet_search.cli.cluster import cluster_options, on_cluster_option, take_cluster
+from resnet_search.cli.models import complete_model
 from resnet_search.cli.named import EPOCHS, train_named
 from resnet_search.cli.options import (
     OneOf,
@@ -30,20 +30,15 @@ from resnet_search.networks.presets import PRESETS, Preset, preset
 from resnet_search.training.recipe import RECIPES
 
 
-def _complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    del ctx, param
-    return [CompletionItem(name) for name in PRESETS if name.startswith(incomplete.lower())]
-
-
 def _preset(ctx: click.Context, param: click.Parameter, value: str | None) -> Preset | None:
     del ctx, param
-    return None if value is None else preset(value)
+    return None if value is None else preset(value, "--model")
 
 
 _LENGTHS = ", ".join(f"{name} {recipe.epochs or EPOCHS}" for name, recipe in RECIPES.items())
 
 
-@click.command("train")
+@click.command("train", short_help="Train the best of a search in full, or a network with a name.")
 @click.argument("run", required=False, metavar="[RUN]", shell_complete=complete_run)
 @click.option("--trial", metavar="ID", help="With RUN: the trial whose network is trained.  [default: the best, by "
               "its confirmation if there is one]")  # fmt: skip
@@ -54,7 +49,7 @@ _LENGTHS = ", ".join(f"{name} {recipe.epochs or EPOCHS}" for name, recipe in REC
     "--model",
     metavar="NAME",
     callback=_preset,
-    shell_complete=_complete_model,
+    shell_complete=complete_model,
     help="In place of RUN: a name that resnet-search models lists.",
 )
 @click.option("--test", is_flag=True, help="With --model: train on the held back images too, and read the test images "

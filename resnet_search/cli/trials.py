@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 # What a trial is in --json and --csv, in the order of the columns there; schemas/trial.json says what each means.
 FIELDS = (
-    "trial", "candidate", "name", "depth", "params", "macs", "iteration", "bracket", "rung", "initial_epoch",
+    "trial", "candidate", "name", "seed", "depth", "params", "macs", "iteration", "bracket", "rung", "initial_epoch",
     "epochs", "status", "score", "reused", "parent", "promoted_from", "replacement", "losses", "parts",
     "setup_seconds", "train_seconds", "created", "ended", "reason", "architecture", "recipe",
 )  # fmt: skip
+_NAMES = {"seed": "repeat"}  # of what a trial calls otherwise
 _SORT: dict[str, Callable[[Any], Any]] = {
     "trial": lambda trial: (len(trial.trial), trial.trial),
     "candidate": lambda trial: trial.candidate,
@@ -80,7 +81,7 @@ def command(
 
     By default those of the full budget come first: scores of less training do not compare with theirs. A table has
     the first 100 unless you ask for more; --json and --csv have all. From 120 columns on it has learning curves, all
-    on one scale. --watch has those that fit on the screen.
+    on one scale, unless names are so long that there is no room. --watch has those that fit on the screen.
     """
     if as_json and as_csv:
         raise UsageError("--json and --csv: got both; allowed: one of them")
@@ -132,6 +133,12 @@ class _Choice:
     status: str | None
 
     def of(self, view: RunView) -> list[Trial]:
+        brackets = sorted({bracket["number"] for bracket in view.content["plan"]})
+        if self.bracket not in {None, *brackets}:
+            raise UsageError(
+                f"--bracket: got {self.bracket}; allowed: the brackets of {view.folder.name}, "
+                f"{', '.join(map(str, brackets))}"
+            )
         trials = [
             trial
             for trial in view.trials.values()
@@ -176,7 +183,7 @@ def _by_default(trial: Trial) -> tuple[bool, int, float, int]:
 
 def document(trial: Trial) -> dict[str, Any]:
     """A trial, JSON-able."""
-    return {name: getattr(trial, name) for name in FIELDS}
+    return {name: getattr(trial, _NAMES.get(name, name)) for name in FIELDS}
 
 
 def _document(trial: Trial, fronts: Fronts | None) -> dict[str, Any]:

@@ -87,6 +87,15 @@ def spawn(*words: Any, cwd: Path, **options: Any) -> subprocess.Popen[str]:
     )
 
 
+def make_folder(path: Path, **per_class: int) -> None:
+    """A folder of files that are called images, ten to test each class on."""
+    for name, images in per_class.items():
+        for part, count in (("train", images), ("test", 10)):
+            (path / part / name).mkdir(parents=True)
+            for number in range(count):
+                (path / part / name / f"{number}.jpg").touch()
+
+
 def make_run(
     runs_dir: Path,
     name: str = "trial-run",

@@ -122,6 +122,7 @@ def test_a_search_that_was_stopped_is_exported_and_names_the_way_on(
         event = append_event(folder.events, "stopped", reason="5 trials are done, as asked for")
         view = read_run(folder)
         for observer in observers:
+            observer({"event": "started", "time": event["time"]}, view)
             observer(event, view)
         return view
 

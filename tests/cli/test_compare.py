@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from resnet_search.runs.folder import RunFolder
+from resnet_search.spaces.load import load_space
 
 from .conftest import Outcome, make_run
 
@@ -46,9 +47,52 @@ def test_it_says_first_that_scores_are_of_other_images(place: Path, command: Com
     out = command("compare", "a", "data").out
     assert out.startswith("NOT COMPARABLE: these runs are of different images.")
     assert "Difference" not in out
+    assert "\nNo verdict a and data are of different images\n" in out
     out = command("compare", "a", "split").out
     assert out.startswith("NOT COMPARABLE score by score: these runs are of the same images, but trained or validated")
-    assert "Difference" in out
+    assert "Difference" not in out
+    assert "\nNo verdict a and split were trained or validated on different parts of their images\n" in out
+
+
+def test_of_a_fingerprint_twelve_digits_are_told(
+    place: Path, command: Command, terminal: Callable[[int], None]
+) -> None:
+    make_run(place, "a")
+    changed(make_run(place, "data"), fingerprint="1" * 64)
+    terminal(80)
+    [line] = [line.split() for line in command("compare", "a", "data").out.splitlines() if "fingerprint" in line]
+    assert line == ["data.fingerprint", "0" * 12, "1" * 12]
+    [told] = json.loads(command("compare", "a", "data", "--json").out)["differences"]
+    assert told["values"] == ["0" * 64, "1" * 64]
+
+
+def test_scores_of_other_epochs_get_no_verdict(place: Path, command: Command, terminal: Callable[[int], None]) -> None:
+    make_run(place, "whole")
+    make_run(place, "begun", stop_after=5)
+    make_run(place, "short", space=load_space("quickstart").with_settings(max_epochs=3))
+    out = " ".join(command("compare", "whole", "begun", "short").out.split())
+    below = "such scores do not compare; below is their best so far at equal epochs"
+    assert f"No verdict whole after 9 epochs and begun after 1 epoch so far: {below}" in out
+    assert f"No verdict whole after 9 epochs and short after 3 epochs: {below}" in out
+    assert "Difference" not in out
+    assert out.index("at equal epochs No verdict") < out.index("Best so far at equal epochs: after 5 epochs")
+    pairs = json.loads(command("compare", "whole", "begun", "short", "--json").out)["pairs"]
+    assert [(pair["unlike"], pair["larger"]) for pair in pairs] == [
+        ("so far", None),
+        ("epochs", None),
+        ("so far", None),
+    ]
+    terminal(80)
+    assert "interrupted" in command("compare", "whole", "begun").out
+
+
+def test_two_of_three_that_compare_get_their_verdict(place: Path, command: Command) -> None:
+    make_run(place, "a")
+    make_run(place, "b")
+    changed(make_run(place, "data"), fingerprint="1" * 64)
+    out = command("compare", "a", "b", "data").out
+    assert "Difference a and b are equal" in out
+    assert "No verdict a and data are of different images\nNo verdict b and data are of different images\n" in out
 
 
 def test_several(place: Path, command: Command) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,17 @@ from resnet_search.networks.presets import preset
 from resnet_search.report.content import report_of
 from resnet_search.report.exported import Exported
 from resnet_search.report.markdown import to_markdown
+from resnet_search.runs.after import TESTED
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import open_run
+from tests.report.test_confirmed import found as confirmed
+from tests.report.test_tested import make_measured
 
 from .conftest import Outcome, make_run
 from .test_progress import drawn, epoch, replay
+
+# What a confirmation trains: of a bracket that the runs of these tests have not, whose trials were drawn.
+KNOWN = [{"iteration": 0, "bracket": 9, "candidates": [{"architecture": {}, "recipe": {}, "repeat": 1}], "presets": []}]
 
 
 @pytest.fixture
@@ -117,10 +124,26 @@ def test_what_failed_is_said_to_be_replaced_only_where_it_is(tmp_path: Path) -> 
     assert re.search(r"1 failed$", "\n".join(drawn(replace(now, halving=False))), re.MULTILINE)
 
 
+@pytest.mark.parametrize("running", [True, False])
+def test_training_before_the_confirmation_is_done_is_told(
+    running: bool, run: str, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = {"run": run, "kind": "confirm", "trials": ["0000"], "seeds": 1}
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "Note" not in command("train", run).out
+    there = make_run(Path("runs") / run, "confirm", of=of, known=KNOWN, stop_after=9)
+    with there.lock() if running else nullcontext():
+        out, named = (command("train", run, *words).out for words in ([], ["--trial", "3"]))
+    state = "under way" if running else "unfinished"
+    told = f"Note       its confirmation is {state}, 8 of 23 networks: this trains the best of the search"
+    assert told in " ".join(out.split()).replace("Note ", "Note       ")
+    assert "Note" not in named, "whoever names a trial has chosen"
+
+
 def test_a_confirmation_is_kept_where_a_new_one_cannot_start(run: str, command: Callable[..., Outcome]) -> None:
     """The images of this run are not those that are there; and while another process drives it."""
     of = {"run": run, "kind": "confirm", "trials": ["0000"], "seeds": 1}
-    there = make_run(Path("runs") / run, "confirm", of=of)
+    there = make_run(Path("runs") / run, "confirm", of=of, known=KNOWN)
     before = open_run(there.path).trials
     for words in (["--recipe", "hee"], ["--top", "999"], ["--seeds", "1"]):
         outcome = command("confirm", run, "--discard", *words)
@@ -135,10 +158,60 @@ def test_a_confirmation_is_kept_where_a_new_one_cannot_start(run: str, command: 
     assert {path.name for path in there.path.parent.iterdir() if "confirm" in path.name} == {"confirm"}
 
 
+def test_what_another_process_drives_is_not_gone_on_with(run: str, command: Callable[..., Outcome]) -> None:
+    of = {"run": run, "kind": "confirm", "trials": ["0000"], "seeds": 1}
+    there = make_run(Path("runs") / run, "confirm", of=of, known=KNOWN, stop_after=3)
+    with there.lock():
+        outcome = command("confirm", run)
+    assert outcome.status == 1
+    assert "is in use by" in outcome.err
+    assert outcome.out == ""
+
+
+@pytest.mark.parametrize(
+    ("large", "small", "offered"),
+    [
+        ([0.70, 0.72, 0.74], [0.69, 0.71, 0.75], True),
+        ([0.69, 0.71, 0.75], [0.70, 0.73, 0.76], False),  # The best is the smaller one.
+        ([0.80, 0.81, 0.82], [0.40, 0.41, 0.42], False),  # They are not tied.
+        ([0.80], [0.79], False),  # Nor is anything known of that.
+    ],
+)
+def test_the_smaller_of_those_that_are_tied_is_offered(
+    large: list[float], small: list[float], offered: bool, run: str, command: Callable[..., Outcome],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    trials = sorted((open_run(run).trials[trial] for trial in ("0004", "0007")), key=lambda trial: trial.params)
+    assert trials[0].params < trials[1].params
+    found = confirmed({trials[1].trial: large, trials[0].trial: small})
+    monkeypatch.setattr("resnet_search.report.confirmed.confirmation", lambda *_: found)
+    out = command("confirm", with_confirmation(run).name).out
+    train = f"  resnet-search train {run}"
+    assert out.splitlines()[-1 - offered] == train
+    assert (out.splitlines()[-1] == f"{train} --trial {trials[0].trial}   # the smallest of the tied") == offered
+
+
+def test_what_was_measured_is_shown_again_by_the_same_command(
+    run: str, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = {"run": run, "kind": "final", "trials": ["0000"], "seeds": 1}
+    final = make_run(Path("runs") / run, "final", of=of, known=KNOWN)
+    (final.path / "export").mkdir()
+    (final.path / "export" / "export.json").write_text("{}")
+    words = ["train", run]
+    assert "Test " not in command(*words).out, "nothing was measured yet"
+    measured = make_measured([[8, 1, 0], [2, 9, 0], [0, 0, 10]])
+    (final.path / TESTED).write_text(json.dumps({"trial": "0000", "time": 1.0, "measured": measured.to_dict()}))
+    out = command(*words).out
+    assert "\nTest        50.00 % right (40.00 to 60.00 %) of 30 test images, read once\n" in out
+    assert "\nCalibration " in out
+    assert "Test" not in command(*words, "-q").out
+
+
 def with_confirmation(run: str) -> RunFolder:
     """A run that was confirmed, as far as its report and the command go."""
     of = {"run": run, "kind": "confirm", "trials": ["0000"], "seeds": 1}
-    make_run(Path("runs") / run, "confirm", of=of)
+    make_run(Path("runs") / run, "confirm", of=of, known=KNOWN)
     return RunFolder(Path("runs") / run)
 
 
@@ -201,7 +274,7 @@ def test_from_a_search_to_a_network_whose_worth_is_known(
     assert 'split: "test"' in Path("runs/s/final/export/README.md").read_text()
     # Once read, never again: not by the same command, and not by another export.
     assert command("train", "s").status == 0
-    assert command("export", "runs/s/final").status == 0
+    assert command("export", "s/final").status == 0
     assert len(Path("runs/s/test_reads.jsonl").read_text().splitlines()) == 1
     report = command("export", "s", "-q")
     assert report.status == 0, report

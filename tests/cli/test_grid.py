@@ -9,9 +9,9 @@ from rich.console import Console
 from resnet_search.cli.grid import Column, Grid, Hanging
 
 
-def render(grid: Grid | Hanging, width: int) -> list[str]:
+def render(grid: Grid | Hanging, width: int, *, whole: bool = False) -> list[str]:
     out = Console(file=io.StringIO(), width=width, markup=False)
-    out.print(grid, soft_wrap=True)
+    out.print(grid, soft_wrap=whole or isinstance(grid, Grid))
     text: io.StringIO = out.file  # type: ignore[assignment]
     return [line.rstrip() for line in text.getvalue().splitlines()]
 
@@ -84,4 +84,40 @@ def test_hanging_text_stays_beside_its_word() -> None:
         'Excluded   24 by rule "a rule", such as: a',
         "           long-winded example of it.",
     ]
+    assert render(Hanging(text), 44, whole=True) == [text], "a file keeps its lines"
+    assert render(Hanging("Note: one two three four five six seven eight", 6), 40) == [
+        "Note: one two three four five six seven",
+        "      eight",
+    ]
     assert render(Hanging("Feasible   \x1b[2J [red]x"), 80) == ["Feasible   \\x1b[2J [red]x"]
+
+
+def test_what_is_to_be_typed_stays_in_a_line() -> None:
+    text = "warning  State: interrupted. It goes on with: resnet-search resume live, or not at all"
+    assert render(Hanging(text, 9), 60) == [
+        "warning  State: interrupted. It goes on with:",
+        "         resnet-search resume live, or not at all",
+    ]
+    long = "warning  " + "resnet-search resume " + "x" * 60
+    assert max(map(len, render(Hanging(long, 9), 60))) <= 60
+
+
+def test_a_word_and_its_text_have_styles_of_their_own() -> None:
+    console = Console(file=io.StringIO(), width=40)
+    first, second = console.render_lines(Hanging("ok       " + "word " * 10, 9, "dim", "green"), pad=False)
+    assert [str(part.style) for part in first] == ["dim green", "dim"]
+    assert "".join(part.text for part in second) == "         word word word word"
+    assert [str(part.style) for part in second] == ["dim"]
+
+
+def test_what_folds_between_words_gives_before_a_path_is_broken() -> None:
+    path = "/tmp/photos/circle.png"  # noqa: S108 - a text
+    grid = Grid([Column("file", [path], folds=True), Column("runners-up", ["square 0.1, triangle 0.2"], folds=True)])
+    assert grid.width == len(path) + 2 + 24
+    assert render(grid, 40) == [
+        "file                    runners-up",
+        f"{path}  square 0.1,",
+        "                        triangle 0.2",
+    ]
+    # Where there is no room for that, both give.
+    assert max(map(len, render(grid, 24))) <= 24

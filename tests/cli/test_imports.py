@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import make_run
+from .conftest import make_folder, make_run
 
 HEAVY = {
     "tensorflow",
@@ -45,6 +45,7 @@ print(json.dumps([status, sorted({name.split(".")[0] for name in sys.modules})])
         ["models", "resnet-50"],
         ["models", "--block", "basic", "--depth", "20", "--width", "16", "--json"],
         ["plan", "--space", "cifar_small"],
+        ["plan", "--space", "folder", "--data", "photos/"],
         ["list"],
         ["trials", "latest"],
         ["trials", "latest", "--json"],
@@ -56,6 +57,7 @@ print(json.dumps([status, sorted({name.split(".")[0] for name in sys.modules})])
 )
 def test_nothing_heavy(words: list[str], tmp_path: Path) -> None:
     make_run(tmp_path / "runs")
+    make_folder(tmp_path / "photos", cat=20)
     process = subprocess.run(
         [sys.executable, "-c", SCRIPT, *words], cwd=tmp_path, capture_output=True, text=True, check=True
     )

@@ -40,7 +40,7 @@ CALLS = {
     "plan": [
         ["plan", "--space", "quickstart"],
         ["plan", "--space", "degradation"],
-        ["plan", "--space", "quickstart", "--data", "./photos", "--baseline", "resnet-20", "--workers", "256"],
+        ["plan", "--space", "quickstart", "--data", "tfds:absent", "--baseline", "resnet-20", "--workers", "256"],
     ],
     "list": [["list"], ["list", "--runs-dir", "nowhere"]],
     "trials": [["trials", "a"], ["trials", "a", "--pareto"], ["trials", "stopped"]],

@@ -98,6 +98,11 @@ def test_clean_only_what_is_finished(tmp_path: Path, command: Callable[..., Outc
     outcome = command("clean", "stopped", "--runs-dir", tmp_path, "--yes")
     assert outcome.status == 1
     assert "resnet-search resume stopped" in outcome.err
+    with make_run(tmp_path, "held").lock():
+        outcome = command("clean", "held", "--runs-dir", tmp_path, "--yes")
+    assert outcome.status == 1
+    # What is told to resume is refused while it runs.
+    assert "Wait for its end. Or resnet-search stop held, and finish it later: resnet-search resume held" in outcome.err
 
 
 def test_the_run_of_a_driver_that_died_is_taken_over_with_a_word(

@@ -46,6 +46,15 @@ def test_the_program_alone_shows_its_commands(command: Callable[..., Outcome]) -
         assert command(name, "--help").status == 0
 
 
+def test_no_command_is_told_cut_short(command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = command().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    told = lines[lines.index("Commands:") + 1 :][: len(main.COMMANDS)]
+    assert [line.split()[0] for line in told] == list(main.COMMANDS)
+    assert [line for line in told if not line.endswith(".") or line.endswith("...")] == []
+
+
 def test_the_version(command: Callable[..., Outcome]) -> None:
     assert command("--version").out.startswith("resnet-search 0.")
 
@@ -139,10 +148,13 @@ def test_a_terminal_that_is_not_utf_8(tmp_path: Path) -> None:
     assert "  _.:-==+*#\n" in outcome.stdout
 
 
-def test_words_that_name_a_run() -> None:
+def test_words_that_name_a_run(tmp_path: Path) -> None:
     assert run_words(Path("runs/a"), Path("runs")) == "a"
     assert run_words(Path("else where/a"), Path("else where")) == "a --runs-dir 'else where'"
     assert run_words(Path("/far/a b"), Path("runs")) == "'/far/a b'"
+    final = make_run(make_run(tmp_path / "runs", "a").path, "final").path
+    assert run_words(final, tmp_path / "runs") == f"a/final --runs-dir {tmp_path / 'runs'}"
+    assert run_words(final, tmp_path / "others") == str(final)
 
 
 def test_completion(tmp_path: Path) -> None:
@@ -160,7 +172,7 @@ def test_completion(tmp_path: Path) -> None:
         )  # fmt: skip
         return [entry.split(",")[1] for entry in process.stdout.split()]
 
-    assert complete("resnet-search tr") == ["train", "trials", "track"]
+    assert complete("resnet-search tr") == ["trials", "train", "track"]
     assert complete("resnet-search trials my") == ["my-run"]
     assert complete("resnet-search show my-run ") == ["0000", "0001", "0002"]
     assert complete("resnet-search run --space quick") == ["quickstart"]

@@ -46,6 +46,30 @@ def test_it_fits_into_80_columns(command: Command, export: Path, monkeypatch: py
     assert done.out.replace("\n", "").replace(" ", "").count("x" * 10) >= 1
 
 
+def test_runners_up_make_way_before_a_path_is_broken(
+    command: Command, export: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path("photos/of_one_afternoon/circle.png")
+    colours.paint(path, "red")
+
+    def row(columns: int, *words: str) -> str:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        return command("predict", export, path, *words).out.splitlines()[1]
+
+    assert row(90) == f"{path}  red            0.9991  green 0.0005, blue 0.0005"
+    assert row(80) == f"{path}  red            0.9991  green 0.0005"
+    assert row(76) == f"{path}  red            0.9991  green 0.0005"
+    # Those that were asked for are all told.
+    out = command("predict", export, path, "--top", 3).out
+    assert f"{path}  red            0.9991  green" in out
+    assert "blue" in out
+    colours.paint(long := Path("a-long-name" * 6) / "circle.png", "red")
+    path = long
+    assert row(80) == "a-long-namea-long...-name/circle.png  red            0.9991  green 0.0005"
+    monkeypatch.delenv("COLUMNS")
+    assert str(long) in command("predict", export, long).out, "a file has room"
+
+
 def test_class_folders_give_an_accuracy(command: Command, export: Path) -> None:
     for name in ("red", "green", "blue"):
         colours.paint(Path("test") / name / "a.png", name)

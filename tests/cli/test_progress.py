@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from resnet_search.cli import plain
 from resnet_search.cli.live import LiveView, draw
 from resnet_search.cli.plain import PlainLines
 from resnet_search.cli.progress import Progress, Snapshot
+from resnet_search.errors import RunError
 from resnet_search.runs.events import read_events
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import RunView
@@ -28,6 +31,7 @@ def epoch(trial: str, number: int, seconds: float = 2.0) -> dict[str, Any]:
 def replay(folder: RunFolder, observer: Any, *extra: dict[str, Any]) -> list[Any]:
     """Show an observer the events of a run, and then others that are not on disk."""
     view = RunView(folder, folder.read())
+    view.check()
     seen = []
     for event in read_events(folder.events):
         view.apply(event)
@@ -108,8 +112,23 @@ def test_the_live_view_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
     with LiveView(Console(file=out, force_terminal=True, width=80), "Reading ...") as live:
         replay(make_run(tmp_path, stop_after=3), live)
     written = out.getvalue()
+    assert "Images     10 classes, 3,200 to train on, 800 to validate," in written
     assert "Note: 3 images could not be read" in written
     assert written.count("\x1b[?25l") == written.count("\x1b[?25h") == 1
+
+
+def test_notes_of_the_live_view_are_wrapped_between_words(tmp_path: Path) -> None:
+    run = make_run(tmp_path, stop_after=3)
+    content = run.read()
+    content["data"]["notes"] = [
+        "photos/train/circle/a-picture.png cannot be read and is left out: (Truncated File Read)"
+    ]
+    (run.path / "run.json").write_text(json.dumps(content))
+    out = io.StringIO()
+    with LiveView(Console(file=out, force_terminal=True, width=60), "Reading ...") as live:
+        replay(run, live)
+    told = "Note: photos/train/circle/a-picture.png cannot be read and\n      is left out: (Truncated File Read)\n"
+    assert told in out.getvalue()
 
 
 def test_plain_lines_have_fixed_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,11 +137,38 @@ def test_plain_lines_have_fixed_columns(tmp_path: Path, capsys: pytest.CaptureFi
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "Reading ..."
     assert out[1] == "started trial-run: 23 trials"
-    assert out[2] == "note: 3 images could not be read"
+    assert out[2] == "Images     10 classes, 3,200 to train on, 800 to validate, 1,000 test (not read)"
+    assert out[3] == "note: 3 images could not be read"
     ended = [line for line in out if " of 23  trial " in line]
     assert len({line.index("bracket") for line in ended}) == 1
     assert sum("failed: the loss was nan" in line for line in ended) == 1
     assert out[-1].startswith("finished trial-run")
+
+
+def test_names_of_any_length_keep_the_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_run(tmp_path)
+    lines = [json.loads(line) for line in folder.events.read_text().splitlines()]
+    named = [line for line in lines if "name" in line]
+    for length, line in zip([30, *range(len(named) - 1)], named, strict=True):
+        line["name"] = "x" * length
+    folder.events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with PlainLines("Reading ...") as shown:
+        replay(folder, shown)
+    ended = [line for line in capsys.readouterr().out.splitlines() if " of 23  trial " in line]
+    assert len({line.index(" parameters") for line in ended}) == 1
+
+
+def test_stopped_is_said_of_what_had_begun_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def search(*, begun: bool) -> None:
+        with PlainLines("Reading ...") as lines:
+            if begun:
+                replay(make_run(tmp_path, stop_after=3), lines)
+            raise RunError("there are no images")
+
+    for begun in (False, True):
+        with pytest.raises(RunError):
+            search(begun=begun)
+        assert ("stopped" in capsys.readouterr().out.splitlines()) == begun
 
 
 def test_a_reader_that_is_gone_does_not_end_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,3 +218,20 @@ def test_of_equals_the_best_is_the_one_drawn_first_in_the_plan_whenever_it_was_d
     assert now.best is view.leader
     assert now.best is not None
     assert now.best.candidate == last["candidate"]
+
+
+def test_what_an_event_costs_does_not_grow_with_the_trials_of_its_candidate() -> None:
+    """A small space that is gone through again and again has hundreds of them."""
+    ranked = []
+    done = [SimpleNamespace(trial=str(n), status="completed", epochs=9, score=n / 1000, promoted_from=None,
+                            iteration=n, bracket=0, rung=0, macs=1, candidate=0, reused=True, initial_epoch=0)
+            for n in range(300)]  # fmt: skip
+    view: Any = SimpleNamespace(
+        of_candidate=lambda _: done, is_baseline=lambda _: False, rank=lambda one: ranked.append(one) or -one.score
+    )
+    again: Any = SimpleNamespace(**{**vars(done[0]), "trial": "300", "status": "running", "iteration": 300})
+    progress = Progress()
+    progress._take_trial({"event": "created"}, again, view)
+    progress._take_trial({"event": "created"}, again, view)
+    assert len(ranked) <= 4
+    assert progress._best is done[-1]

@@ -9,18 +9,22 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from resnet_search.cli import trials as trials_command
 from resnet_search.cli.screen import show
+from resnet_search.cli.searching import conclude
+from resnet_search.cli.session import Session
 from resnet_search.cli.tables import trials_table
 from resnet_search.files import append_line
+from resnet_search.runs.events import append_event
 from resnet_search.runs.folder import RunFolder
-from resnet_search.runs.trials import read_run
+from resnet_search.runs.trials import open_run, read_run
 from resnet_search.spaces.load import shipped_spaces
 
-from .conftest import Outcome, make_run
+from .conftest import Outcome, make_folder, make_run
 
 
 @pytest.fixture
@@ -175,14 +179,17 @@ def test_a_grid_that_is_too_large_says_so(tmp_path: Path, command: Callable[...,
 
 
 @pytest.mark.parametrize("name", shipped_spaces())
-def test_plan_fits_a_terminal(name: str, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plan_fits_a_terminal(
+    name: str, tmp_path: Path, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
+    make_folder(tmp_path / "images", cat=9)  # of the space `folder`
     assert max(map(len, command("plan", "--space", name).out.splitlines()[1:])) <= 80
 
 
 def test_plan_takes_the_options_of_run(command: Callable[..., Outcome]) -> None:
     words = ["--max-epochs", 4, "--factor", 2, "--iterations", 2, "--train-examples", 500, "--max-params", 20_000]
-    plan = json.loads(command("plan", "--space", "quickstart", *words, "--data", "./x.npz", "--json").out)
+    plan = json.loads(command("plan", "--space", "quickstart", *words, "--data", "tfds:absent", "--json").out)
     assert {bracket["iteration"] for bracket in plan["brackets"]} == {0, 1}
     assert max(rung["epochs"] for bracket in plan["brackets"] for rung in bracket["rungs"]) == 4
     assert plan["images"] == 500
@@ -191,9 +198,47 @@ def test_plan_takes_the_options_of_run(command: Callable[..., Outcome]) -> None:
 
 
 def test_plan_without_a_number_of_images(command: Callable[..., Outcome]) -> None:
-    outcome = command("plan", "--space", "quickstart", "--data", "./photos")
+    words = ["plan", "--space", "quickstart", "--data", "tfds:absent"]
+    outcome = command(*words)
     assert "for every 10,000 training images" in outcome.out
-    assert json.loads(command("plan", "--space", "quickstart", "--data", "./photos", "--json").out)["seconds"] is None
+    assert "Images     10 classes are assumed" in outcome.out
+    assert "Download   tfds:absent is not on this machine" in outcome.out
+    plan = json.loads(command(*words, "--json").out)
+    assert [plan[key] for key in ("seconds", "images", "validation", "classes")] == [None] * 4
+
+
+def test_plan_counts_a_folder_of_images(tmp_path: Path, command: Callable[..., Outcome]) -> None:
+    make_folder(tmp_path / "photos", ant=60, bee=50, cat=54, dog=200)
+    words = ["plan", "--space", "quickstart", "--data", "photos/", "--validation", "0.1"]
+    outcome = command(*words)
+    assert "Images     4 classes, 328 to train on, 36 to validate, 40 test" in outcome.out
+    assert "with 328 training images" in outcome.out
+    plan = json.loads(command(*words, "--json").out)
+    assert (plan["images"], plan["validation"], plan["classes"]) == (328, 36, 4)
+    fewer = json.loads(command(*words, "--train-examples", 100, "--json").out)
+    assert (fewer["images"], fewer["validation"]) == (100, 36)
+    assert fewer["seconds"] < plan["seconds"]
+    # The last layer of every network is smaller than that of ten classes.
+    macs = json.loads(command("plan", "--space", "quickstart", "--json").out)["mean_macs"]
+    assert plan["mean_macs"] < macs
+    outcome = command(*words, "--train-examples", 1000)
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "train_examples: 1000 is not a number of images from 4 (one a class) to 328 (what 36 images" in outcome.err
+
+
+def test_a_limit_is_held_against_networks_of_as_many_classes_as_there_are(
+    tmp_path: Path, command: Callable[..., Outcome]
+) -> None:
+    make_folder(tmp_path / "photos", ant=60, bee=50)
+    (tmp_path / "single.toml").write_text(SINGLE)
+    of_ten = json.loads(command("plan", "--space", "single.toml", "--baseline", "resnet-20", "--json").out)
+    words = ["plan", "--space", "single.toml", "--data", "photos/", "--json"]
+    of_two = json.loads(command(*words, "--baseline", "resnet-20").out)
+    # Eight classes fewer, of 64 channels and a bias each.
+    assert of_ten["baselines"][0]["params"] - of_two["baselines"][0]["params"] == 8 * 65
+    limit = ["--max-macs", int(of_two["mean_macs"])]
+    assert json.loads(command(*words, *limit).out)["feasible"] == 1
+    assert "no architecture is feasible" in command("plan", "--space", "single.toml", *limit).err
 
 
 def test_plan_goes_by_the_speed_of_earlier_runs(run: RunFolder, command: Callable[..., Outcome]) -> None:
@@ -218,6 +263,35 @@ def test_list(run: RunFolder, tmp_path: Path, command: Callable[..., Outcome]) -
     assert winner.name in outcome.out
 
 
+def test_list_says_what_follows_a_search_while_it_trains(run: RunFolder, command: Callable[..., Outcome]) -> None:
+    of = {"run": run.name, "kind": "confirm", "trials": ["0000"], "seeds": 1}
+    known = [{"iteration": 0, "bracket": 9, "candidates": [{"architecture": {}, "recipe": {}}], "presets": []}]
+    confirm = make_run(run.path, "confirm", stop_after=9, of=of, known=known)
+    final = make_run(run.path, "final", stop_after=0, of={**of, "kind": "final"}, known=known)
+
+    def listed() -> tuple[str, dict[str, Any]]:
+        [one] = json.loads(command("list", "--json").out)["runs"]
+        return command("list").out.splitlines()[1], one
+
+    line, one = listed()
+    assert (one["state"], one["following"]) == ("finished", [])
+    assert " finished " in line
+    done = read_run(confirm).completed
+    assert 0 < done < 23
+    with confirm.lock():
+        line, one = listed()
+        assert f" confirming {done}/23 " in line
+        assert (one["state"], one["trials"]) == ("finished", read_run(run).completed)
+        assert one["following"] == [{"kind": "confirm", "trials": done, "planned_trials": 23}]
+        with final.lock():
+            line, one = listed()
+            assert f" confirming {done}/23, training " in line
+            assert [following["kind"] for following in one["following"]] == ["confirm", "final"]
+            (confirm.path / "run.json").write_text("{")
+            assert " training " in listed()[0], "what cannot be read is for doctor to say"
+            assert "damaged" not in command("list").out
+
+
 def test_epochs_that_are_not_trained_again_are_not_missing(run: RunFolder, command: Callable[..., Outcome]) -> None:
     planned = json.loads(command("list", "--json").out)["runs"][0]["planned_epochs"]
     lines = [json.loads(line) for line in run.events.read_text().splitlines()]
@@ -228,6 +302,45 @@ def test_epochs_that_are_not_trained_again_are_not_missing(run: RunFolder, comma
     run.events.write_text("".join(json.dumps(line) + "\n" for line in lines))
     listed = json.loads(command("list", "--json").out)["runs"][0]
     assert listed["epochs"] == listed["planned_epochs"] == planned - again["epochs"]
+
+
+def test_a_trial_that_is_reused_is_marked_however_narrow_the_terminal_is(
+    run: RunFolder, command: Callable[..., Outcome], terminal: Callable[[int], None]
+) -> None:
+    lines = [json.loads(line) for line in run.events.read_text().splitlines()]
+    next(line for line in lines if line.get("trial") == "0003")["reused"] = True
+    run.events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for columns in (80, 200):
+        terminal(columns)
+        told = command("trials", run.name, "--all").out.splitlines()
+        assert [row.split()[0] for row in told if "reused" in row] == ["0003"]
+
+
+def test_brackets_that_there_are_not_are_refused_with_those_there_are(
+    run: RunFolder, command: Callable[..., Outcome]
+) -> None:
+    for words in ((), ("--json",), ("--csv",)):
+        outcome = command("trials", run.name, "--bracket", "7", *words)
+        assert (outcome.status, outcome.out) == (2, "")
+        assert f"--bracket: got 7; allowed: the brackets of {run.name}, 0, 1, 2" in outcome.err
+    assert command("trials", run.name, "--bracket", "1").status == 0
+
+
+def test_the_epochs_of_a_trial_that_is_not_done_are_counted_everywhere(
+    tmp_path: Path, command: Callable[..., Outcome], capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_run(tmp_path / "open", "begun", stop_after=12)
+    view = open_run("begun", tmp_path / "open")
+    done = sum(trial.trained_epochs for trial in view.trials.values() if trial.status == "completed")
+    (open_trial,) = (trial.trial for trial in view.trials.values() if trial.status == "running")
+    folder.trial(open_trial).mkdir()
+    append_line(folder.trial(open_trial) / "history.jsonl", {"epoch": 1, "val_accuracy": 0.5})
+    append_event(folder.events, "stopped", reason="the time budget is spent")
+    view = open_run("begun", tmp_path / "open")
+    (listed,) = json.loads(command("list", "--runs-dir", tmp_path / "open", "--json").out)["runs"]
+    assert listed["epochs"] == done + 1
+    conclude(Session(), view, quiet=False, export=False)
+    assert f", {done + 1} epochs, in " in capfd.readouterr().out
 
 
 def test_list_of_nothing(command: Callable[..., Outcome]) -> None:
@@ -268,7 +381,8 @@ def test_trials_json_is_exact(run: RunFolder, command: Callable[..., Outcome]) -
     by_id = read_run(run).trials
     for listed in json.loads(command("trials", "latest", "--json").out)["trials"]:
         trial = by_id[listed["trial"]]
-        assert all(listed[name] == getattr(trial, name) for name in trials_command.FIELDS)
+        assert listed.pop("seed") == trial.repeat == 0
+        assert all(listed[name] == getattr(trial, name) for name in trials_command.FIELDS if name != "seed")
 
 
 def test_trials_csv_says_the_same_as_json(run: RunFolder, command: Callable[..., Outcome]) -> None:
@@ -298,7 +412,7 @@ def test_trials_are_chosen(run: RunFolder, command: Callable[..., Outcome]) -> N
     assert {trial["status"] for trial in failed} == {"failed"}
     first = json.loads(command("trials", run.name, "--json", "--bracket", 2).out)["trials"]
     assert {trial["bracket"] for trial in first} == {2}
-    assert command("trials", run.name, "--bracket", 7).out == "No trials like that.\n"
+    assert command("trials", run.name, "--bracket", 0, "--status", "running").out == "No trials like that.\n"
 
 
 def test_the_table_of_trials(run: RunFolder, command: Callable[..., Outcome]) -> None:
@@ -312,6 +426,48 @@ def test_the_table_of_trials(run: RunFolder, command: Callable[..., Outcome]) ->
     assert winner is not None
     assert row[0] == winner.trial
     assert f"{winner.score:.4f}" in row
+
+
+@pytest.mark.parametrize(
+    ("columns", "left_out"),
+    [
+        (80, ["candidate", "bracket", "status", "time"]),
+        (119, ["status"]),
+        (120, ["candidate", "status"]),
+        (160, []),
+    ],
+)
+def test_curves_are_worth_more_than_a_status_that_is_always_the_same(
+    columns: int, left_out: list[str], run: RunFolder, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = {"name": "bottleneck20-w12-identity", "train_seconds": 761.0}
+    lines = [json.loads(line) for line in run.events.read_text().splitlines()]
+    run.events.write_text("".join(json.dumps({**line, **changed}) + "\n" for line in lines))
+    monkeypatch.setenv("COLUMNS", str(columns))
+    out = command("trials", run.name, "--top", 3).out
+    told = [f"Left out here: {', '.join(left_out)}; --json has everything."] if left_out else []
+    assert [line for line in out.splitlines() if line.startswith("Left out")] == told
+    assert ("curve" in out.splitlines()[0]) == (columns >= 120)
+    assert max(map(len, out.splitlines())) <= columns
+
+
+def test_the_seed_of_each_trial_of_a_confirmation(
+    run: RunFolder, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "seed" not in command("trials", run.name).out
+    assert "Seed" not in command("show", run.name, "0").out
+    lines = [json.loads(line) for line in run.events.read_text().splitlines()]
+    for line in lines:
+        if line["event"] == "created":
+            line["repeat"] = 1 + int(line["trial"]) % 3
+    run.events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    listed = json.loads(command("trials", run.name, "--json", "--sort", "trial").out)["trials"]
+    assert [one["seed"] for one in listed[:4]] == [1, 2, 3, 1]
+    monkeypatch.setenv("COLUMNS", "80")
+    out = command("trials", run.name, "--sort", "trial").out
+    assert out.split()[:3] == ["trial", "architecture", "seed"]
+    assert [line.split()[2] for line in re.findall(r"^00.*", out, re.MULTILINE)[:4]] == ["1", "2", "3", "1"]
+    assert re.search(r"^Seed +2$", command("show", run.name, "1").out, re.MULTILINE)
 
 
 def test_a_table_of_many_trials_is_cut_and_says_so(

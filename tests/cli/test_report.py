@@ -44,8 +44,16 @@ def test_json_is_not_for_files(command, tmp_path):
 
 def test_of_a_trial(command, tmp_path):
     run = make_run(tmp_path)
+    folder = run.path / "report"
     assert command("report", "latest", "--runs-dir", tmp_path, "--trial", "3").status == 0
-    assert "trial 0003" in (run.path / "report" / "report.md").read_text()
+    assert [path.name for path in folder.iterdir()] == ["trial_0003"]
+    assert "trial 0003" in (folder / "trial_0003" / "report.md").read_text()
+    # The page about the search is another.
+    assert command("report", "latest", "--runs-dir", tmp_path).status == 0
+    before = (folder / "report.md").read_bytes(), (folder / "report.html").read_bytes()
+    outcome = command("report", "latest", "--runs-dir", tmp_path, "--trial", "4", "-q")
+    assert outcome.out.splitlines()[0] == str(folder / "trial_0004" / "report.html")
+    assert ((folder / "report.md").read_bytes(), (folder / "report.html").read_bytes()) == before
 
 
 def test_a_run_that_was_interrupted(command, tmp_path):

@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from resnet_search.cli import confirm
 from resnet_search.cli.text import MOST_OF_A_LINE, cut, cut_lines
 from resnet_search.export import predict
-from resnet_search.files import append_line
+from resnet_search.files import append_line, write_text
 from resnet_search.report import confirmed
 from resnet_search.runs import doctor
 from resnet_search.runs.folder import RunFolder
@@ -125,6 +125,32 @@ def test_names_are_told_as_they_are(place: Path, name: str, command: Command, te
     safe = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
     assert safe[:20] in shown
     assert ESCAPES.sub("", command("trials", "run", "--top", 1).out).count(safe[:8]) >= 1
+
+
+def test_what_is_wrapped_stays_beside_its_word(
+    command: Command, terminal: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No line begins below the word that it belongs to, and no command is broken."""
+    monkeypatch.chdir(tmp_path)
+    run = make_run(tmp_path / "runs", "run")
+    for trial in ("0012", "0020", "0022"):
+        write_text(run.trial(trial) / "checkpoint.weights.h5", "weights")
+    cure = (
+        "It was stopped after the trials that are here, and goes on with: resnet-search resume run, whenever you like"
+    )
+    monkeypatch.setattr(doctor, "examine", lambda *_: [doctor.Check("State", doctor.WARNING, cure, cure)])
+    terminal(80)
+    for words, word in (
+        (["show", "run", "12"], "Axes"),
+        (["doctor"], "warning"),
+        (["clean", "run", "--keep=3"], "Keeps"),
+    ):
+        lines = ESCAPES.sub("", command(*words).out).splitlines()
+        [first] = [at for at, line in enumerate(lines) if line.startswith(f"{word} ")]
+        indent = re.match(r"\S+ +", lines[first]).end()  # type: ignore[union-attr]
+        assert lines[first + 1].startswith(" " * indent + lines[first + 1].lstrip()[0]), words
+        assert max(map(len, lines)) <= 80
+        assert ("resnet-search resume run" in "\n".join(lines)) == (words == ["doctor"])
 
 
 @pytest.mark.parametrize("words", TABLES, ids=" ".join)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from resnet_search.cli.worth import of_images
 from resnet_search.errors import ExportError, TrainingError
 from resnet_search.export import saved_model
 from resnet_search.export.folder import MANIFEST
@@ -21,6 +22,7 @@ from resnet_search.search import start
 from tests.report.test_exported import EXPORTED
 
 from .conftest import Outcome, make_run
+from .test_confirm import KNOWN
 
 # What the searches of a test were given besides.
 budgets: list[Any] = []
@@ -85,6 +87,7 @@ def test_run_searches_shows_exports_and_says_what_comes_next(
     assert winner is not None
     for words in (
         "17 candidates, 23 trials, 75 epochs", "started a: 23 trials", "Best at the full budget", winner.name,
+        "Images     10 classes, 3,200 to train on,", f"Best       {of_images(winner.score, 800)}",
         "SavedModel  runs/a/export/saved_model", "Report      runs/a/export/report.md", "1.5e-07", "a \\x1b[31mnote",
         "  resnet-search trials a\n", f"  resnet-search show a {winner.trial}\n",
     ):  # fmt: skip
@@ -125,6 +128,46 @@ def test_resume_of_a_finished_run_sees_to_its_export(command: Callable[..., Outc
         assert outcome.status == 0
         assert outcome.out.startswith("a is finished")
         assert "runs/a/export/saved_model" in outcome.out
+
+
+def follow(search: RunFolder, kind: str, bracket: int = 9, **options: Any) -> RunFolder:
+    """What follows a search, as far as its state goes."""
+    of = {"run": search.name, "kind": kind, "trials": ["0000"], "seeds": 1}
+    return make_run(search.path, kind, of=of, known=[{**KNOWN[0], "bracket": bracket}], **options)
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "trained", "then"),
+    [
+        ("", "", ["confirm a"]),
+        ("half", "", ["confirm a"]),
+        ("done", "", ["train a"]),
+        ("done", "half", ["train a"]),
+        ("done", "done", ["predict a/final new-images/", "export a/final --format onnx"]),
+        ("", "done", ["predict a/final new-images/", "export a/final --format onnx"]),
+    ],
+)
+def test_what_comes_next_is_what_was_not_done_yet(
+    confirmed: str, trained: str, then: list[str], command: Callable[..., Outcome]
+) -> None:
+    search = make_run(Path("runs"), "a")
+    for kind, state in (("confirm", confirmed), ("final", trained)):
+        if state:
+            whole = {} if state == "done" else {"stop_after": 2}
+            run = read_run(follow(search, kind, **whole))
+            (run.folder.path / "export").mkdir()
+            (run.folder.path / "export" / MANIFEST).write_text(json.dumps({"completed": run.completed}))
+    lines = command("resume", "a").out.splitlines()
+    first = lines.index("Next:") + 3  # behind those that show the trials and the best
+    assert lines[first:] == [f"  resnet-search {words}" for words in then]
+
+
+def test_resume_names_what_follows_a_search_in_full(command: Callable[..., Outcome]) -> None:
+    folder = follow(make_run(Path("runs"), "a"), "final", bracket=0)
+    assert command("resume", "a/final").out.startswith("a/final is finished")
+    winner = read_run(folder).winner
+    assert winner is not None
+    assert f"  resnet-search show a/final {winner.trial}\n" in command("resume", "a/final").out
 
 
 def test_export(command: Callable[..., Outcome], made_up: list[Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from resnet_search.cli.text import clock, count, moment, roughly, safe, score
+from resnet_search.cli.text import clock, count, moment, roughly, safe, score, wrapped
 from resnet_search.report.units import counted, duration, sparkline
 
 
@@ -66,6 +66,16 @@ def test_sparklines_go_from_lowest_to_highest() -> None:
     assert len(long) == 40
     assert (long[0], long[-1]) == ("▁", "█")
     assert list(long) == sorted(long)
+
+
+def test_lines_are_wrapped_between_words_and_commands_stay_whole() -> None:
+    text = "  - it goes on with resnet-search resume live"
+    assert wrapped(text, 40, 4) == ["  - it goes on with", "    resnet-search resume live"]
+    assert wrapped(text, 80) == [text]
+    # What is wider than a line is broken in a table, and stays whole where it is to be copied.
+    assert wrapped("x" * 50, 40, 4) == ["x" * 40, "    " + "x" * 10]
+    assert wrapped("x" * 50, 40, 4, breaking=False) == ["x" * 50]
+    assert wrapped("see resnet-search show a b", 20, breaking=False) == ["see", "resnet-search show a b"]
 
 
 def test_small_words() -> None:

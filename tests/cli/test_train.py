@@ -17,10 +17,11 @@ from resnet_search.cli.named import EPOCHS, space_of
 from resnet_search.cli.plain import PlainLines
 from resnet_search.cli.progress import Progress
 from resnet_search.export import saved_model
+from resnet_search.export.folder import MANIFEST
 from resnet_search.files import append_line
 from resnet_search.networks.imagenet import SOURCES
 from resnet_search.networks.presets import PRESETS, preset
-from resnet_search.report.units import duration
+from resnet_search.report.units import duration, standard_error
 from resnet_search.runs.events import append_event, read_events
 from resnet_search.runs.folder import RunFolder, name_taken
 from resnet_search.runs.trials import RunView, read_run
@@ -31,7 +32,7 @@ from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.recipe import RECIPES, recipe_from
 from resnet_search.workers.cluster import Cluster
 
-from .conftest import Outcome, make_run, spawn
+from .conftest import Outcome, make_folder, make_run, spawn
 from .test_progress import drawn, epoch, replay
 
 
@@ -58,6 +59,7 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def export_run(view: RunView, trial: Any, out: Any, **_: Any) -> Any:
         folder = view.folder.path / "export"
         folder.mkdir()
+        (folder / MANIFEST).write_text(json.dumps({"completed": view.completed}))
         files = SimpleNamespace(ensemble=None, files=())
         return SimpleNamespace(folder=folder, difference=1.5e-7, accuracy=0.75, notes=(), exported=files)
 
@@ -85,11 +87,13 @@ def test_a_network_is_a_grid_of_its_own(command: Callable[..., Outcome], made_up
     view = read_run(RunFolder(Path("runs/a")))
     assert view.winner is not None
     time, score = duration(view.seconds), view.winner.score
+    error = standard_error(score or 0.0, 800)
     for words in (
         "Model      resnet-20: 20 layers, 270 k parameters", "Source     He et al. 2015",
-        "Recipe     he, 164 epochs: sgd, learning rate 0.1, batches of 128", "Images     shapes, 32 x 32 pixels",
-        "with 500 training images", f"Trained resnet-20 for 164 epochs in {time}: validation accuracy {score:.4f}.",
-        "SavedModel  runs/a/export/saved_model", "  resnet-search show a 0000\n",
+        "Recipe     he, 164 epochs: sgd, learning rate 0.1, batches of 128", "Data       shapes, 32 x 32 pixels",
+        "with 500 training images", f"Trained resnet-20 for 164 epochs in {time}: {score:.4f} ± {error:.4f} on ",
+        "SavedModel  runs/a/export/saved_model",
+        "  resnet-search show a 0000\n  resnet-search predict a new-images/\n  resnet-search export a --format onnx\n",
     ):  # fmt: skip
         assert words in outcome.out
     for word in ("trials", "Note", "Best", "bracket", "rung", "Searched"):
@@ -183,7 +187,7 @@ def test_recipes(
 def test_images_are_as_large_as_the_network_was_made_for(
     command: Callable[..., Outcome], made_up: list[Any], words: list[str], size: int
 ) -> None:
-    Path("photos/train").mkdir(parents=True)
+    make_folder(Path("photos"), ant=20, bee=20)
     command("train", "--data", "shapes", *words)
     assert made_up[0][0].data.image_size == size
 

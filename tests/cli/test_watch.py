@@ -61,6 +61,35 @@ def test_it_ends_with_the_run(
     assert len(slept) <= 5
 
 
+def test_a_list_goes_on_while_a_run_is_confirmed(
+    place: Path, command: Command, terminal: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal(100)
+    of = {"run": "run", "kind": "confirm", "trials": ["0000"], "seeds": 1}
+    known = [{"iteration": 0, "bracket": 9, "candidates": [{"architecture": {}, "recipe": {}}], "presets": []}]
+    search = make_run(place, "run").path
+    other = make_run(place, "other", stop_after=9).lock()
+    other.__enter__()
+    slept: list[float] = []
+    locks = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 2:  # It begins while the list is watched because of another.
+            locks.append(make_run(search, "confirm", stop_after=9, of=of, known=known).lock())
+            locks[0].__enter__()
+        if len(slept) == 4:
+            other.__exit__(None, None, None)
+        if len(slept) == 6:
+            locks[0].__exit__(None, None, None)
+
+    monkeypatch.setattr("resnet_search.cli.watch.time.sleep", sleep)
+    outcome = command("list", "--watch")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert len(slept) == 6
+    assert 0 < outcome.out.find("running") < outcome.out.rfind("confirming 8/23") < outcome.out.rfind("finished")
+
+
 @pytest.mark.parametrize("words", WATCHED, ids=" ".join)
 def test_what_trains_no_more_is_shown_once(
     words: list[str], place: Path, command: Command, terminal: Callable[[int], None]

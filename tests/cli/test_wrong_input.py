@@ -79,7 +79,7 @@ SPACE_FILES = {
 
 # Words after `plan --space good.toml` or another command, the exit status, and words that the message must have.
 COMMAND_LINES = [
-    (["frobnicate"], 2, "allowed: spaces, models, plan"),
+    (["frobnicate"], 2, "allowed: run, plan, spaces"),
     (["trails"], 2, "nearest: trials"),
     (["--versoin"], 2, "--version"),
     (["plan"], 2, "--space: missing"),
@@ -216,8 +216,12 @@ def test_wrong_data(case: str, folder: Path, command: Callable[..., Outcome]) ->
     outcome = command("run", "--space", "good.toml", "--data", source)
     check(outcome, folder, 1, words)
     # What can be known without reading the images comes alone.
-    known = case in {"absent", "empty folder", "text", "unknown home"}
+    known = case in {
+        "absent", "empty folder", "folder without classes", "classes without images", "text", "unknown home",
+    }  # fmt: skip
     assert (outcome.out == "") is known
+    planned = command("plan", "--space", "good.toml", "--data", source)
+    assert (planned.status, planned.err) == ((1, outcome.err) if known else (0, ""))
 
 
 def test_all_mistakes_of_a_space_are_told_at_once(folder: Path, command: Callable[..., Outcome]) -> None:
