@@ -151,7 +151,14 @@ def drive(runs_dir: Path, trials: int) -> tuple[RunFolder, Timed]:
         "recipe": {"name": "search"},
         "horizon": space.hyperband.max_epochs,
         "plan": make_plan(space).to_list(),
-        "data": {"image_shape": [32, 32, 3], "classes": [str(i) for i in range(10)], "train": 100, "notes": []},
+        "data": {
+            "image_shape": [32, 32, 3],
+            "classes": [str(i) for i in range(10)],
+            "train": 100,
+            "validation": 50,
+            "test": 50,
+            "notes": [],
+        },
         "workers": {"slots": SLOTS},
         "seed": 0,
     }

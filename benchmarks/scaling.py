@@ -61,8 +61,9 @@ def search(workers: int, seed: int) -> dict[str, Any]:
 
 
 def measure(workers: list[int], rounds: int, out: Path) -> None:
-    """Each number of workers in turn, a line each."""
-    for number in range(rounds):
+    """Each number of workers in turn, a line each; rounds are numbered after those that are there."""
+    first = max((line["round"] + 1 for line in read_lines(out)), default=0) if out.exists() else 0
+    for number in range(first, first + rounds):
         for count in workers if number % 2 == 0 else reversed(workers):
             append_line(out, {"round": number, **search(count, seed=number + 1)})
 

@@ -8,10 +8,13 @@ CIFAR10: what `--data` of `resnet-search run` takes. 4,000 images to train with 
 Hyperband 9/3: 23 trials, 75 epochs; n 1, 2, 3 and width 8, 16. A round runs each side once, the order turning from
 round to round; every finished side is a line in `--out`. The peer is plain_keras_tuner.py, with one process on all
 cores, with Keras's grouped convolution or ours, or once with each; ours runs as a user would start it, once with each
-`--precision`. Seconds are of
-the whole process, its start included; processor seconds are of all its processes. With resnext the peer
-takes most of an hour a round on 2 cores; --limit ends it before. Without resnext the space has 12 architectures, and
-the peer ends when they are used up, before its plan is: the ratio for an epoch is the one to look at.
+`--precision`. Seconds are of the whole process, its start included; processor seconds are of all its processes. With
+resnext the peer takes most of an hour a round on 2 cores; --limit ends it before. Without resnext the space has 12
+architectures, and the peer ends when they are used up, before its plan is.
+
+Each side draws and promotes its own networks, and those differ in size: Keras Tuner draws every value of an axis as
+often, ours every architecture, half of which are resnext. So there are three ratios: of the whole search, for an epoch,
+and for a multiply-add that was trained (`macs`: of a forward pass, times the epochs, over all trials).
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ from typing import Any
 import numpy as np
 
 from resnet_search.files import append_line, read_lines
+from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.complexity import complexity
 from resnet_search.runs.trials import open_run
 from resnet_search.search.images import read_data
 from resnet_search.spaces.load import parse_space
@@ -71,6 +76,7 @@ def ours(folder: Path, space: Path, seed: int, precision: str) -> dict[str, Any]
     epochs = sum(trial.trained_epochs for trial in trained)
     return {
         "seconds": seconds, "trials": len(view.trials), "epochs": epochs, "best": view.ranking()[0].score,
+        "macs": sum(trial.macs * trial.trained_epochs for trial in trained),
         "setup_seconds": sum(trial.setup_seconds for trial in trained),
         "train_seconds": sum(trial.train_seconds for trial in trained),
     }  # fmt: skip
@@ -92,14 +98,31 @@ def peer(folder: Path, images: Path, seed: int, grouped: str, arguments: argpars
     lines = [json.loads(line) for line in out.decode().splitlines() if line.startswith("{")]
     # The process's own clock starts after its imports.
     seconds = time.perf_counter() - begin
-    return {**lines[-1], "seconds": seconds} if whole else _so_far(lines, seconds)
+    # A line a trial, with the values of its hyperparameters, and one at the end.
+    trials = [line for line in lines if "trial" in line]
+    trained = [line["epochs"] for line in trials]
+    found = {"seconds": seconds, "macs": sum(_epochs(values) * _macs(values) for values in trained)}
+    if whole:
+        return {**lines[-1], **found}
+    # What the trial that was cut off has trained is not known: `until` is where the last whole one ended.
+    return {
+        **found, "until": max((line["end"] for line in trials), default=0.0), "trials": len(trials),
+        "epochs": sum(map(_epochs, trained)), "best": max((line["score"] for line in trials), default=0.0),
+        "stopped": True,
+    }  # fmt: skip
 
 
-def _so_far(lines: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
-    """Of a peer that was not finished when its time was up: the trials that were, and their epochs."""
-    epochs = sum(line["epochs"]["tuner/epochs"] - line["epochs"]["tuner/initial_epoch"] for line in lines)
-    best = max((line["score"] for line in lines), default=0.0)
-    return {"seconds": seconds, "trials": len(lines), "epochs": epochs, "best": best, "stopped": True}
+def _epochs(values: dict[str, Any]) -> int:
+    epochs: int = values["tuner/epochs"] - values["tuner/initial_epoch"]
+    return epochs
+
+
+def _macs(values: dict[str, Any]) -> int:
+    """Multiply-adds of the forward pass of the peer's network, which is the one of that name here."""
+    axes = {key: values[key] for key in ("n", "width", "block", "cardinality") if key in values}
+    if axes["block"] != "resnext":
+        axes.pop("cardinality", None)
+    return complexity(Architecture.from_axes(**axes), (32, 32, 3), 10).macs
 
 
 def measure(arguments: argparse.Namespace) -> None:
@@ -162,16 +185,26 @@ def report(path: Path) -> None:
 
 def _compare(ours_of: dict[int, dict[str, Any]], peer_of: dict[int, dict[str, Any]], grouped: str) -> None:
     """Both sides of the rounds that have both."""
-    rounds = sorted(set(ours_of) & set(peer_of))
     print(f"    Keras Tuner, grouped convolution: {grouped}: {_medians(list(peer_of.values()))}")
+    pairs = [(peer_of[r], ours_of[r]) for r in sorted(set(ours_of) & set(peer_of))]
     for unit in ("seconds", "processor_seconds"):
-        whole = [peer_of[r][unit] / ours_of[r][unit] for r in rounds]
-        each = [ratio * ours_of[r]["epochs"] / peer_of[r]["epochs"] for ratio, r in zip(whole, rounds, strict=True)]
-        for of, ratios in (("the whole search", whole), ("an epoch", each)):
-            print(
-                f"      ratio of {unit} for {of}: median {median(ratios):.2f}, "
-                f"{min(ratios):.2f} to {max(ratios):.2f} (n = {len(rounds)} rounds)"
-            )
+        for of, count in (("the whole search", None), ("an epoch", "epochs"), ("a multiply-add", "macs")):
+            ratios = [
+                _taken(theirs, unit, count) / mine[unit] * (mine[count] / theirs[count] if count else 1)
+                for theirs, mine in pairs
+                if count is None or (count in mine and count in theirs)  # The first rounds have no macs.
+            ]
+            if ratios:
+                print(
+                    f"      ratio of {unit} for {of}: median {median(ratios):.2f}, "
+                    f"{min(ratios):.2f} to {max(ratios):.2f} (n = {len(ratios)} rounds)"
+                )
+
+
+def _taken(theirs: dict[str, Any], unit: str, count: str | None) -> float:
+    """What the peer took for all it did, or for what it counts: if it was stopped, up to its last whole trial."""
+    taken: float = theirs[unit]
+    return taken if count is None or "until" not in theirs else taken * theirs["until"] / theirs["seconds"]
 
 
 def _medians(found: list[dict[str, Any]]) -> str:
