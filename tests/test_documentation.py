@@ -148,7 +148,7 @@ def make_what_is_there(page: Path, words: set[str], folder: Path) -> None:
     for name in ("mine", "cifar") if spaces else ():
         (folder / "search_spaces" / f"{name}.toml").write_text(spaces[0], encoding="utf-8")
     if "photos/" in words:
-        make_images(folder / "photos")
+        make_images(folder / "photos", per_class=200)
     if "images.npz" in words:
         make_arrays(folder / "images.npz")
     if "import" in words:
