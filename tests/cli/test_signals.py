@@ -32,6 +32,8 @@ SMALL = [
     "cpu",
     "--no-export",
 ]
+# 23 trials: stopped after its first ones, it cannot be over.
+LONGER = [*SMALL, "--max-epochs", "9"]
 SWALLOWED = """
 import signal, sys, time
 from pathlib import Path
@@ -76,7 +78,7 @@ def test_before_there_is_a_run(number: int, status: int, tmp_path: Path) -> None
 
 def test_a_signal_that_is_swallowed_ends_the_process_all_the_same(tmp_path: Path) -> None:
     process = subprocess.run(
-        [sys.executable, "-c", SWALLOWED], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", SWALLOWED], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
     assert process.returncode == 143
     assert process.stderr == "Interrupted: nothing was started, and nothing is left behind.\n"
@@ -86,24 +88,24 @@ def test_a_signal_that_the_parent_ignores_stays_ignored(tmp_path: Path) -> None:
     script = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + SWALLOWED.replace("SIGTERM", "SIGHUP")
     process = subprocess.run(
         [sys.executable, "-c", script.replace("time.sleep(60)", "print('still here')")],
-        cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True,
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert process.stdout == "still here\n"
 
 
 @pytest.mark.slow
 def test_stopped_in_the_middle_and_resumed(tmp_path: Path) -> None:
-    whole = spawn(*SMALL, "--name", "whole", cwd=tmp_path)
+    whole = spawn(*LONGER, "--name", "whole", cwd=tmp_path)
     assert whole.wait(600) == 0, whole.communicate()
 
-    process = spawn(*SMALL, "--name", "stopped", cwd=tmp_path)
-    read_until(process, "2 of ")
+    process = spawn(*LONGER, "--name", "stopped", cwd=tmp_path)
+    read_until(process, "  trial 0")
     err = stop(process, signal.SIGINT)
     assert process.returncode == 130
     assert err.endswith("Continue with:\n  resnet-search resume stopped\n")
 
     process = spawn("resume", "stopped", "--no-export", cwd=tmp_path)
-    read_until(process, "3 of ")
+    read_until(process, "  trial 0")
     assert "resnet-search resume stopped" in stop(process, signal.SIGTERM)
     assert process.returncode == 143
 

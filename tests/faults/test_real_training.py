@@ -16,10 +16,7 @@ from resnet_search.runs.checkup import Checkup
 from resnet_search.runs.events import read_events
 from resnet_search.runs.folder import RunFolder
 from tests.cli.conftest import spawn
-from tests.cli.test_signals import SMALL, read_until, trials
-
-# 23 trials: five kills, each within 3 s of a trial's end, leave most of them to be trained.
-LONGER = [*SMALL, "--max-epochs", "9"]
+from tests.cli.test_signals import LONGER, read_until, trials
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def workers(request, kind, tmp_path) -> Iterator[Workers]:
         pool = RayWorkers(replace(settings, hang_timeout=HANG), log)
     yield pool
     pool.close()
-    _, alive = psutil.wait_procs(children(), timeout=10)
+    _, alive = psutil.wait_procs(children(), timeout=PATIENCE)
     assert not alive, "nobody is left behind"
 
 

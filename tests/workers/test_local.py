@@ -74,7 +74,7 @@ def lethal(child: str, tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyP
     )
     monkeypatch.setattr(local, "CHILD", [sys.executable, str(module)])
     monkeypatch.setattr(local, "FIRST_STEP", 60)
-    pool = LocalWorkers(1, WorkerSettings(threads=1, hang_timeout=5.0), tmp_path / "worker.log")
+    pool = LocalWorkers(1, WorkerSettings(threads=1, hang_timeout=20.0), tmp_path / "worker.log")
     pool.submit(0, job(tmp_path, images, "0000", epochs=300, horizon=300))
     return pool
 
