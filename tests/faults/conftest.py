@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -91,11 +94,25 @@ class Search:
 
 
 @pytest.fixture
-def make_search(drivers: Drivers, tmp_path: Path) -> Any:
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory, where it can be: a process that is killed leaves there what it would on a disk, sooner."""
+    if not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _ROOM:
+        yield tmp_path
+        return
+    with TemporaryDirectory(dir=_MEMORY) as folder:
+        yield Path(folder)
+
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 - in it, a folder with a name of its own
+_ROOM = 2**28
+
+
+@pytest.fixture
+def make_search(drivers: Drivers, memory: Path) -> Any:
     """Make a run of the small space in a folder of its own."""
 
     def make(place: str, **settings: Any) -> Search:
-        return Search(drivers, tmp_path / place, **settings)
+        return Search(drivers, memory / place, **settings)
 
     return make
 
