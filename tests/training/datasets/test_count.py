@@ -164,6 +164,7 @@ def test_validation_serves_as_test_and_a_part_of_train_is_not_foretold(tmp_path:
     assert count_images("tfds:little", tmp_path / "c") is None
 
 
+@pytest.mark.slow
 def test_a_set_that_tfds_prepared(full_cifar10: Path) -> None:
     assert count_images("tfds:cifar10", full_cifar10 / "tfds") == ImageCount(50_000, 10_000, 10)
     assert count_images(str(full_cifar10 / "cifar10.npz")) == ImageCount(50_000, 10_000, 10)
