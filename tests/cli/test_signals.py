@@ -96,7 +96,7 @@ def test_a_signal_that_the_parent_ignores_stays_ignored(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_stopped_in_the_middle_and_resumed(tmp_path: Path) -> None:
     whole = spawn(*LONGER, "--name", "whole", cwd=tmp_path)
-    assert whole.wait(600) == 0, whole.communicate()
+    assert whole.wait(1800) == 0, whole.communicate()
 
     process = spawn(*LONGER, "--name", "stopped", cwd=tmp_path)
     read_until(process, "  trial 0")
@@ -117,7 +117,7 @@ def test_stopped_in_the_middle_and_resumed(tmp_path: Path) -> None:
     process.communicate()
 
     last = spawn("resume", "stopped", "--no-export", cwd=tmp_path)
-    assert last.wait(600) == 0, last.communicate()
+    assert last.wait(1800) == 0, last.communicate()
     assert trials(tmp_path, "stopped") == trials(tmp_path, "whole")
     completed = Counter(
         event["trial"] for event in read_events(tmp_path / "runs" / "stopped" / EVENTS) if event["event"] == COMPLETED

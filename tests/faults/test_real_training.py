@@ -22,7 +22,7 @@ from tests.cli.test_signals import LONGER, read_until, trials
 @pytest.mark.slow
 def test_five_kills(tmp_path: Path) -> None:
     whole = spawn(*LONGER, "--name", "whole", cwd=tmp_path)
-    assert whole.wait(900) == 0, whole.communicate()
+    assert whole.wait(1800) == 0, whole.communicate()
 
     chance = random.Random(0)
     process = spawn(*LONGER, "--name", "killed", cwd=tmp_path)
@@ -37,7 +37,7 @@ def test_five_kills(tmp_path: Path) -> None:
         if whom != "worker":
             process.communicate()
             process = spawn("resume", "killed", "--no-export", cwd=tmp_path)
-    out, err = process.communicate(timeout=900)
+    out, err = process.communicate(timeout=1800)
     assert process.returncode == 0, (out, err)
 
     assert trials(tmp_path, "killed") == trials(tmp_path, "whole")
