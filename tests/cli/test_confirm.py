@@ -27,6 +27,7 @@ from tests.report.test_tested import make_measured
 
 from .conftest import Outcome, make_run
 from .test_progress import drawn, epoch, replay
+from .test_signals import SPACE
 
 # What a confirmation trains: of a bracket that the runs of these tests have not, whose trials were drawn.
 KNOWN = [{"iteration": 0, "bracket": 9, "candidates": [{"architecture": {}, "recipe": {}, "repeat": 1}], "presets": []}]
@@ -248,7 +249,8 @@ def test_from_a_search_to_a_network_whose_worth_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Outcome]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    small = ["--space", "quickstart", "--data", "shapes", "--max-epochs", "3", "--train-examples", "300"]
+    Path("small.toml").write_text(SPACE)
+    small = ["--space", "small.toml", "--max-epochs", "3", "--train-examples", "300"]
     outcome = command("run", *small, "--name", "s", "--no-export", "-q")
     assert outcome.status == 0, outcome
     outcome = command("confirm", "s", "--top", "2", "--seeds", "2", "--epochs", "1")

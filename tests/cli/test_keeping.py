@@ -16,7 +16,7 @@ from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import read_run
 
 from .conftest import Outcome, make_run, spawn
-from .test_signals import LONGER, read_until
+from .test_signals import read_until, search
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_stop_names_the_cluster_that_the_folder_may_not(
 
 @pytest.mark.slow
 def test_stop(tmp_path: Path) -> None:
-    process = spawn(*LONGER, "--name", "run", cwd=tmp_path)
+    process = search(tmp_path, "run")
     read_until(process, "  trial 0")
     stopper = spawn("stop", "run", cwd=tmp_path)
     out, err = stopper.communicate(timeout=120)

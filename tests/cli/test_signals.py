@@ -19,21 +19,22 @@ from resnet_search.runs.trials import COMPLETED
 
 from .conftest import spawn
 
-# The least that has promotions.
-SMALL = [
-    "run",
-    "--space",
-    "quickstart",
-    "--max-epochs",
-    "3",
-    "--train-examples",
-    "300",
-    "--device",
-    "cpu",
-    "--no-export",
-]
-# 23 trials: stopped after its first ones, it cannot be over.
-LONGER = [*SMALL, "--max-epochs", "9"]
+# 23 trials: stopped after its first ones, it cannot be over. Networks and images are small: most of the time goes into
+# tracing, once for each network.
+SPACE = """
+description = "a search of a minute"
+[axes]
+block = "basic"
+n = [1]
+width = [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]
+[hyperband]
+max_epochs = 9
+factor = 3
+[data]
+source = "shapes"
+image_size = 8
+validation = 100
+"""
 SWALLOWED = """
 import signal, sys, time
 from pathlib import Path
@@ -47,6 +48,13 @@ except session.Interrupted:
     pass
 time.sleep(60)
 """
+
+
+def search(folder: Path, name: str) -> subprocess.Popen[str]:
+    """Start a search in a process of its own."""
+    (folder / "small.toml").write_text(SPACE)
+    words = ["--space", "small.toml", "--train-examples", "300", "--device", "cpu", "--no-export", "--name", name]
+    return spawn("run", *words, cwd=folder)
 
 
 def read_until(process: subprocess.Popen[str], words: str) -> None:
@@ -68,7 +76,7 @@ def stop(process: subprocess.Popen[str], number: int) -> str:
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_before_there_is_a_run(number: int, status: int, tmp_path: Path) -> None:
-    process = spawn(*SMALL, cwd=tmp_path)
+    process = search(tmp_path, "run")
     read_until(process, "starting the training backend")
     assert stop(process, number) == "Interrupted: nothing was started, and nothing is left behind.\n"
     assert process.returncode == status
@@ -95,10 +103,10 @@ def test_a_signal_that_the_parent_ignores_stays_ignored(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_stopped_in_the_middle_and_resumed(tmp_path: Path) -> None:
-    whole = spawn(*LONGER, "--name", "whole", cwd=tmp_path)
+    whole = search(tmp_path, "whole")
     assert whole.wait(1800) == 0, whole.communicate()
 
-    process = spawn(*LONGER, "--name", "stopped", cwd=tmp_path)
+    process = search(tmp_path, "stopped")
     read_until(process, "  trial 0")
     err = stop(process, signal.SIGINT)
     assert process.returncode == 130

@@ -284,6 +284,8 @@ def main() -> None:
     train.on_device = lambda _: None  # type: ignore[assignment,return-value]
     arrays.read_arrays = lambda _: None  # type: ignore[assignment,return-value]
     start.arrays_of = lambda folder, *_: folder.path
+    import pynvml  # noqa: F401
+
     import resnet_search.search.loop  # noqa: F401 - imported before the forks, once for all
 
     answers = os.fdopen(os.dup(1), "w")

@@ -18,9 +18,10 @@ from resnet_search.runs.trials import RunView
 from .conftest import Search
 from .injection import IMAGES
 from .table import fault
-from .test_kills import kills, one_of_each
+from .test_kills import kills, one_of_each, states
 
 CONFIRMING = ("confirm", "--top", "3", "--seeds", "3")
+CONFIRMING_LESS = ("confirm", "--top", "2", "--seeds", "2")
 TRAINING = ("train", "--epochs", "2")
 
 
@@ -64,18 +65,18 @@ def confirmed(search: Search) -> tuple[RunView, Confirmation]:
     return again, confirmation(search.view(), again)
 
 
-def check_confirmation(search: Search, whole: Search) -> None:
+def check_confirmation(search: Search, whole: Search, number: int = 3) -> None:
     """Every candidate has each of its seeds once, and the table is that of a confirmation that nothing happened to."""
     again, found = confirmed(search)
     assert again.state == "finished"
     assert found == confirmed(whole)[1]
-    repeats = Counter((trial.slot % 3, trial.repeat) for trial in again.trials.values())
-    assert repeats == Counter((candidate, seed) for candidate in range(3) for seed in (1, 2, 3))
+    repeats = Counter((trial.slot % number, trial.repeat) for trial in again.trials.values())
+    assert repeats == Counter((candidate, seed + 1) for candidate in range(number) for seed in range(number))
     ended = Counter(
         line["trial"] for line in read_events(again.folder.events) if line["event"] in {"completed", "failed"}
     )
     assert set(ended.values()) == {1}
-    assert len(ended) == 9
+    assert len(ended) == number**2
     assert "Confirmed" in (search.folder.path / "report" / "report.md").read_text()
 
 
@@ -101,7 +102,7 @@ def test_a_confirmation_that_is_killed_at_a_write(searched: Any) -> None:
     whole = searched("whole")
     steps = steps_of(whole, CONFIRMING)
     trained = whole.trained()
-    for at, moment in one_of_each(steps, kills(steps))[::4]:
+    for at, moment in one_of_each(steps, states(steps))[::2]:
         search = searched(f"{at}-{moment}")
         assert call(search, CONFIRMING, at=at, moment=moment)["status"] == -9
         finish(search, CONFIRMING)
@@ -152,7 +153,7 @@ def test_what_is_discarded_is_there_until_the_new_one_has_started(searched: Any)
         return search
 
     steps = steps_of(copied("steps"), DISCARDING)
-    points = [(at, moment) for at, moment in kills(steps) if at <= _first(steps, "history.jsonl")]
+    points = [(at, moment) for at, moment in states(steps) if at <= _first(steps, "history.jsonl")]
     assert {"confirm", "confirm.aside"} <= {steps[at - 1].split()[1] for at, _ in points}
     seen = set()
     for at, moment in points:
@@ -253,14 +254,17 @@ def _last(steps: list[str], name: str) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [CONFIRMING, TRAINING], ids=["confirm", "train"])
+@pytest.mark.parametrize("words", [CONFIRMING_LESS, TRAINING], ids=["confirm", "train"])
 def test_a_kill_at_every_write_of_what_follows(words: tuple[str, ...], searched: Any) -> None:
     whole = searched("whole")
     steps = steps_of(whole, words)
-    for at, moment in kills(steps):
+    for at, moment in states(steps):
         search = searched(f"{at}-{moment}")
         assert call(search, words, at=at, moment=moment)["status"] == -9
         finish(search, words)
-        (check_confirmation if words == CONFIRMING else check_tested)(search, whole)
+        if words == TRAINING:
+            check_tested(search, whole)
+        else:
+            check_confirmation(search, whole, number=2)
         assert happened(search) <= len(reads_of_test_images(search.view()))
         shutil.rmtree(search.runs_dir)

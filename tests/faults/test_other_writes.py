@@ -66,24 +66,24 @@ JOBS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], bool]]] = {
     here="the file or folder is as it was or as it should be; the same command does the rest",
 )
 @pytest.mark.parametrize("job", JOBS)
-def test_every_step(job: str, drivers: Any, tmp_path: Path) -> None:
+def test_every_step(job: str, drivers: Any, memory: Path) -> None:
     make, done = JOBS[job]
-    made = tmp_path / "made"
+    made = memory / "made"
     make(made)
 
     def do(place: Path, **fault_: Any) -> dict[str, Any]:
         answer: dict[str, Any] = drivers.ask({"job": job, "runs_dir": str(place), **fault_})
         return answer
 
-    trial = tmp_path / "trial"
+    trial = memory / "trial"
     shutil.copytree(made, trial)
-    assert do(trial, trace=str(tmp_path / "trace"))["status"] == 0
+    assert do(trial, trace=str(memory / "trace"))["status"] == 0
     assert done(trial)
-    steps = (tmp_path / "trace").read_text().splitlines()
+    steps = (memory / "trace").read_text().splitlines()
     assert len(steps) > 3
     for at, moment in kills(steps):
         for error in (None, errno.ENOSPC)[: 1 if moment == "after" else 2]:
-            place = tmp_path / f"{at}-{moment}-{error}"
+            place = memory / f"{at}-{moment}-{error}"
             shutil.copytree(made, place)
             answer = do(place, at=at, moment=moment, error=error)
             if error is None:

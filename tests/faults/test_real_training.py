@@ -16,16 +16,16 @@ from resnet_search.runs.checkup import Checkup
 from resnet_search.runs.events import read_events
 from resnet_search.runs.folder import RunFolder
 from tests.cli.conftest import spawn
-from tests.cli.test_signals import LONGER, read_until, trials
+from tests.cli.test_signals import read_until, search, trials
 
 
 @pytest.mark.slow
 def test_five_kills(tmp_path: Path) -> None:
-    whole = spawn(*LONGER, "--name", "whole", cwd=tmp_path)
+    whole = search(tmp_path, "whole")
     assert whole.wait(1800) == 0, whole.communicate()
 
     chance = random.Random(0)
-    process = spawn(*LONGER, "--name", "killed", cwd=tmp_path)
+    process = search(tmp_path, "killed")
     for whom in ("driver", "worker", "both", "driver", "worker"):
         read_until(process, "  trial 0")  # A trial has ended, so others run.
         time.sleep(chance.uniform(0, 3))
