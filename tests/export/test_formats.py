@@ -202,11 +202,12 @@ def test_saved_model_cli_runs_it(make_view: MakeView, tmp_path: Path) -> None:
     assert np.abs(found - outputs(result.saved_model, images)).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_a_format_that_gives_other_outputs_fails_and_leaves_nothing(
     make_view: MakeView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The converter gives a file of another network."""
-    view = make_three(make_view)
+    view = make_view()
     planted = Format("keras", "model.keras", "Keras")
     monkeypatch.setitem(FORMATS, "keras", planted)
     build = make.build_saved_model
