@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
-import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from resnet_search.cli.session import PATIENCE
-from resnet_search.runs.events import read_events
-from resnet_search.runs.folder import EVENTS
-from resnet_search.runs.trials import COMPLETED
 
 from .conftest import spawn
 
@@ -99,57 +93,3 @@ def test_a_signal_that_the_parent_ignores_stays_ignored(tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert process.stdout == "still here\n"
-
-
-@pytest.mark.slow
-def test_stopped_in_the_middle_and_resumed(tmp_path: Path) -> None:
-    whole = search(tmp_path, "whole")
-    assert whole.wait(1800) == 0, whole.communicate()
-
-    process = search(tmp_path, "stopped")
-    read_until(process, "  trial 0")
-    err = stop(process, signal.SIGINT)
-    assert process.returncode == 130
-    assert err.endswith("Continue with:\n  resnet-search resume stopped\n")
-
-    process = spawn("resume", "stopped", "--no-export", cwd=tmp_path)
-    read_until(process, "  trial 0")
-    assert "resnet-search resume stopped" in stop(process, signal.SIGTERM)
-    assert process.returncode == 143
-
-    # A machine that loses its power.
-    process = spawn("resume", "stopped", "--no-export", cwd=tmp_path)
-    read_until(process, "resumed")
-    time.sleep(3)
-    process.kill()
-    process.communicate()
-
-    last = spawn("resume", "stopped", "--no-export", cwd=tmp_path)
-    assert last.wait(1800) == 0, last.communicate()
-    assert trials(tmp_path, "stopped") == trials(tmp_path, "whole")
-    completed = Counter(
-        event["trial"] for event in read_events(tmp_path / "runs" / "stopped" / EVENTS) if event["event"] == COMPLETED
-    )
-    assert set(completed.values()) == {1}
-    assert not _left_over(tmp_path)
-
-
-def trials(folder: Path, name: str) -> list[tuple[object, ...]]:
-    """What a run's trials are, times aside, and numbers: with two workers those tell which ended first."""
-    process = spawn("trials", name, "--json", cwd=folder)
-    out, _ = process.communicate()
-    found = json.loads(out)["trials"]
-    names = {t["trial"]: (t["name"], t["epochs"]) for t in found}
-    return sorted((t["name"], t["epochs"], names.get(t["parent"], ()), t["status"], t["score"]) for t in found)
-
-
-def _left_over(folder: Path) -> list[str]:
-    """Worker processes that still run in `folder`."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cwd").readlink() == folder:
-                found.append((process / "cmdline").read_text())
-        except OSError:
-            continue
-    return found

@@ -134,7 +134,7 @@ def test_kills_at_random_moments(make_search: Any, whole: Any) -> None:
 
 @pytest.mark.slow
 def test_many_kills_at_random_moments(make_search: Any, whole: Any) -> None:
-    killed_at_random(make_search, whole, 60, seed=2)
+    killed_at_random(make_search, whole, 30, seed=2)
 
 
 @pytest.mark.parametrize("settings", [{"add_iterations": 1}, {"add_epochs": 9}], ids=str)

@@ -1,7 +1,8 @@
-"""Five kills on real training: driver, worker and both, at random moments."""
+"""Real training that is stopped and killed: by signals; the driver, a worker and both, at random moments."""
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -16,19 +17,25 @@ from resnet_search.runs.checkup import Checkup
 from resnet_search.runs.events import read_events
 from resnet_search.runs.folder import RunFolder
 from tests.cli.conftest import spawn
-from tests.cli.test_signals import read_until, search, trials
+from tests.cli.test_signals import read_until, search, stop
 
 
 @pytest.mark.slow
-def test_five_kills(tmp_path: Path) -> None:
+def test_two_signals_and_five_kills(tmp_path: Path) -> None:
     whole = search(tmp_path, "whole")
     assert whole.wait(1800) == 0, whole.communicate()
 
     chance = random.Random(0)
     process = search(tmp_path, "killed")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        read_until(process, "  trial 0")
+        err = stop(process, number)
+        assert process.returncode == 128 + number
+        assert err.endswith("Continue with:\n  resnet-search resume killed\n")
+        process = spawn("resume", "killed", "--no-export", cwd=tmp_path)
     for whom in ("driver", "worker", "both", "driver", "worker"):
         read_until(process, "  trial 0")  # A trial has ended, so others run.
-        time.sleep(chance.uniform(0, 3))
+        time.sleep(chance.uniform(0, 1.5))
         workers = [child.pid for child in psutil.Process(process.pid).children()]
         assert workers
         victims = {"driver": [process.pid], "worker": workers[:1], "both": [process.pid, *workers]}[whom]
@@ -47,3 +54,25 @@ def test_five_kills(tmp_path: Path) -> None:
     assert set(completed.values()) == {1}
     assert not [event for event in events if event["event"] in {"failed", "retrained"}]
     assert [check for check in Checkup(folder).checks() if check.status != "ok"] == []
+    assert not _left_over(tmp_path)
+
+
+def trials(folder: Path, name: str) -> list[tuple[object, ...]]:
+    """What a run's trials are, times aside, and numbers: with two workers those tell which ended first."""
+    process = spawn("trials", name, "--json", cwd=folder)
+    out, _ = process.communicate()
+    found = json.loads(out)["trials"]
+    names = {t["trial"]: (t["name"], t["epochs"]) for t in found}
+    return sorted((t["name"], t["epochs"], names.get(t["parent"], ()), t["status"], t["score"]) for t in found)
+
+
+def _left_over(folder: Path) -> list[str]:
+    """Worker processes that still run in `folder`."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink() == folder:
+                found.append((process / "cmdline").read_text())
+        except OSError:
+            continue
+    return found
