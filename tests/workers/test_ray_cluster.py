@@ -23,11 +23,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("ray") is None, rea
 
 PATIENCE = 1800  # seconds
 SPACE = """
-description = "a search of a minute or two"
+description = "a search of half a minute"
 [axes]
 block = "basic"
-n = [1, 2]
-width = [4, 8]
+n = [1]
+width = [4, 6, 8, 10]
 [hyperband]
 max_epochs = 9
 factor = 3
@@ -35,6 +35,8 @@ factor = 3
 batch_size = 32
 [data]
 source = "shapes"
+image_size = 8
+validation = 100
 """
 
 
