@@ -31,7 +31,8 @@ class _Steps(keras.callbacks.Callback):
 
 def build(hp: Any) -> Any:
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(hp.Int("units", 1, 40)), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "mse")
+    # Slow enough that the loss falls in every epoch, whatever the weights, which no seed decides.
+    model.compile(keras.optimizers.SGD(0.001, momentum=0.9), "mse")
     return model
 
 
