@@ -75,11 +75,10 @@ def test_a_disk_that_fails_from_then_on(make_search: Any, whole: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_disk_that_fails_at_every_write(make_search: Any, whole: Any) -> None:
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES], ids=errno.errorcode.get)
+def test_a_disk_that_fails_at_every_write(number: int, make_search: Any, whole: Any) -> None:
     steps = make_search("steps").steps()
     for at, moment in points(steps):
-        # Of the two numbers each is had at about half of the writes of a kind.
-        number = (errno.ENOSPC, errno.EACCES)[at % 2]
         fail_and_resume(make_search(f"{at}-{moment}"), whole(), steps[at - 1], at=at, moment=moment, error=number)
 
 

@@ -73,7 +73,7 @@ def test_a_kill_at_each_kind_of_write(make_search: Any, whole: Any) -> None:
 def test_a_kill_at_every_write(make_search: Any, whole: Any) -> None:
     steps = make_search("steps").steps()
     points = states(steps)
-    assert len(points) >= 100
+    assert len(points) >= 200
     for at, moment in points:
         kill_and_resume(make_search(f"{at}-{moment}"), whole(), at, moment)
 
@@ -134,7 +134,7 @@ def test_kills_at_random_moments(make_search: Any, whole: Any) -> None:
 
 @pytest.mark.slow
 def test_many_kills_at_random_moments(make_search: Any, whole: Any) -> None:
-    killed_at_random(make_search, whole, 30, seed=2)
+    killed_at_random(make_search, whole, 60, seed=2)
 
 
 @pytest.mark.parametrize("settings", [{"add_iterations": 1}, {"add_epochs": 9}], ids=str)

@@ -176,7 +176,7 @@ def drawn(count, seed):
     return found
 
 
-@pytest.mark.parametrize(("count", "seed"), [(6, 1), pytest.param(200, 2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("count", "seed"), [(6, 1), pytest.param(500, 2, marks=pytest.mark.slow)])
 def test_equal_to_the_built_model_on_random_architectures(count, seed, measured):
     import keras
 
@@ -189,7 +189,7 @@ def test_equal_to_the_built_model_on_random_architectures(count, seed, measured)
 
 
 def test_random_architectures_have_every_value_of_every_axis():
-    found = drawn(200, 2)
+    found = drawn(500, 2)
     for axis in fields(Architecture):
         values = {getattr(a, axis.name) for a in found}
         assert len(values) > 1, axis.name

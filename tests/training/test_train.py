@@ -53,14 +53,12 @@ WIDE_BLOCKS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("rungs", "values"), [((1, 2, 4), {}), ((1, 2), WIDE_BLOCKS)], ids=["float32", "wide_bfloat16"]
-)
-def test_rungs_are_one_training_bit_for_bit(make_job, arrays, rungs, values):
-    whole = make_job(trial="9", epochs=rungs[-1], **values)
+@pytest.mark.parametrize("values", [{}, WIDE_BLOCKS], ids=["float32", "wide_bfloat16"])
+def test_three_rungs_are_one_training_bit_for_bit(make_job, arrays, values):
+    whole = make_job(trial="9", epochs=4, **values)
     train(whole, arrays, ignore)
     parent, initial = None, 0
-    for number, epochs in enumerate(rungs):
+    for number, epochs in enumerate([1, 2, 4]):
         job = make_job(trial=str(number), parent=parent, initial_epoch=initial, epochs=epochs, **values)
         history = train(job, arrays, ignore)
         parent, initial = job.folder, epochs
