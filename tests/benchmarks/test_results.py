@@ -7,16 +7,11 @@ import re
 from importlib import import_module
 from pathlib import Path
 
-import pytest
-
 from resnet_search.spaces.plan import make_plan
 
 quality = import_module("benchmarks.search_quality")
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.skipif(
-    not (quality.RESULTS / "curves.json").is_file(), reason="no table of learning curves is recorded yet"
-)
 
 
 def test_the_committed_results_belong_together():
