@@ -48,7 +48,7 @@ def complexity(a: Architecture, input_shape: tuple[int, int, int] = (32, 32, 3),
     return Complexity(trainable, nontrainable, macs, activations)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=1 << 16)
 def _parts(
     key: tuple[Any, ...], count: int, input_shape: tuple[int, int, int], classes: int
 ) -> tuple[int, int, int, int, tuple[tuple[Cost, Cost, Cost], ...]]:

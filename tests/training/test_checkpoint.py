@@ -140,7 +140,7 @@ def records(file) -> None:
 
 
 def one_more(file) -> None:
-    file["b/00001"] = np.ones(3)
+    file["b/00002"] = np.ones(3)
 
 
 def one_less(file) -> None:
@@ -167,13 +167,13 @@ def another_shape(file) -> None:
 )
 def test_nothing_is_assigned_from_a_file_that_does_not_fit(path, change):
     """Not even the first group, which does."""
-    save_state(path, 1, {"a": [np.ones(2)], "b": [np.ones(3)]})
+    save_state(path, 1, {"a": [np.ones(2)], "b": [np.ones(3), np.ones(4)]})
     with h5py.File(path, "r+") as file:
         change(file)
-    first, second = slots((2,), (3,))
+    first, second, third = slots((2,), (3,), (4,))
     with pytest.raises(BadCheckpointError, match=r"state\.h5"):
-        load_state(path, {"a": [first], "b": [second]})
-    assert (first.value, second.value) == (None, None)
+        load_state(path, {"a": [first], "b": [second, third]})
+    assert (first.value, second.value, third.value) == (None, None, None)
 
 
 def test_shapes_are_compared_before_anything_is_read(path, monkeypatch):
