@@ -95,8 +95,8 @@ def test_the_keras_example():
 def drawn(count, seed):
     """Architectures of all axes at random, the rejected left out."""
     rng = random.Random(seed)
-    found = []
-    while len(found) < count:
+    architectures = []
+    while len(architectures) < count:
         stages = rng.randint(1, 4)
         attention = rng.choice(["none", "se"])
         axes = {
@@ -124,10 +124,10 @@ def drawn(count, seed):
         }
         kept = {axis: value for axis, value in axes.items() if applies(axis, block=axes["block"], attention=attention)}
         try:
-            found.append(Architecture(**kept))
+            architectures.append(Architecture(**kept))
         except ArchitectureError:
             continue
-    return found
+    return architectures
 
 
 def halved(size, stride):
@@ -136,13 +136,13 @@ def halved(size, stride):
 
 def blocks_of(a):
     """Every block of a network, first to last."""
-    network = anatomy(a, channels=1)
-    return [block for stage, n in zip(network.stages, a.blocks, strict=True) for block in stage.expand(n)]
+    return [block for stage, n in zip(anatomy(a).stages, a.blocks, strict=True) for block in stage.expand(n)]
 
 
-def convolutions(a, size):
+def convolutions(a, shape):
     """Every convolution of a network with the size of its output, first to last."""
-    network = anatomy(a, channels=1)
+    *size, channels = shape
+    network = anatomy(a, channels)
     for unit in network.stem:
         size = halved(size, unit.stride)
         yield unit, size
@@ -157,11 +157,11 @@ def convolutions(a, size):
             yield unit, size
 
 
-def layer_by_layer(a, size, classes):
+def layer_by_layer(a, shape, classes):
     """The counts of all layers in turn, where `complexity` sums first, middle and last blocks."""
     features = anatomy(a).features
     norms, trainable, macs, activations = 0, (features + 1) * classes, features * classes, classes
-    for unit, (height, width) in convolutions(a, size):
+    for unit, (height, width) in convolutions(a, shape):
         weights = unit.kernel * unit.kernel * unit.inputs // unit.groups * unit.outputs
         norms += 2 * unit.norm
         trainable += weights + unit.outputs * unit.bias
@@ -178,11 +178,19 @@ def layer_by_layer(a, size, classes):
 
 def test_equal_to_the_sum_of_all_layers_on_random_architectures():
     for a in drawn(500, 2)[:200]:
-        assert complexity(a, (45, 38, 1), 7) == layer_by_layer(a, (45, 38), 7), a.name
+        assert complexity(a, (45, 38, 1), 7) == layer_by_layer(a, (45, 38, 1), 7), a.name
+
+
+def test_shape_and_classes_count_for_a_network_that_was_counted_before():
+    a = Architecture(block="basic", blocks=(2, 1), width=4, stem="imagenet")
+    for shape in ((32, 32, 3), (32, 32, 1), (31, 32, 3), (32, 64, 3)):
+        for classes in (10, 100):
+            assert complexity(a, shape, classes) == layer_by_layer(a, shape, classes)
+    assert complexity(a) == complexity(a, (32, 32, 3), 10)
 
 
 def test_late_downsampling_strides_in_the_last_block_of_a_stage():
-    """By hand, without stem and classifier: a halved side makes a quarter of the multiply-adds of a 3x3 convolution."""
+    """By hand: at half the side, a convolution of 3x3 has a quarter of the multiply-adds."""
     late = Architecture(block="basic", blocks=(3, 1), width=4, multiples=(1, 1), downsample="last")
     early = Architecture(block="basic", blocks=(3, 1), width=4, multiples=(1, 1))
     whole, quarter = 9 * 4 * 4 * 8 * 8, 9 * 4 * 4 * 4 * 4
