@@ -38,8 +38,11 @@ def by_padding(index: int, down: int, right: int, flip: int) -> np.ndarray:
 
 
 def test_the_gather_is_padding_and_cropping(stored):
-    """Every shift, until nothing of the image is left, with and without a flip, of one image or another."""
-    moves = itertools.product(range(-HEIGHT - 1, HEIGHT + 2), range(-WIDTH - 1, WIDTH + 2), (0, 1))
+    """Every shift, until nothing of the image is left, with and without a flip, of one image or another.
+
+    The last shift asks for pixels behind the end of the last image.
+    """
+    moves = itertools.product(range(HEIGHT + 1, -HEIGHT - 2, -1), range(WIDTH + 1, -WIDTH - 2, -1), (1, 0))
     wanted = [(number % len(IMAGES), *move) for number, move in enumerate(moves)]
     index, down, right, flip = (np.array(column, np.int32) for column in zip(*wanted, strict=True))
     moved = ops.convert_to_numpy(stored([index, np.stack([down, right], axis=1), flip]))
