@@ -39,16 +39,12 @@ def complexity(a: Architecture, input_shape: tuple[int, int, int] = (32, 32, 3),
     """
     trainable, nontrainable, macs, activations, stages = _parts(_key(a), len(a.blocks), input_shape, classes)
     for n, (first, middle, last) in zip(a.blocks, stages, strict=True):
-        trainable += first[0]
-        nontrainable += first[1]
-        macs += first[2]
-        activations += first[3]
-        if n > 1:
-            n -= 2  # noqa: PLW2901
-            trainable += last[0] + n * middle[0]
-            nontrainable += last[1] + n * middle[1]
-            macs += last[2] + n * middle[2]
-            activations += last[3] + n * middle[3]
+        # In a stage of one block the last equals the middle one (`rules`), and the two cancel out.
+        between = n - 2
+        trainable += first[0] + between * middle[0] + last[0]
+        nontrainable += first[1] + between * middle[1] + last[1]
+        macs += first[2] + between * middle[2] + last[2]
+        activations += first[3] + between * middle[3] + last[3]
     return Complexity(trainable, nontrainable, macs, activations)
 
 

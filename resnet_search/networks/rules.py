@@ -34,7 +34,7 @@ def check_choice(axis: str, value: object, allowed: Sequence[str]) -> None:
     """Reject a value that is not among the names an axis takes; the message offers the nearest."""
     if value in allowed:
         return
-    near = get_close_matches(str(value), allowed, n=1)
+    near = get_close_matches(str(value), allowed)
     cure = f"Did you mean {near[0]!r}?" if near else ""
     reject(f"unknown {axis}", f"{axis} is {value!r}; allowed: {', '.join(allowed)}.", cure)
 
@@ -197,7 +197,7 @@ def _check_shortcut(a: Architecture, kind: BlockType) -> None:
             f"downsample is 'conv1', but block {a.block!r} has no 1x1 convolution before its 3x3.",
             "Leave downsample out.",
         )
-    if a.downsample == "last" and (a.shortcut == "all_projection" or min(a.blocks[:-1], default=2) < 2):  # noqa: PLR2004
+    if a.downsample == "last" and (a.shortcut == "all_projection" or 1 in a.blocks[:-1]):
         reject(
             "late downsampling needs a second block",
             f"downsample is 'last' with blocks {a.blocks} and shortcut {a.shortcut!r}; allowed: at least 2 blocks in "

@@ -88,4 +88,5 @@ class StoredImages(keras.layers.Layer):
         return ops.where(inside[..., None], moved, fill)
 
     def compute_output_spec(self, inputs: Any) -> Any:
-        return keras.KerasTensor((inputs[0].shape[0], *self.images.shape[1:]), dtype="uint8")
+        index, _, _ = inputs
+        return keras.KerasTensor((index.shape[0], *self.images.shape[1:]), dtype="uint8")

@@ -42,8 +42,8 @@ class TableSchedule(keras.optimizers.schedules.LearningRateSchedule):
 class _Averaging:
     """Mixed into a Keras optimizer: Keras's moving average with a growing window, swapped in only when asked."""
 
-    window_fraction = 0.0
-    window_limit = 1.0
+    window_fraction: float
+    window_limit: float
     iterations: Any
     _iterations: Any
     _model_variables_moving_average: list[Any]

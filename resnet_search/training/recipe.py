@@ -151,7 +151,7 @@ class Recipe:
     def _factor(self, epoch: float, warmup: float, horizon: float) -> float:
         if self.schedule == "step":
             return next((factor for at, factor in reversed(self.milestones) if epoch >= at * horizon), 1.0)
-        done = (epoch - warmup) / (horizon - warmup) if horizon > warmup else 1.0
+        done = (epoch - warmup) / (horizon - warmup)
         if self.schedule == "linear":
             return 1 - (1 - self.final_factor) * done
         if self.schedule == "cosine":

@@ -104,6 +104,42 @@ def test_names_are_unique_and_fit_for_files():
     assert len(seen) == len(set(seen.values()))
 
 
+OTHER_VALUES = [
+    ("basic", {"blocks": (2, 1, 2)}),
+    ("basic", {"blocks": (2, 2)}),
+    ("basic", {"width": 8}),
+    ("basic", {"shortcut": "identity"}),
+    ("resnext", {"cardinality": 2}),
+    ("resnext", {"base_width": 4}),
+    ("basic", {"attention": "se"}),
+    ("basic", {"attention": "se", "attention_ratio": 8}),
+    ("basic", {"attention": "se", "attention_bias": True}),
+    ("basic", {"stem": "deep"}),
+    ("basic", {"stem_width": 8}),
+    ("basic", {"multiples": (1, 1.5, 2)}),
+    ("bottleneck", {"inner_multiples": (1, 1, 2)}),
+    ("basic", {"activation": "silu"}),
+    ("wide", {"dropout": 0.3}),
+    ("basic", {"stochastic_depth": 0.2}),
+    ("basic", {"zero_gamma": True}),
+    ("basic", {"bias": "all"}),
+    ("basic", {"shortcut_norm": False}),
+    ("basic", {"downsample": "last"}),
+    ("highway", {"gate_bias": -1.0}),
+]
+
+
+def test_every_axis_shows_in_the_name_and_in_the_dictionary():
+    architectures = {Architecture(block=block, blocks=(2, 2, 2), width=16) for block in BLOCKS}
+    for block, values in OTHER_VALUES:
+        a = Architecture(**{"block": block, "blocks": (2, 2, 2), "width": 16, **values})
+        assert Architecture.from_dict(a.to_dict()) == a
+        architectures.add(a)
+    assert {axis for _, values in OTHER_VALUES for axis in values} | {"block"} == set(Architecture.__slots__)
+    assert len(architectures) == len(BLOCKS) + len(OTHER_VALUES)
+    assert len({a.name for a in architectures}) == len(architectures)
+
+
 def test_round_trip_through_json_keeps_the_early_form():
     a = Architecture.from_axes(block="resnext", n=2, width=16, cardinality=4)
     assert a.to_dict() == {
@@ -155,6 +191,28 @@ def test_applies():
     assert not applies("attention_ratio", block="basic")
     assert applies("attention_ratio", block="basic", attention="se")
     assert applies("width", block="basic")
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_an_axis_applies_where_the_rules_allow_another_value(block):
+    others = {
+        "cardinality": {"cardinality": 2},
+        "base_width": {"base_width": 4},
+        "attention": {"attention": "se"},
+        "dropout": {"dropout": 0.1},
+        "stochastic_depth": {"stochastic_depth": 0.1},
+        "zero_gamma": {"zero_gamma": True},
+        "shortcut_norm": {"shortcut_norm": False},
+        "gate_bias": {"gate_bias": -1.0},
+        "inner_multiples": {"inner_multiples": (1, 1, 1)},
+    }
+    for axis, values in others.items():
+        try:
+            Architecture(block=block, blocks=(1, 1, 1), width=16, **values)
+            allowed = True
+        except ArchitectureError:
+            allowed = False
+        assert applies(axis, block=block) is allowed, axis
 
 
 def test_no_heavy_imports():

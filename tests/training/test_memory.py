@@ -2,78 +2,117 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
-import keras
-import numpy as np
 import pytest
-import tensorflow as tf
 
+from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.memory import training_memory
 from resnet_search.training import memory
 from resnet_search.training.job import TrialFailure
+from resnet_search.training.kept import KEPT
 from resnet_search.training.memory import is_out_of_memory, more_parts, train_in_parts
-from resnet_search.training.optimizer import build_optimizer
-from resnet_search.training.recipe import recipe_from
 from resnet_search.training.train import Trainer, train
 
 
-def exhausted() -> Exception:
-    return tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[128,64,32,32]")
+class ResourceExhaustedError(Exception):
+    """Named as TensorFlow's."""
 
 
-def wrapped(error: Exception) -> Exception:
+def raised_from(error: BaseException) -> Exception:
     outer = ValueError("in a layer")
     outer.__cause__ = error
     return outer
 
 
+def raised_during(error: BaseException) -> Exception:
+    outer = ValueError("while cleaning up")
+    outer.__context__ = error
+    return outer
+
+
+@pytest.fixture
+def quick_collection():
+    """What the tests before made is left out of `gc.collect`."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
+def attempts(monkeypatch, quick_collection):
+    """Plant a `train` that runs out of memory in batches of fewer parts; gives the jobs it was called with."""
+
+    def plant(fits: int) -> list:
+        jobs = []
+
+        def planted(job, *arguments):
+            jobs.append((job, *arguments))
+            if job.parts < fits:
+                raise MemoryError
+            return ["history"]
+
+        monkeypatch.setattr(memory, "train", planted)
+        return jobs
+
+    return plant
+
+
 @pytest.mark.parametrize(
     ("error", "memory_ran_out"),
     [
-        (exhausted(), True),
-        (wrapped(exhausted()), True),
-        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8589934592 bytes."), True),
         (MemoryError(), True),
+        (ResourceExhaustedError(), True),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8589934592 bytes."), True),
+        (RuntimeError("OOM when allocating tensor with shape[128,64,32,32]"), True),
+        (RuntimeError("failed call to cuInit: CUDA_ERROR_OUT_OF_MEMORY: out of memory"), True),
+        (RuntimeError("Could not create cudnn handle: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("failed to create cublas handle: CUBLAS_STATUS_ALLOC_FAILED"), True),
+        (raised_from(MemoryError()), True),
+        (raised_during(MemoryError()), True),
+        (raised_from(raised_during(raised_from(MemoryError()))), True),
         (ValueError("a shape"), False),
+        (raised_from(ValueError("a shape")), False),
         (TrialFailure("the loss was nan"), False),
+        (RuntimeError("CUDA_ERROR_INVALID_VALUE"), False),
     ],
+    ids=str,
 )
 def test_what_running_out_of_memory_looks_like(error, memory_ran_out):
-    assert is_out_of_memory(error) == memory_ran_out
+    assert is_out_of_memory(error) is memory_ran_out
+
+
+def test_the_error_of_tensorflow_is_of_that_name():
+    tensorflow = pytest.importorskip("tensorflow")
+    assert is_out_of_memory(tensorflow.errors.ResourceExhaustedError(None, None, ""))
 
 
 @pytest.mark.parametrize(
     ("batch", "parts", "more"),
-    [(128, 1, 2), (128, 2, 4), (128, 16, None), (100, 1, 2), (100, 5, 10), (100, 10, None), (48, 1, 2), (97, 1, None)],
+    [
+        (128, 1, 2),
+        (128, 2, 4),
+        (128, 8, 16),
+        (128, 16, None),
+        (100, 1, 2),
+        (100, 2, 4),
+        (100, 4, 10),
+        (100, 5, 10),
+        (100, 10, None),
+        (45, 1, 3),
+        (97, 1, None),
+        (16, 1, 2),
+        (15, 1, None),
+        (8, 1, None),
+        (1, 1, None),
+    ],
 )
 def test_parts_are_equal_and_not_too_small(batch, parts, more):
     assert more_parts(batch, parts) == more
-
-
-def test_parts_of_a_batch_make_the_step_of_the_whole():
-    """Weights, momentum and average of a network without batch normalisation, after 6 steps of an annealed rate."""
-    random = np.random.default_rng(0)
-    images, labels = random.normal(size=(96, 5)).astype("float32"), random.normal(size=(96, 1)).astype("float32")
-    recipe = recipe_from({"average_fraction": 0.5})
-
-    def fit(parts: int):
-        model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1, kernel_initializer="ones")])
-        optimizer = build_optimizer(recipe, horizon=3, steps_per_epoch=3, parts=parts)
-        optimizer.build(model.trainable_variables)
-        model.compile(optimizer, "mse")
-        model.fit(images, labels, batch_size=32 // parts, epochs=2, shuffle=False, verbose=0)
-        trained = [variable.numpy().copy() for variable in model.trainable_variables]
-        optimizer.load_average(model.trainable_variables)
-        return trained, [variable.numpy() for variable in model.trainable_variables], int(optimizer.iterations)
-
-    whole = fit(1)
-    for parts in (2, 4):
-        divided = fit(parts)
-        assert divided[2] == whole[2] == 6
-        for one, other in zip(whole[0] + whole[1], divided[0] + divided[1], strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-5)
-    assert not np.allclose(whole[0][0], whole[1][0]), "the average is another than the last weights"
 
 
 @pytest.mark.slow
@@ -104,38 +143,91 @@ def test_a_state_counts_whole_batches_whatever_the_parts(make_job, arrays):
         assert int(again.optimizer.iterations) == 2 * trainer.steps
 
 
-def test_it_is_tried_with_more_parts_until_it_fits(make_job, arrays, monkeypatch):
-    tried, heard = [], []
+def test_it_is_tried_with_more_parts_until_it_fits(make_job, attempts):
+    jobs, divisions = attempts(fits=4), []
+    job, arrays, report, alive = make_job(recipe={"batch_size": 64}), SimpleNamespace(x_train=range(80)), print, repr
+    assert train_in_parts(job, arrays, report, alive, divisions.append) == ["history"]
+    assert jobs == [(replace(job, parts=parts), arrays, report, alive) for parts in (1, 2, 4)]
+    assert divisions == [2, 4]
 
-    def planted(job, *arguments):
-        tried.append(job.parts)
-        if job.parts < 2:
-            raise exhausted()
-        return train(job, *arguments)
+
+def test_nothing_is_divided_where_the_memory_suffices(make_job, attempts):
+    jobs, divisions = attempts(fits=2), []
+    train_in_parts(make_job(parts=2), SimpleNamespace(), print, repr, divisions.append)
+    assert [job.parts for job, *_ in jobs] == [2]
+    assert divisions == []
+
+
+def test_networks_kept_for_promotions_go_before_a_batch_is_divided(make_job, attempts):
+    jobs, divisions = attempts(fits=2), []
+    KEPT.keep(make_job(trial="1"), SimpleNamespace(), "trainer", size=1)
+    train_in_parts(make_job(), SimpleNamespace(x_train=range(80)), print, repr, divisions.append)
+    assert [job.parts for job, *_ in jobs] == [1, 1, 2], "once more without them"
+    assert divisions == [2]
+    assert not KEPT.forget()
+
+
+def test_what_an_attempt_left_is_freed_before_the_next(make_job, monkeypatch, quick_collection):
+    """Its traceback and its reference cycles would keep the tensors alive."""
+    left = []
+
+    class Tensor:
+        def __init__(self) -> None:
+            self.graph = self
+
+    def planted(job, *_):
+        assert all(tensor() is None for tensor in left)
+        tensor = Tensor()
+        left.append(weakref.ref(tensor))
+        if job.parts < 4:
+            raise MemoryError
+        return []
 
     monkeypatch.setattr(memory, "train", planted)
-    history = train_in_parts(make_job(epochs=1), arrays, lambda _: None, lambda: None, heard.append)
-    assert (tried, heard) == ([1, 2], [2])
-    assert [line.epoch for line in history] == [1]
+    gc.disable()
+    try:
+        train_in_parts(make_job(recipe={"batch_size": 64}), SimpleNamespace(x_train=range(80)), print, repr, repr)
+    finally:
+        gc.enable()
+    assert len(left) == 3
 
 
-def test_what_does_not_fit_in_the_smallest_parts_fails_with_what_it_needs(make_job, arrays, monkeypatch):
-    heard = []
+@pytest.mark.parametrize(
+    ("batch_size", "batch", "divisions"),
+    [(64, 64, [2, 4, 8]), (128, 80, [2, 4, 8])],
+    ids=["batch", "fewer images than a batch"],
+)
+def test_what_does_not_fit_in_the_smallest_parts_fails_with_what_it_needs(
+    make_job, arrays, attempts, batch_size, batch, divisions
+):
+    attempts(fits=1000)
+    seen = []
+    job = make_job(recipe={"batch_size": batch_size})
+    with pytest.raises(TrialFailure) as caught:
+        train_in_parts(job, arrays, print, repr, seen.append)
+    assert seen == divisions
+    architecture = Architecture.from_dict(job.architecture)
+    part = batch // divisions[-1]
+    needs = [
+        training_memory(architecture, batch=images, input_shape=(12, 12, 3), classes=4) / 1e9
+        for images in (part, batch)
+    ]
+    message = str(caught.value)
+    assert f"{part} images at a time" in message
+    assert f"{needs[0]:.2g} GB" in message
+    assert f"batch of {batch} needs {needs[1]:.2g} GB" in message
 
-    def planted(*_):
-        raise exhausted()
 
-    monkeypatch.setattr(memory, "train", planted)
-    job = make_job(recipe={"batch_size": 64})
-    with pytest.raises(TrialFailure, match=r"out of memory with 8 images at a time, .* whole batch of 64 needs .* GB"):
-        train_in_parts(job, arrays, lambda _: None, lambda: None, heard.append)
-    assert heard == [2, 4, 8]
+def test_another_error_is_not_retried(make_job, monkeypatch):
+    jobs = []
 
-
-def test_another_error_is_none_of_its_business(make_job, arrays, monkeypatch):
-    def planted(*_):
+    def planted(job, *_):
+        jobs.append(job)
         raise TrialFailure("the loss was nan")
 
     monkeypatch.setattr(memory, "train", planted)
+    KEPT.keep(make_job(trial="1"), SimpleNamespace(), "trainer", size=1)
     with pytest.raises(TrialFailure, match="nan"):
-        train_in_parts(make_job(), arrays, lambda _: None, lambda: None, lambda _: None)
+        train_in_parts(make_job(), SimpleNamespace(), print, repr, print)
+    assert len(jobs) == 1
+    assert KEPT.forget(), "kept networks stay"

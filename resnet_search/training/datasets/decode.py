@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Not all that Pillow knows: some of its formats start other programs, or are no pictures.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-_GROUND = (255, 255, 255)  # beneath what is transparent: white, as on paper
+_GROUND = "white"  # beneath what is transparent, as on paper
 
 
 class Unreadable(Exception):  # noqa: N818 - an outcome, counted and named, not an error of the program
@@ -33,7 +33,6 @@ def decode(file: Path) -> Images:
     try:
         with Image.open(file, formats=FORMATS) as image:
             _refuse_bomb(image.width, image.height, Image.MAX_IMAGE_PIXELS)
-            image.load()
             return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
     except Unreadable:
         raise
@@ -63,6 +62,6 @@ def _to_rgb(image: PILImage) -> PILImage:
     if image.mode == "F":
         raise Unreadable("floating-point pixels")
     if image.has_transparency_data:
-        ground = Image.new("RGBA", image.size, (*_GROUND, 255))
+        ground = Image.new("RGBA", image.size, _GROUND)
         return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")
