@@ -110,7 +110,7 @@ def compare_with_best(scores: Mapping[str, Mapping[int, float]], *, paired: bool
 def _paired(first: Mapping[int, float], second: Mapping[int, float]) -> float | None:
     from scipy.stats import ttest_1samp
 
-    differences = [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
+    differences = [score - second[seed] for seed, score in first.items() if seed in second]
     if len(differences) < _FEWEST:
         return None
     return 1.0 if _equal(differences) else float(ttest_1samp(differences, 0).pvalue)
