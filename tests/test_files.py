@@ -42,12 +42,12 @@ from resnet_search.files import (
 
 @pytest.fixture
 def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """What reaches the disk, in order: folders made, renames, and syncs of a file with its size on disk, or a folder.
+    """What reaches the disk, in order: folders made and removed, renames, syncs of a file with its size or a folder.
 
     Names are relative to `tmp_path`, without the number of the process.
     """
     noted: list[tuple[Any, ...]] = []
-    mkdir, replace = os.mkdir, os.replace
+    mkdir, rmdir, replace = os.mkdir, os.rmdir, os.replace
 
     def name(path: Any) -> str:
         return Path(path).relative_to(tmp_path).as_posix().replace(f"-{os.getpid()}-", "-")
@@ -55,6 +55,10 @@ def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ..
     def note_mkdir(path: Any, *rest: Any) -> None:
         mkdir(path, *rest)
         noted.append(("make", name(path)))
+
+    def note_rmdir(path: Any, **options: Any) -> None:
+        rmdir(path, **options)
+        noted.append(("remove", name(path)))
 
     def note_replace(old: Any, new: Any) -> None:
         replace(old, new)
@@ -66,6 +70,7 @@ def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ..
         noted.append(("sync", name(path)) if path.is_dir() else ("sync", name(path), status.st_size))
 
     monkeypatch.setattr(os, "mkdir", note_mkdir)
+    monkeypatch.setattr(os, "rmdir", note_rmdir)
     monkeypatch.setattr(os, "replace", note_replace)
     monkeypatch.setattr(os, "fsync", note_fsync)
     return noted
@@ -140,14 +145,15 @@ def test_a_new_folder_is_on_disk_before_its_name_and_that_before_the_next_step(t
     ]  # fmt: skip
 
 
-def test_a_folder_that_takes_the_place_of_another_is_on_disk_before_that_is_moved(tmp_path, steps):
+def test_a_folder_that_takes_the_place_of_another_is_on_disk_before_that_is_moved_and_then_removed(tmp_path, steps):
     (tmp_path / "a").mkdir()
     steps.clear()
     with replacing_folder(tmp_path / "a", again=True):
         steps.append("filled")
     assert steps == [
         ("make", ".partial-a"), ("sync", "."), "filled",
-        ("sync", ".partial-a"), ("rename", "a", ".old-a"), ("rename", ".partial-a", "a"), ("sync", "."),
+        ("sync", ".partial-a"), ("rename", "a", ".old-a"), ("rename", ".partial-a", "a"), ("remove", ".old-a"),
+        ("sync", "."),
     ]  # fmt: skip
 
 
@@ -227,6 +233,9 @@ def test_a_folder_that_fails_leaves_nothing_and_takes_over_nothing(tmp_path):
     with replacing_folder(tmp_path / "a") as partial:
         (partial / "new").touch()
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["a", "a/new"]
+    (tmp_path / f".partial-{os.getpid()}-b").write_text("older and longer")
+    write_text(tmp_path / "b", "new")
+    assert (tmp_path / "b").read_text() == "new"
 
 
 def test_a_folder_whose_successor_cannot_take_its_place_comes_back(tmp_path, monkeypatch):

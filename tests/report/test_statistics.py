@@ -162,15 +162,26 @@ def test_p_is_one_at_most():
     assert [one.p for one in found] == [1.0, 1.0]
 
 
+def test_pairs_that_cannot_be_compared_do_not_count_among_the_comparisons():
+    scores = {"c": [0.6], "b": [0.90, 0.91, 0.93], "a": [0.95, 0.96, 0.97]}
+    found = compare_with_best({name: by_seed(values) for name, values in scores.items()}, paired=False)
+    raw = stats.ttest_ind(scores["a"], scores["b"], equal_var=False).pvalue
+    assert [(one.name, one.p) for one in found] == [("b", pytest.approx(raw)), ("c", None)]
+    assert [one.behind for one in found] == [pytest.approx(0.96 - 2.74 / 3), pytest.approx(0.36)]
+
+
 @pytest.mark.parametrize(("p", "tied"), [(None, True), (0.9, True), (0.051, True), (1 - LEVEL, False), (0.0, False)])
 def test_candidates_are_tied_unless_their_difference_is_significant(p, tied):
     assert Comparison(name="b", behind=0.1, p=p).tied is tied
 
 
-def test_scores_of_one_side_may_all_be_equal():
-    """That is certain then: the other side still has a variance."""
-    (found,) = compare_with_best({"a": by_seed([0.9, 0.9, 0.9]), "b": by_seed([0.5, 0.52, 0.51])}, paired=False)
-    assert found.p == pytest.approx(stats.ttest_ind([0.9] * 3, [0.5, 0.52, 0.51], equal_var=False).pvalue)
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("equal", ["best", "other"])
+def test_scores_of_one_side_may_all_be_equal(equal):
+    """The other side still has a variance: Welch's t is 0.39 / (0.01 / sqrt 3), with two degrees of freedom."""
+    scores = {"a": [0.9] * 3, "b": [0.5, 0.52, 0.51]} if equal == "best" else {"a": [0.9, 0.91, 0.89], "b": [0.51] * 3}
+    (found,) = compare_with_best({name: by_seed(values) for name, values in scores.items()}, paired=False)
+    assert found.p == pytest.approx(2 * stats.t.sf(0.39 / (0.01 / 3**0.5), 2))
     assert not found.tied
 
 

@@ -104,6 +104,11 @@ def test_no_runs_at_all(tmp_path):
         find_run("latest", tmp_path / "absent")
 
 
+@pytest.mark.parametrize("name", ["a", "7", "1.b_C-d", "x" * 100, "latest-1"])
+def test_names_that_can_be(tmp_path, name):
+    assert create_run(tmp_path, name, {}).path == tmp_path / name
+
+
 @pytest.mark.parametrize("name", ["latest", "", ".hidden", "a/b", "../x", "a b", "-x", "é", "x" * 101])
 def test_names_that_cannot_be(tmp_path, name):
     with pytest.raises(UsageError, match="--name"):
@@ -235,6 +240,12 @@ def clock(monkeypatch):
     return clock
 
 
+def test_whoever_looks_leaves_nothing(tmp_path):
+    run = create_run(tmp_path, "one", {})
+    assert not run.is_locked()
+    assert [path.name for path in run.path.iterdir()] == ["run.json"]
+
+
 def test_whoever_looks_does_not_keep_a_driver_out(tmp_path, clock):
     run = create_run(tmp_path, "one", {})
     with run.lock():
@@ -249,8 +260,10 @@ def test_whoever_looks_does_not_keep_a_driver_out(tmp_path, clock):
 
 def test_a_driver_waits_a_second_for_another(tmp_path, clock):
     run = create_run(tmp_path, "one", {})
-    with run.lock(), pytest.raises(RunError, match="is in use"), run.lock():
-        pass
+    with run.lock():
+        with pytest.raises(RunError, match="is in use"), run.lock():
+            pass
+        assert run.last_driver() == Driver(os.getpid(), socket.gethostname()), "who waits leaves no name"
     assert 1.0 <= clock.now < 1.2
 
 
@@ -334,6 +347,7 @@ def test_the_files_of_a_run_have_fixed_names(tmp_path):
 def test_images_are_nowhere_but_beside_the_runs(tmp_path, name):
     run = create_run(tmp_path, "one", {})
     assert run.arrays({"data": {"arrays": "abc-4-1-0"}}) == tmp_path / ".data" / "abc-4-1-0"
+    assert run.arrays({"data": {"arrays": "x" * 200}}).name == "x" * 200
     final = create_run(run.path, "final", {})
     assert final.arrays({"of": {"run": "one"}, "data": {"arrays": "abc"}}) == tmp_path / ".data" / "abc"
     with pytest.raises(RunError, match=r"run\.json: is damaged: its images"):

@@ -308,8 +308,10 @@ def test_without_trials_none_is_named():
 
 def test_states(run):
     assert read_run(run).state == "interrupted"
+    assert read_run(run, locked=True).state == "running"
     with run.lock():
         assert read_run(run).state == "running"
+        assert read_run(run, locked=False).state == "interrupted"
     append_event(run.events, "finished")
     assert read_run(run).state == "finished"
 
@@ -394,13 +396,21 @@ def test_a_run_is_opened_again_for_a_trial(run):
 
 
 def test_commands_that_put_a_run_in_order_take_no_time_of_it(run):
+    append_event(run.events, "created", **created("0000", 0))
     append_event(run.events, "finished")
     seconds = read_run(run).seconds
-    lines = [{"event": "repaired", "time": 2e9, "done": []}, {"event": "dropped", "time": 2e9, "trial": "0000"}]
+    lines = [
+        {"event": "repaired", "time": 2e9, "done": []},
+        {"event": "dropped", "time": 2e9, "trial": "0000"},
+        {"event": "cleaned", "time": 2e9, "trials": [], "bytes": 1},
+    ]
     for line in lines:
         append_line(run.events, line)
     view = read_run(run)
     assert (view.seconds, view.state, view.dropped) == (seconds, "finished", ["0000"])
+    append_line(run.events, {"event": "reopened", "time": 2e9, "trial": "0000", "reason": "gone"})
+    view = read_run(run)
+    assert (view.seconds, view.state) == (seconds, "interrupted")
 
 
 def test_a_torn_line_in_the_middle_is_damage(run):
@@ -470,6 +480,14 @@ def test_numbers_of_epochs(epochs, damaged):
     view = RunView(RunFolder(Path("run")), {**CONTENT, "plan": [], "space": {"hyperband": {"max_epochs": epochs}}})
     with pytest.raises(TypeError) if damaged else nullcontext():
         view.check()
+
+
+@pytest.mark.parametrize("rung", [(LARGE + 1, 1), (2**40, 2**40), (1, -1)])
+def test_a_plan_of_more_trials_or_epochs_than_there_can_be_is_damage(rung):
+    size, epochs = rung
+    plan = [{"iteration": 0, "number": 0, "rungs": [{"size": size, "initial_epoch": 0, "epochs": epochs}]}]
+    with pytest.raises(TypeError):
+        RunView(RunFolder(Path("run")), {**CONTENT, "plan": plan}).check()
 
 
 @pytest.mark.parametrize(

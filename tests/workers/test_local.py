@@ -145,10 +145,15 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fakes:
 
 
 def test_every_slot_has_a_process_from_the_start(fakes):
-    threads = set(threading.enumerate())
-    pool = fakes.pool(2, WorkerSettings(threads=3, jit=True))
+    threads, log = set(threading.enumerate()), fakes.folder / "worker.log"
+    log.write_text("before")
+    settings = WorkerSettings(threads=3, jit=True, device="gpu", gpus=2, gpu_share=0.5, gpu_bytes=10)
+    pool = fakes.pool(2, settings)
     assert pool.slots == len(fakes.children) == 2
-    assert [child.settings for child in fakes.children] == [{"threads": 3, "jit": True, "gpu_limit": 0}] * 2
+    assert [child.settings for child in fakes.children] == [{"threads": 3, "jit": True, "gpu_limit": 5}] * 2
+    assert [child.options["env"] for child in fakes.children] == [local._environment(settings, slot) for slot in (0, 1)]
+    assert [child.options["stderr"].name for child in fakes.children] == [str(log)] * 2
+    assert log.read_text() == "before", "what earlier processes have printed stays"
     assert all(child.options["start_new_session"] for child in fakes.children), "Ctrl-C is for the driver alone"
     assert all(thread.daemon for thread in set(threading.enumerate()) - threads), "nobody waits for them"
     pool.submit(1, job(fakes.folder, fakes.folder, "0000"))
