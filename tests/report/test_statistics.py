@@ -297,6 +297,19 @@ def test_the_interval_of_the_calibration_error_is_the_basic_bootstraps():
     assert (error.low, error.high) == (pytest.approx(low, abs=0.005), pytest.approx(high, abs=0.005))
 
 
+def test_the_interval_of_the_calibration_error_is_of_a_thousand_resamples(monkeypatch):
+    """As docs/predict.md says."""
+    bootstrap, counts = stats.bootstrap, []
+
+    def count(*data, n_resamples, **options):
+        counts.append(n_resamples)
+        return bootstrap(*data, n_resamples=10, **options)
+
+    monkeypatch.setattr(stats, "bootstrap", count)
+    calibration(np.array([0.9, 0.9]), np.array([True, False]))
+    assert counts == [1000]
+
+
 def test_the_interval_of_the_calibration_error_is_extended_to_the_estimate():
     """In every resample the error is larger than 0, and mirrored the interval lies below it."""
     error = calibration(np.full(200, 0.5), np.arange(200) % 2 == 0).error
