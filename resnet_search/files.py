@@ -56,7 +56,7 @@ def replacing_folder(path: Path, *, again: bool = False) -> Iterator[Path]:
     with naming(path):
         try:
             shutil.rmtree(partial, ignore_errors=True)
-            _make_folder(partial)
+            make_folder(partial)
             yield partial
             _sync_folder(partial)
             if again and path.exists():
@@ -121,13 +121,14 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         values: list[dict[str, Any]] = json.loads(b"[" + b",".join(lines) + b"]")
         if len(values) == len(lines):
             return values
-    values = []
-    for number, line in enumerate(lines, 1):
-        try:
-            values.append(json.loads(line))
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"line {number} is not JSON: {line[:_TOLD].decode(errors='replace')}") from error
-    return values
+    return [_parsed(line, number) for number, line in enumerate(lines, 1)]
+
+
+def _parsed(line: bytes, number: int) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"line {number} is not JSON: {line[:_TOLD].decode(errors='replace')}") from error
 
 
 def whole_lines(path: Path) -> list[bytes]:
@@ -136,9 +137,7 @@ def whole_lines(path: Path) -> list[bytes]:
         return []
     if not path.is_file():  # To read a pipe or a device may take for ever.
         raise OSError(errno.EINVAL, "is no regular file", str(path))
-    *lines, torn = path.read_bytes().split(b"\n")
-    del torn  # Empty, or what a crash left of a line.
-    return lines
+    return path.read_bytes().split(b"\n")[:-1]  # The last is empty, or what a crash left of a line.
 
 
 def rewrite(file: IO[bytes], text: str) -> None:
@@ -167,9 +166,11 @@ def make_folder(path: Path) -> None:
     """Make a folder, and those above it, unless it is there."""
     if path.is_dir():
         return
+    new = [folder for folder in (path, *path.parents) if not folder.exists()]
     with naming(path):
         _make_folder(path)
-        _sync_folder(path.parent)
+        for folder in new:
+            _sync_folder(folder.parent)
 
 
 def remove(path: Path) -> None:

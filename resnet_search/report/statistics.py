@@ -110,19 +110,27 @@ def compare_with_best(scores: Mapping[str, Mapping[int, float]], *, paired: bool
 def _paired(first: Mapping[int, float], second: Mapping[int, float]) -> float | None:
     from scipy.stats import ttest_1samp
 
-    differences = [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
+    differences = [score - second[seed] for seed, score in first.items() if seed in second]
     if len(differences) < _FEWEST:
         return None
     return 1.0 if _equal(differences) else float(ttest_1samp(differences, 0).pvalue)
 
 
 def _welch(first: Mapping[int, float], second: Mapping[int, float]) -> float | None:
-    from scipy.stats import ttest_ind
+    from scipy.stats import ttest_ind_from_stats
 
     one, other = list(first.values()), list(second.values())
     if min(len(one), len(other)) < _FEWEST:
         return None
-    return 1.0 if _equal(one) and _equal(other) else float(ttest_ind(one, other, equal_var=False).pvalue)
+    if _equal(one) and _equal(other):
+        return 1.0
+    # `ttest_ind` warns where the scores of one side are all equal.
+    return float(ttest_ind_from_stats(*_moments(one), *_moments(other), equal_var=False).pvalue)
+
+
+def _moments(values: Sequence[float]) -> tuple[float, float, int]:
+    """Mean, standard deviation (n - 1) and number."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)), len(values)
 
 
 _FEWEST = 2

@@ -234,11 +234,9 @@ def find_run(ref: str, runs_dir: Path) -> RunFolder:
         return runs[-1]
     candidates = [runs_dir / ref, Path(ref)]
     for path in reversed(candidates) if os.sep in ref else candidates:
-        try:
+        with suppress(OSError, ValueError):
             if (path / RUN_JSON).is_file():
                 return RunFolder(path)
-        except (OSError, ValueError):
-            break
     names = [run.name for run in list_runs(runs_dir)]
     raise RunError(
         f"RUN: got {ref!r}, which is no run in {runs_dir} and no path of one; "

@@ -206,9 +206,7 @@ class RunView:
     @property
     def leader(self) -> Trial | None:
         """The winner, or before there is one the best trial of the most epochs."""
-        found = self._found()
-        most = max((trial.epochs for trial in found), default=0)
-        return min((trial for trial in found if trial.epochs == most), key=self.rank, default=None)
+        return min(self._found(), key=self.rank, default=None)
 
     def find(self, ref: str) -> Trial:
         """The trial with an id, zeros in front or not; `RunError` names those there are."""

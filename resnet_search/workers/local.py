@@ -19,7 +19,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from resnet_search.training.job import Epoch, Job
 from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Message, Ready, Stopped
@@ -123,12 +123,14 @@ class LocalWorkers:
 class _Process:
     """One child, and the thread that reads what it says."""
 
+    silent: float  # Seconds since a child that has a trial was last heard of.
+    stepped: bool  # Whether its trial has begun.
+
     def __init__(
         self, slot: int, settings: WorkerSettings, log: Path, messages: queue.Queue[tuple[_Process, Message]]
     ) -> None:
         self.slot, self.jobs = slot, 0
         self.trial: str | None = None
-        self.silent, self.stepped = 0.0, False  # Seconds since it was last heard of; whether its trial has begun.
         self._messages = messages
         with log.open("ab") as stderr:
             self._child = subprocess.Popen(
@@ -140,6 +142,7 @@ class _Process:
                 # Ctrl-C is for the driver alone; it ends its workers in its own order.
                 start_new_session=True,
             )
+        self._stdin, self._stdout = cast("IO[bytes]", self._child.stdin), cast("IO[bytes]", self._child.stdout)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def take(self, job: Job) -> bool:
@@ -147,12 +150,9 @@ class _Process:
         self.trial = job.trial
         self.silent, self.stepped = 0.0, False
         self.jobs += 1
-        stdin = self._child.stdin
-        if stdin is None:
-            return False
         try:
-            stdin.write(json.dumps(job.to_dict()).encode() + b"\n")
-            stdin.flush()
+            self._stdin.write(json.dumps(job.to_dict()).encode() + b"\n")
+            self._stdin.flush()
         except OSError:
             # Asking whether it runs would not do: it does until somebody has waited for it.
             return False
@@ -165,19 +165,13 @@ class _Process:
     def end(self) -> None:
         self._child.kill()
         self._child.wait()
-        for pipe in (self._child.stdin, self._child.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except OSError:
-                    continue
+        for pipe in (self._stdin, self._stdout):
+            with suppress(OSError):
+                pipe.close()
 
     def _listen(self) -> None:
-        stdout = self._child.stdout
-        if stdout is None:
-            return
         try:
-            for line in stdout:
+            for line in self._stdout:
                 said = json.loads(line)
                 self.silent = 0.0
                 if said["kind"] == "step":

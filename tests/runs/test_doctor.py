@@ -12,9 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
+from resnet_search.errors import TrainingError
 from resnet_search.runs import doctor
 from resnet_search.runs.doctor import OK, PROBLEM, WARNING
-from resnet_search.workers import devices
+from resnet_search.workers import backend, devices
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(autouse=True)
 def no_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose backend starts and has no GPU."""
+    monkeypatch.setattr(backend, "keras_backend", lambda: "tensorflow")
     monkeypatch.setattr(devices, "backend_gpus", lambda _: [])
     monkeypatch.setattr(devices, "nvidia_gpus", list)
 
@@ -37,7 +39,14 @@ def test_everything_that_is_wrong_has_a_cure(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("version", "status"), [((3, 10), PROBLEM), ((3, 11), OK), ((3, 13), OK), ((3, 14), PROBLEM)])
 def test_python(version: tuple[int, int], status: str) -> None:
-    assert doctor.check_python(version).status == status
+    check = doctor.check_python(version)
+    assert check.status == status
+    assert ("3.11 to 3.13" in check.cure) is (status == PROBLEM)
+
+
+def test_a_patch_of_the_newest_python_is_that_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "sys", SimpleNamespace(version_info=(*doctor.NEWEST, 9, "final", 0), executable=""))
+    assert doctor.examine(tmp_path)[0].status == OK
 
 
 def test_python_versions_are_those_of_the_package() -> None:
@@ -77,9 +86,12 @@ def test_on_jax_alone_what_is_missed_is_a_warning(monkeypatch: pytest.MonkeyPatc
     assert {check.status for check in doctor.check_packages()} == {OK}, "TensorFlow alone is enough"
 
 
-def test_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1e9, total=2e9))
-    assert doctor.check_memory().status == WARNING
+@pytest.mark.parametrize(("free", "status"), [(1e9, WARNING), (2.5e9, WARNING), (3e9, OK), (3.5e9, OK), (1e11, OK)])
+def test_memory(free: float, status: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free, total=2e11))
+    check = doctor.check_memory()
+    assert check.status == status
+    assert f"{free / 1e9:.1f} GB of 200.0 GB" in check.text
 
 
 def test_a_gpu_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,14 +109,30 @@ def test_a_gpu_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (gpu.status, gpu.text) == (OK, "NVIDIA Toy")
 
 
-def test_a_backend_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_gpu_trials_train_on_the_processor() -> None:
+    started, gpu = doctor.check_devices()
+    assert (started.status, started.text, gpu.status) == (OK, "tensorflow", OK)
+    assert "processor" in gpu.text
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ImportError("libcudart.so: cannot open\nand much more"), "ImportError: libcudart.so: cannot open"),
+        (RuntimeError(" "), "RuntimeError: no message"),
+        (TrainingError("KERAS_BACKEND: got 'x'", "Choose another."), "KERAS_BACKEND: got 'x'"),
+    ],
+)
+def test_a_backend_that_does_not_start(error: Exception, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: str) -> list[str]:
-        raise ImportError("libcudart.so: cannot open\nand much more")
+        raise error
 
     monkeypatch.setattr(devices, "backend_gpus", broken)
-    (backend,) = doctor.check_devices()
-    assert backend.status == PROBLEM
-    assert backend.text == "does not start: ImportError: libcudart.so: cannot open"
+    (check,) = doctor.check_devices()
+    assert (check.name, check.status) == ("Backend", PROBLEM)
+    assert check.text.endswith(text)
+    assert "\n" not in check.text
+    assert check.cure
 
 
 def test_where_cifar10_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +149,13 @@ def test_where_cifar10_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "cifar-10-python.tar.gz" in found.text
 
 
-@pytest.mark.parametrize(("free", "status"), [(1e8, PROBLEM), (1e9, WARNING), (1e11, OK)])
+@pytest.mark.parametrize(
+    ("free", "status"),
+    [
+        (1e8, PROBLEM), (4e8, PROBLEM), (5e8, WARNING), (6e8, WARNING),
+        (4e9, WARNING), (5e9, OK), (6e9, OK), (1e11, OK),
+    ],
+)  # fmt: skip
 def test_disk(free: float, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
@@ -141,10 +175,13 @@ def test_what_killed_starts_have_left(tmp_path: Path) -> None:
     with (left / "x_train.npy").open("wb") as file:
         file.truncate(300_000_000)
     (tmp_path / ".partial-78-run").mkdir()
+    with (tmp_path / ".partial-79-file").open("wb") as file:
+        file.truncate(400_000_000)
+    (tmp_path / ".partial-80-link").symlink_to(left / "x_train.npy")
     (tmp_path / "run").mkdir()
     (check,) = doctor.check_leftovers(tmp_path)
     assert check.status == WARNING
-    assert check.text.startswith("0.3 GB in ")
+    assert check.text.startswith("0.7 GB in ")
     assert ".partial-77-abc" in check.text
     assert ".partial-78-run" in check.text
 
@@ -153,5 +190,7 @@ def test_folders_that_no_run_can_be_made_in(tmp_path: Path, monkeypatch: pytest.
     assert doctor.not_writable(tmp_path / "not" / "there") == ""
     (tmp_path / "file").touch()
     assert doctor.check_writing(tmp_path / "file" / "runs").status == PROBLEM
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    assert "may not be written" in doctor.not_writable(tmp_path)
+    assert "no folder" in doctor.not_writable(tmp_path / "file")
+    for missing in (os.W_OK, os.X_OK):
+        monkeypatch.setattr(os, "access", lambda _, mode, missing=missing: not mode & missing)
+        assert "may not be written" in doctor.not_writable(tmp_path)

@@ -1,40 +1,400 @@
-"""Worker processes for real: they are replaced, they die, and nobody is left behind."""
+"""Worker processes: what they are told and how they are watched with fakes, that they end with real ones."""
 
 from __future__ import annotations
 
+import json
 import os
+import platform
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 
+from resnet_search.training.job import Epoch
 from resnet_search.workers import local
-from resnet_search.workers.contract import EpochDone, Failed, Lost
+from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Message, Ready, Stopped
 from resnet_search.workers.local import LocalWorkers, WorkerSettings
 from tests.workers.jobs import PATIENCE, hear, job
 
+EPOCH = Epoch(
+    epoch=1, loss=0.9, accuracy=0.5, val_loss=0.8, val_accuracy=0.6, learning_rate=0.1, train_seconds=2.0,
+    validation_seconds=1.0,
+)  # fmt: skip
+# Of a process, after the first step of a trial, and before it; docs/resume.md names them.
+HANG_TIMEOUT, FIRST_TIMEOUT = 600.0, 1800.0
+
+
+class Pipe:
+    """What a child says, line by line, until it ends."""
+
+    def __init__(self) -> None:
+        self.lines: queue.Queue[bytes] = queue.Queue()
+        self.listener: threading.Thread | None = None
+        self.heard, self.closed = threading.Event(), False
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.listener = threading.current_thread()
+        self.heard.set()
+        while line := self.lines.get():
+            try:
+                yield line
+            finally:
+                self.lines.task_done()
+
+    def say(self, line: bytes) -> None:
+        """Returns when the line was read and worked on."""
+        self.lines.put(line)
+        self.lines.join()
+
+    def end(self, torn: bytes) -> None:
+        """Returns when the listener has ended too."""
+        self.lines.put(torn)
+        self.lines.put(b"")
+        assert self.heard.wait(PATIENCE)
+        self.listener.join(PATIENCE)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Child:
+    """A process that takes jobs, and says and does what a test wants."""
+
+    def __init__(self, command: list[str], **options: Any) -> None:
+        self.settings, self.options = json.loads(command[-1]), options
+        self.stdin, self.stdout = SimpleNamespace(write=self._read, flush=self._flush, close=self._close), Pipe()
+        self.unread, self.jobs = b"", []
+        self.running, self.waited_for, self.status = True, False, 0
+
+    def _read(self, data: bytes) -> None:
+        if not self.running:
+            raise BrokenPipeError
+        self.unread += data
+
+    def _flush(self) -> None:
+        *lines, rest = self.unread.split(b"\n")
+        assert rest == b""
+        self.unread = b""
+        self.jobs += [json.loads(line)["trial"] for line in lines]
+
+    def _close(self) -> None:
+        raise BrokenPipeError  # Of a job that was not read.
+
+    def say(self, kind: str, **fields: Any) -> None:
+        self.stdout.say(json.dumps({"kind": kind, **fields}).encode() + b"\n")
+
+    def end(self, status: int, torn: bytes = b"") -> None:
+        self.running, self.status = False, status
+        self.stdout.end(torn)
+
+    def kill(self) -> None:
+        if self.running:
+            self.end(-signal.SIGKILL)
+
+    def wait(self) -> int:
+        self.waited_for |= threading.current_thread() is not self.stdout.listener
+        return self.status
+
+
+class Fakes:
+    """Workers of this machine with fake children and a fake clock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.now = folder, 1000.0
+        self.children: list[Child] = []
+
+    def start(self, *words: Any, **options: Any) -> Child:
+        self.children.append(Child(*words, **options))
+        return self.children[-1]
+
+    def pool(self, slots: int = 1, settings: WorkerSettings | None = None) -> LocalWorkers:
+        self.workers = LocalWorkers(slots, settings or WorkerSettings(threads=1), self.folder / "worker.log")
+        return self.workers
+
+    def submit(self, trial: str, slot: int = 0) -> None:
+        self.workers.submit(slot, job(self.folder, self.folder, trial))
+
+    def hear(self) -> Message | None:
+        return self.workers.wait(0.0)
+
+    def pass_time(self, seconds: float) -> Message | None:
+        """Let time pass as a driver does that looks every five seconds."""
+        for _ in range(round(seconds / 5)):
+            self.now += 5.0
+            if (message := self.workers.wait(0.0)) is not None:
+                return message
+        return None
+
 
 @pytest.fixture
-def workers(tmp_path):
-    pool = LocalWorkers(1, WorkerSettings(threads=1), tmp_path / "worker.log")
-    yield pool
+def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fakes:
+    fakes = Fakes(tmp_path)
+    monkeypatch.setattr(local, "time", SimpleNamespace(monotonic=lambda: fakes.now))
+    monkeypatch.setattr(local, "subprocess", SimpleNamespace(Popen=fakes.start, PIPE=subprocess.PIPE))
+    return fakes
+
+
+def test_every_slot_has_a_process_from_the_start(fakes):
+    threads, log = set(threading.enumerate()), fakes.folder / "worker.log"
+    log.write_text("before")
+    settings = WorkerSettings(threads=3, jit=True, device="gpu", gpus=2, gpu_share=0.5, gpu_bytes=10)
+    pool = fakes.pool(2, settings)
+    assert pool.slots == len(fakes.children) == 2
+    assert [child.settings for child in fakes.children] == [{"threads": 3, "jit": True, "gpu_limit": 5}] * 2
+    assert [child.options["env"] for child in fakes.children] == [local._environment(settings, slot) for slot in (0, 1)]
+    assert [child.options["stderr"].name for child in fakes.children] == [str(log)] * 2
+    assert log.read_text() == "before", "what earlier processes have printed stays"
+    assert all(child.options["start_new_session"] for child in fakes.children), "Ctrl-C is for the driver alone"
+    assert all(thread.daemon for thread in set(threading.enumerate()) - threads), "nobody waits for them"
+    pool.submit(1, job(fakes.folder, fakes.folder, "0000"))
+    assert [child.jobs for child in fakes.children] == [[], ["0000"]]
+    assert pool.wait(0.0) is None
+
+
+def test_a_process_is_replaced_after_some_trials(fakes, monkeypatch):
+    monkeypatch.setattr(local, "TRIALS_PER_PROCESS", 2)
+    fakes.pool()
+    for trial in range(5):
+        fakes.submit(f"{trial:04d}")
+        assert sum(child.running for child in fakes.children) == 1
+        assert all(child.waited_for and child.stdout.closed for child in fakes.children[:-1])
+    assert [child.jobs for child in fakes.children] == [["0000", "0001"], ["0002", "0003"], ["0004"]]
+    assert fakes.hear() is None, "that of a process that was replaced is not the end of its trial"
+
+
+def test_a_job_is_for_another_process_where_the_first_has_ended(fakes):
+    fakes.pool()
+    fakes.children[0].running = False  # Its listener has not noticed yet.
+    fakes.submit("0000")
+    fakes.children[0].end(1)
+    assert [child.jobs for child in fakes.children] == [[], ["0000"]]
+    assert fakes.hear() is None
+
+
+SAID = [
+    ({"kind": "ready", "devices": ["CPU"]}, Ready(1, ("CPU",))),
+    ({"kind": "epoch", "trial": "0000", "epoch": asdict(EPOCH)}, EpochDone(1, "0000", EPOCH)),
+    ({"kind": "divided", "trial": "0000", "parts": 2}, Divided(1, "0000", 2)),
+    ({"kind": "stopped", "trial": "0000", "reason": "full"}, Stopped(1, "0000", "full")),
+    (
+        {"kind": "done", "trial": "0000", "history": [asdict(EPOCH)], "setup_seconds": 1.5},
+        Done(1, "0000", (EPOCH,), 1.5),
+    ),
+    ({"kind": "failed", "trial": "0000", "reason": "odd", "detail": "more"}, Failed(1, "0000", "odd", "more")),
+]
+
+
+@pytest.mark.parametrize(("said", "message"), SAID, ids=[said["kind"] for said, _ in SAID])
+def test_what_a_process_says_is_a_message_of_its_slot(fakes, said, message):
+    fakes.pool(2)
+    fakes.submit("0000", slot=1)
+    fakes.children[1].say(**said)
+    assert fakes.hear() == message
+    fakes.children[1].end(1)
+    lost = fakes.hear()
+    assert isinstance(lost, Lost)
+    assert lost.trial == (None if isinstance(message, Done | Failed) else "0000"), "a trial that has ended is not lost"
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(0, "status 0"), (1, "status 1"), (-9, "SIGKILL"), (-11, "SIGSEGV"), (-99, "signal 99")],
+)
+def test_a_process_that_ends_is_lost_once_with_its_trial(fakes, status, words):
+    fakes.pool(2)
+    fakes.submit("0000", slot=1)
+    fakes.children[1].end(status, b'{"kind": "epo')
+    lost = fakes.hear()
+    assert isinstance(lost, Lost)
+    assert (lost.slot, lost.trial, lost.exit_code, lost.blameless) == (1, "0000", status, False)
+    assert words in lost.reason
+    assert ("memory" in lost.reason) is (status == -signal.SIGKILL)
+    assert fakes.pass_time(2 * FIRST_TIMEOUT) is None
+    fakes.submit("0000", slot=1)
+    assert [child.jobs for child in fakes.children] == [[], ["0000"], ["0000"]]
+
+
+def test_closing_ends_every_process(fakes):
+    pool = fakes.pool(2)
+    fakes.submit("0000")
     pool.close()
-    assert not [child for child in psutil.Process().children(recursive=True) if "workers.child" in child.cmdline()]
+    assert all(child.waited_for and child.stdout.closed for child in fakes.children)
+    assert fakes.pass_time(2 * FIRST_TIMEOUT) is None
 
 
-def test_a_process_is_replaced_after_some_trials(workers, tmp_path, data, monkeypatch):
-    monkeypatch.setattr(local, "TRIALS_PER_PROCESS", 1)
-    seen = set()
+def test_a_process_that_makes_no_progress_is_killed(fakes):
+    fakes.pool(2)
+    fakes.submit("0000", slot=1)
+    fakes.children[1].say("step")
+    assert fakes.pass_time(HANG_TIMEOUT) is None
+    lost = fakes.pass_time(5)
+    assert isinstance(lost, Lost)
+    assert (lost.slot, lost.trial, lost.exit_code, lost.blameless) == (1, "0000", -signal.SIGKILL, False)
+    assert "605 s" in lost.reason
+    assert [child.running for child in fakes.children] == [True, False]
+    assert fakes.hear() is None, "it is lost once"
+    fakes.submit("0001", slot=1)
+    assert fakes.children[2].jobs == ["0001"]
+
+
+def test_the_first_step_may_take_longer(fakes):
+    """The network is compiled before; and again where its batches are divided."""
+    fakes.pool()
+    fakes.submit("0000")
+    assert fakes.pass_time(FIRST_TIMEOUT) is None
+    fakes.children[0].say("step")
+    fakes.children[0].say("divided", trial="0000", parts=2)
+    assert fakes.hear() == Divided(0, "0000", 2)
+    assert fakes.pass_time(FIRST_TIMEOUT) is None
+    assert isinstance(fakes.pass_time(5), Lost)
+
+
+def test_a_process_without_a_trial_does_not_hang(fakes):
+    fakes.pool()
+    assert fakes.pass_time(2 * FIRST_TIMEOUT) is None
+    fakes.submit("0000")
+    fakes.children[0].say("step")
+    fakes.children[0].say("done", trial="0000", history=[], setup_seconds=0.0)
+    assert fakes.hear() == Done(0, "0000", (), 0.0)
+    assert fakes.pass_time(2 * FIRST_TIMEOUT) is None
+
+
+def test_every_step_and_every_job_begins_the_wait_anew(fakes):
+    fakes.pool()
     for trial in ("0000", "0001"):
-        workers.submit(0, job(tmp_path, data, trial, recipe={"momentum": 2}))
-        assert hear(workers, Failed).trial == trial
-        seen |= {child.pid for child in psutil.Process().children() if "resnet_search.workers.child" in child.cmdline()}
-    assert len(seen) == 2
-    assert sum(psutil.pid_exists(pid) for pid in seen) == 1, "the first one is gone"
+        fakes.submit(trial)
+        assert fakes.pass_time(FIRST_TIMEOUT) is None
+        for _ in range(3):
+            fakes.children[0].say("step")
+            assert fakes.pass_time(HANG_TIMEOUT) is None
+    assert fakes.children[0].running
+
+
+def test_the_time_for_which_a_driver_was_suspended_does_not_count(fakes):
+    """After a laptop's sleep nobody hangs: what the workers said meanwhile is on its way."""
+    fakes.pool()
+    fakes.submit("0000")
+    fakes.children[0].say("step")
+    for _ in range(3):
+        fakes.now += 100_000.0
+        assert fakes.hear() is None
+    assert local._MOST_WAITED <= HANG_TIMEOUT / 100
+    assert fakes.pass_time(HANG_TIMEOUT - 3 * local._MOST_WAITED) is None
+    assert isinstance(fakes.pass_time(5), Lost)
+
+
+def test_settings_of_workers_that_nobody_chose():
+    assert WorkerSettings(threads=2) == WorkerSettings(
+        threads=2, precision="float32", jit=False, device="cpu", hang_timeout=HANG_TIMEOUT, gpus=1, gpu_share=0.0,
+        gpu_bytes=0, backend="", cluster=None,
+    )  # fmt: skip
+
+
+ECHO = """
+import json, sys
+for line in sys.stdin:
+    print(json.dumps({"kind": "failed", "trial": json.loads(line)["trial"], "reason": "", "detail": ""}), flush=True)
+"""
+
+
+def test_real_processes_are_replaced_and_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "TRIALS_PER_PROCESS", 1)
+    monkeypatch.setattr(local, "CHILD", [sys.executable, "-c", ECHO])
+    before = set(psutil.Process().children())
+    pool = LocalWorkers(1, WorkerSettings(threads=1), tmp_path / "worker.log")
+    children = []
+    for trial in ("0000", "0001"):
+        pool.submit(0, job(tmp_path, tmp_path, trial))
+        assert hear(pool, Failed).trial == trial
+        children += set(psutil.Process().children()) - before
+    assert len(children) == len(set(children)) == 2, "the first one is gone when the second one works"
+    pool.close()
+    assert set(psutil.Process().children()) <= before
+
+
+def test_what_a_worker_on_the_processor_is_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    told = local._environment(WorkerSettings(threads=3, backend="jax"), 0)
+    assert (told["KERAS_BACKEND"], told["NPROC"], told["OMP_NUM_THREADS"]) == ("jax", "3", "3")
+    assert (told["JAX_PLATFORMS"], told["CUDA_VISIBLE_DEVICES"]) == ("cpu", "-1")
+    assert Path(told["JAX_COMPILATION_CACHE_DIR"]).parent == tmp_path / "resnet-search"
+    assert (told["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"], told["TF_CPP_MIN_LOG_LEVEL"]) == ("0.1", "2")
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/mine")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    told = local._environment(WorkerSettings(threads=3), 0)
+    assert (told["JAX_COMPILATION_CACHE_DIR"], told["KERAS_BACKEND"]) == ("/mine", "torch")
+
+
+def test_without_a_home_there_is_no_cache(monkeypatch):
+    def homeless(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert "JAX_COMPILATION_CACHE_DIR" not in local._environment(WorkerSettings(threads=1), 0)
+
+
+@pytest.mark.parametrize("cpuinfo", [True, False])
+def test_each_kind_of_processor_has_its_own_cache(cpuinfo, monkeypatch, tmp_path):
+    """A home may be shared by machines: what one has compiled ends the process on another."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(platform, "processor", lambda: "")
+
+    def cache(kind: str) -> Path:
+        def read(*_: Any, **__: Any) -> str:
+            if not cpuinfo:
+                raise FileNotFoundError
+            return f"processor : 0\nflags : {kind}\nprocessor : 1\nflags : {kind}\n"
+
+        monkeypatch.setattr(Path, "read_text", read)
+        monkeypatch.setattr(platform, "machine", lambda: kind)
+        return Path(local._environment(WorkerSettings(threads=1), 0)["JAX_COMPILATION_CACHE_DIR"])
+
+    assert cache("avx2") == cache("avx2") != cache("avx512")
+    assert cache("avx2").parent == tmp_path / ".cache" / "resnet-search"
+
+
+def test_what_workers_that_share_gpus_are_told(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    settings = WorkerSettings(threads=1, device="gpu", gpu_share=0.2, gpu_bytes=10 * 2**30, gpus=2)
+    told = [local._environment(settings, slot) for slot in range(4)]
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in told] == ["0", "1", "0", "1"]
+    assert {one["XLA_PYTHON_CLIENT_MEM_FRACTION"] for one in told} == {"0.200"}
+    assert {one["XLA_PYTHON_CLIENT_PREALLOCATE"] for one in told} == {"false"}
+    assert {one["TF_FORCE_GPU_ALLOW_GROWTH"] for one in told} == {"true"}, "or the first trial takes all memory"
+    assert {one.get("JAX_PLATFORMS") for one in told} == {os.environ.get("JAX_PLATFORMS")}
+    assert local._settings_dict(settings)["gpu_limit"] == 2 * 2**30
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+    assert [local._environment(settings, slot)["CUDA_VISIBLE_DEVICES"] for slot in range(3)] == [
+        "GPU-a",
+        "GPU-b",
+        "GPU-a",
+    ]
+    # As CUDA reads it; and JAX, told its share by both names, would leave the GPU out.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a, GPU-b,-1,GPU-c")
+    monkeypatch.setenv("XLA_CLIENT_MEM_FRACTION", "0.5")
+    told = [local._environment(settings, slot) for slot in range(3)]
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in told] == ["GPU-a", "GPU-b", "GPU-a"]
+    assert not [one for one in told if "XLA_CLIENT_MEM_FRACTION" in one]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+    alone = WorkerSettings(threads=1, device="gpu", gpu_bytes=10 * 2**30)
+    assert local._environment(alone, 0)["CUDA_VISIBLE_DEVICES"] == "GPU-a,GPU-b"
+    assert local._environment(alone, 0)["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.900"
+    assert local._settings_dict(alone)["gpu_limit"] == 0
 
 
 def test_a_worker_ends_with_its_driver(tmp_path):
@@ -51,6 +411,7 @@ def test_a_worker_ends_with_its_driver(tmp_path):
         assert driver.stdout is not None
         driver.stdout.readline()
         [child] = psutil.Process(driver.pid).children()
+        assert os.getsid(child.pid) == child.pid, "Ctrl-C is for the driver alone"
         os.kill(driver.pid, signal.SIGKILL)
     child.wait(PATIENCE)
     assert not child.is_running()
@@ -109,52 +470,3 @@ def test_a_worker_that_dies_in_the_middle(child, status, reason, tmp_path, data,
         assert last + 1 <= again.epoch.epoch <= last + 2, "at most the epoch in hand is lost, and none trained twice"
     finally:
         workers.close()
-
-
-def test_what_a_worker_on_the_processor_is_told(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
-    told = local._environment(WorkerSettings(threads=3, backend="jax"), 0)
-    assert (told["KERAS_BACKEND"], told["NPROC"], told["OMP_NUM_THREADS"]) == ("jax", "3", "3")
-    assert (told["JAX_PLATFORMS"], told["CUDA_VISIBLE_DEVICES"]) == ("cpu", "-1")
-    assert Path(told["JAX_COMPILATION_CACHE_DIR"]).parent == tmp_path / "resnet-search"
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/mine")
-    assert local._environment(WorkerSettings(threads=3), 0)["JAX_COMPILATION_CACHE_DIR"] == "/mine"
-
-
-def test_without_a_home_there_is_no_cache(monkeypatch):
-    def homeless(_: Path) -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
-    monkeypatch.setattr(Path, "expanduser", homeless)
-    assert "JAX_COMPILATION_CACHE_DIR" not in local._environment(WorkerSettings(threads=1), 0)
-
-
-def test_what_workers_that_share_gpus_are_told(monkeypatch):
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    settings = WorkerSettings(threads=1, device="gpu", gpu_share=0.2, gpu_bytes=10 * 2**30, gpus=2)
-    told = [local._environment(settings, slot) for slot in range(4)]
-    assert [one["CUDA_VISIBLE_DEVICES"] for one in told] == ["0", "1", "0", "1"]
-    assert {one["XLA_PYTHON_CLIENT_MEM_FRACTION"] for one in told} == {"0.200"}
-    assert {one["XLA_PYTHON_CLIENT_PREALLOCATE"] for one in told} == {"false"}
-    assert {one.get("JAX_PLATFORMS") for one in told} == {os.environ.get("JAX_PLATFORMS")}
-    assert local._settings_dict(settings)["gpu_limit"] == 2 * 2**30
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
-    assert [local._environment(settings, slot)["CUDA_VISIBLE_DEVICES"] for slot in range(3)] == [
-        "GPU-a",
-        "GPU-b",
-        "GPU-a",
-    ]
-    # As CUDA reads it; and JAX, told its share by both names, would leave the GPU out.
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a, GPU-b,-1,GPU-c")
-    monkeypatch.setenv("XLA_CLIENT_MEM_FRACTION", "0.5")
-    told = [local._environment(settings, slot) for slot in range(3)]
-    assert [one["CUDA_VISIBLE_DEVICES"] for one in told] == ["GPU-a", "GPU-b", "GPU-a"]
-    assert not [one for one in told if "XLA_CLIENT_MEM_FRACTION" in one]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
-    alone = WorkerSettings(threads=1, device="gpu", gpu_bytes=10 * 2**30)
-    assert local._environment(alone, 0)["CUDA_VISIBLE_DEVICES"] == "GPU-a,GPU-b"
-    assert local._environment(alone, 0)["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.900"
-    assert local._settings_dict(alone)["gpu_limit"] == 0
