@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 
 import pytest
 
-from resnet_search.errors import SpaceError
+from resnet_search.errors import ArchitectureError, SpaceError
 from resnet_search.networks.complexity import complexity
 from resnet_search.networks.presets import PRESETS
 from resnet_search.spaces import Range, feasible, load_space, parse_space
-from resnet_search.spaces.feasible import SAMPLE, wilson
+from resnet_search.spaces.feasible import CAP, PACE, SAMPLE, TRIES, wilson
+from resnet_search.spaces.permutation import Permutation
+from resnet_search.spaces.points import Points
 
 
 def space(axes, rest=""):
@@ -229,25 +232,22 @@ def test_a_large_space_is_estimated_and_can_be_counted(low_cap, monkeypatch):
     assert all(complexity(a) == cost for a, cost in zip(sampled.architectures, sampled.costs, strict=True))
 
 
-def test_the_interval_covers_the_count_as_often_as_it_says(low_cap, monkeypatch):
+def test_the_interval_covers_the_count_as_often_as_it_says():
     """In 95 of 100 samples; over 400 samples 93 to 97 are within two standard errors."""
-    monkeypatch.setattr(feasible, "CAP", 10_000)
-    listed = space(LARGE, LIMITS).feasible()
-    inside, points = set(listed.architectures), feasible.Points(space(LARGE).axes)
+    points = Points(space(LARGE).axes)
+    architectures = set(space(LARGE, LIMITS).feasible().architectures)
+    inside = {point for point in range(points.total) if network(points, point) in architectures}
     hits = 0
     for seed in range(400):
-        order = feasible.Permutation(points.total, str(seed))
-        found = sum(_is_inside(points, order[place], inside) for place in range(60))
-        low, high = wilson(found, 60)
-        hits += low * points.total <= listed.count <= high * points.total
+        order = Permutation(points.total, str(seed))
+        low, high = wilson(sum(order[place] in inside for place in range(60)), 60)
+        hits += low * points.total <= len(inside) <= high * points.total
     assert 0.93 <= hits / 400 <= 0.99
 
 
-def _is_inside(points, point, inside):
-    try:
-        return points.architecture(point) in inside
-    except feasible.ArchitectureError:
-        return False
+def network(points, point):
+    with suppress(ArchitectureError):
+        return points.architecture(point)
 
 
 @pytest.mark.parametrize(("hits", "low", "high"), [(0, 0.0, 0.0370), (50, 0.4038, 0.5962), (100, 0.9630, 1.0)])
@@ -294,14 +294,28 @@ def test_a_large_space_without_a_feasible_architecture_says_what_was_looked_at(l
     assert "the smallest has " in mistake
 
 
-def test_a_space_that_no_computer_could_list_is_planned():
+def vast():
     axes = {
         "width": range(1, 1025), "n": range(1, 101), "cardinality": range(1, 1025), "base_width": range(1, 1025),
         "attention_ratio": range(1, 257), "stochastic_depth": [x / 1000 for x in range(900)],
     }  # fmt: skip
     text = "\n".join(f"{name} = {list(values)}" for name, values in axes.items())
-    here = space(text + '\nblock = "resnext"\nattention = "se"', "[limits]\nmax_macs = 100_000_000_000").feasible()
+    return space(text + '\nblock = "resnext"\nattention = "se"', "[limits]\nmax_macs = 100_000_000_000").feasible()
+
+
+def test_a_space_that_no_computer_could_list_is_planned(low_cap):
+    here = vast()
     assert here.total == 1024 * 100 * 1024 * 1024 * 256 * 900
+    assert not here.exact
     assert here.interval[0] < here.count < here.interval[1]
     assert len(set(here.order("x", 5))) == 5
-    assert SAMPLE == 20_000
+    # n, width, cardinality, base width and the ratio of attention cost something.
+    assert here.counting_seconds == 1024 * 100 * 1024 * 1024 * 256 / PACE
+
+
+@pytest.mark.slow
+def test_the_sample_of_such_a_space_is_large_enough_for_a_hundredth():
+    here = vast()
+    low, high = here.interval
+    assert 0 < (high - low) / here.total < 0.014
+    assert (CAP, SAMPLE, TRIES) == (200_000, 20_000, 200_000)
