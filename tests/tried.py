@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 
 
-def tried(examples: int, *, slow: int | None = None, shrink: bool = True, **strategies: SearchStrategy[Any]) -> Any:
+def tried(
+    examples: int,
+    *,
+    slow: int | None = None,
+    shrink: bool = True,
+    without: Sequence[HealthCheck] = (),
+    **strategies: SearchStrategy[Any],
+) -> Callable[[Callable[..., None]], Callable[[int], None]]:
     """Make a test of a property, which gets values of `strategies`; `slow`: examples there, if not `examples`.
 
-    `shrink`: false where that takes long, and an example says enough as it was found.
+    `shrink`: false where that takes long, and an example says enough as it was found. `without`: health checks.
     """
     phases = tuple(Phase) if shrink else (Phase.explicit, Phase.generate)
 
     def decorate(holds: Callable[..., None]) -> Callable[[int], None]:
         @pytest.mark.parametrize(
-            "examples",
+            "count",
             [
                 pytest.param(-(-examples // 3), id="some"),
                 pytest.param(slow or examples, id="all", marks=pytest.mark.slow),
             ],
         )
-        def test(examples: int) -> None:
-            settings(max_examples=examples, phases=phases)(given(**strategies)(holds))()
+        def test(count: int) -> None:
+            settings(max_examples=count, phases=phases, suppress_health_check=without)(given(**strategies)(holds))()
 
-        test.__doc__ = holds.__doc__
         return test
 
     return decorate
