@@ -76,11 +76,8 @@ class Candidates:
     def __init__(self, space: SearchSpace, feasible: Feasible, brackets: Iterable[Bracket], seed: int) -> None:
         self._space, self._feasible, self._seed = space, feasible, seed
         self._orders: dict[int, Sequence[Architecture]] = {}
-        self._planned: dict[int, int] = {}  # Slots of first rungs, by iteration.
-        for bracket in brackets:
-            self._planned[bracket.iteration] = max(
-                self._planned.get(bracket.iteration, 0), bracket.offset + bracket.draws
-            )
+        # Slots of first rungs, by iteration: where its last bracket ends.
+        self._planned = {bracket.iteration: bracket.offset + bracket.draws for bracket in brackets}
 
     def draw(self, draw: Draw, in_bracket: set[Architecture], in_iteration: set[Architecture]) -> Candidate | None:
         """The candidate of a draw, None if none is left for its bracket.
@@ -108,13 +105,12 @@ class Candidates:
         if draw.replacement == 0:
             yield slot, set()
             return
-        if spare > 0:
-            first = slot + (draw.replacement - 1) * planned
-            for step in range(spare):
-                yield planned + (first + step) % spare, in_iteration
+        first = slot + (draw.replacement - 1) * planned
+        for step in range(spare):
+            yield planned + (first + step) % spare, in_iteration
         # A planned draw keeps its architecture, whether its turn has come or not.
         own = {self._at(draw.bracket, draw.bracket.offset + other) for other in range(draw.bracket.draws)}
-        for step in range(1, count + 1):
+        for step in range(1, count):
             yield slot + step, in_bracket | own
 
     def _at(self, bracket: Bracket, place: int) -> Architecture:
@@ -132,4 +128,4 @@ class Candidates:
     def _recipe(self, draw: Draw) -> tuple[tuple[str, Any], ...]:
         bracket = draw.bracket
         key = f"recipe;{self._seed};{bracket.iteration};{bracket.number};{draw.slot};{draw.replacement}"
-        return tuple(sorted(self._space.draw_recipe(random.Random(key)).items()))
+        return tuple(self._space.draw_recipe(random.Random(key)).items())

@@ -33,7 +33,7 @@ class Entry:
 class Slots:
     """The slots of a rung: which are free, and which of these comes first, the one of the least `key`."""
 
-    def __init__(self, size: int, key: Callable[[int], tuple[float, int]]) -> None:
+    def __init__(self, size: int, key: Callable[[int], float]) -> None:
         self._key, self.size = key, size
         self._free = set(range(size))
         self._holders: Counter[int] = Counter()
@@ -44,7 +44,7 @@ class Slots:
 
     def first(self) -> int:
         if self._queue is None:  # Only now, since keys cost something, and most brackets have not begun.
-            self._queue = sorted(map(self._key, self._free))
+            self._queue = sorted(map(self._place, self._free))
         while self._queue[0][1] not in self._free:
             heapq.heappop(self._queue)
         return self._queue[0][1]
@@ -68,7 +68,10 @@ class Slots:
         if self._holders[slot] == 0 and slot < self.size:
             self._free.add(slot)
             if self._queue is not None:
-                heapq.heappush(self._queue, self._key(slot))
+                heapq.heappush(self._queue, self._place(slot))
+
+    def _place(self, slot: int) -> tuple[float, int]:
+        return self._key(slot), slot
 
 
 class RungState:

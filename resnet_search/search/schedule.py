@@ -64,9 +64,9 @@ class _BracketState:
     def __init__(self, place: int, bracket: Bracket, cost: Callable[[Draw], float], *, asynchronous: bool) -> None:
         self.place, self.bracket, self.queued, self._asynchronous = place, bracket, True, asynchronous
         self.failures: Counter[int] = Counter()  # By slot of the first rung.
-        first = Slots(bracket.draws, lambda slot: (-cost(Draw(bracket, slot, 0)), slot))
+        first = Slots(bracket.draws, lambda slot: -cost(Draw(bracket, slot, 0)))
         sizes = (bracket.draws if asynchronous else rung.size for rung in bracket.rungs[1:])
-        later = (Slots(size, lambda slot: (0.0, slot)) for size in sizes)
+        later = (Slots(size, key=float) for size in sizes)  # In the order of their numbers.
         self.rungs = [RungState(slots) for slots in (first, *later)]
 
     def steps(self) -> Iterator[Draw | Promote]:
@@ -166,9 +166,7 @@ class Schedule:
 
     def close(self, draw: Draw) -> None:
         """A draw found no candidate left: its slot stays empty."""
-        state = self._state(draw.bracket)
-        state.rungs[0].slots.close(draw.slot)
-        self._look_again(state)
+        self._state(draw.bracket).rungs[0].slots.close(draw.slot)
 
     def promoted(self, trial: str, promote: Promote) -> None:
         """A promotion was carried out as `trial`."""
@@ -195,23 +193,18 @@ class Schedule:
     def _state(self, bracket: Bracket) -> _BracketState:
         return self._by_key[bracket.iteration, bracket.number]
 
-    def _look_again(self, state: _BracketState) -> None:
-        """Something has happened in a bracket, so it may have something to start, or be complete."""
-        if not state.queued:
-            heapq.heappush(self._queue, state.place)
-            state.queued = True
-
     def _add(self, state: _BracketState, rung: int, entry: Entry) -> None:
         state.rungs[rung].running += 1
         state.rungs[rung].slots.take(entry.slot)
         self._entries[entry.trial] = (state, rung, entry)
-        self._look_again(state)
 
     def _end(self, state: _BracketState, rung: int, entry: Entry) -> bool:
         """Take a trial off those that run; whether it was one of them."""
         was_running, entry.running = entry.running, False
         state.rungs[rung].running -= was_running
-        self._look_again(state)
+        if not state.queued:  # It may have something to start now, or be complete.
+            heapq.heappush(self._queue, state.place)
+            state.queued = True
         return was_running
 
 

@@ -73,7 +73,7 @@ def grid(max_epochs: int, candidates: int) -> tuple[Bracket, ...]:
 
 
 def _bracket_count(max_epochs: int, factor: int) -> int:
-    count = 0
+    count = 1
     while factor**count <= max_epochs:
         count += 1
     return count

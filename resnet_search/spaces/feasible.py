@@ -50,9 +50,8 @@ class Feasible:
     interval: tuple[int, int]
     exact: bool = True
 
-    def order(self, key: str, least: int) -> list[Architecture]:
+    def order(self, key: str, least: int) -> list[Architecture]:  # noqa: ARG002 - all of them
         """The architectures in a random order that follows from `key`: all, or `least` of those of a large space."""
-        del least
         order = list(self.architectures)
         random.Random(key).shuffle(order)
         return order
@@ -81,7 +80,7 @@ class Feasible:
 class Sampled(Feasible):
     """What a large space holds: `architectures` are those of a sample, and `count` and `excluded` follow from it."""
 
-    survey: Survey = field(kw_only=True, compare=False, repr=False)
+    survey: Survey = field(kw_only=True, compare=False)
 
     def order(self, key: str, least: int) -> list[Architecture]:
         """`least` feasible architectures at random; where `TRIES` points have none, the sample's instead."""
@@ -151,7 +150,8 @@ def find_feasible(axes: Axes, limits: Limits, input_shape: tuple[int, int, int],
     found = _listed(survey) if points.total <= CAP else _sampled(survey)
     if not found:
         raise _nothing(f"space {where}", survey, points.total)
-    architectures, costs = zip(*(found[point] for point in sorted(found)), strict=True)
+    seen = [found[point] for point in sorted(found)]
+    architectures, costs = tuple(architecture for architecture, _ in seen), tuple(cost for _, cost in seen)
     excluded, total, count = dict(survey.excluded), points.total, len(found)
     if total <= CAP:
         return Feasible(architectures, costs, excluded, survey.explained, total, count, (count, count))

@@ -23,25 +23,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-import pytest
-from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from resnet_search.errors import TrainingError
 from resnet_search.networks.architecture import Architecture
 from resnet_search.runs.trials import RunView, Trial
-from resnet_search.search.candidates import Candidate
+from resnet_search.search.candidates import Candidate, Candidates
 from resnet_search.search.loop import LOSSES_OF_A_TRIAL
 from resnet_search.search.oracle import HyperbandOracle
+from resnet_search.search.schedule import Draw
 from resnet_search.spaces.brackets import Bracket
 from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.plan import brackets_from
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.job import Job
+from tests.tried import tried
 
 from .conftest import KnownWorkers, Search, accuracy, new_search
 
-PHASES = [Phase.explicit, Phase.generate]
 Order = tuple[int, int]  # slot and replacement of a draw
 
 
@@ -188,6 +187,16 @@ def score_of(seed: int, epoch: int) -> float:
     return accuracy(mock.Mock(seed=seed), epoch)
 
 
+def check_planned(read: Read, space: SearchSpace, brackets: tuple[Bracket, ...]) -> None:
+    """What each slot draws first follows from the seed and its place."""
+    draws = Candidates(space, space.feasible(), brackets, read.view.content["seed"])
+    for bracket in brackets:
+        first = [t for t in read.trials[bracket.iteration, bracket.number, 0] if t.replacement == 0]
+        assert {t.slot: _candidate(t) for t in first} == {
+            slot: draws.draw(Draw(bracket, slot, 0), set(), set()) for slot in range(bracket.draws)
+        }
+
+
 def check_draws(read: Read, brackets: tuple[Bracket, ...], architectures: int) -> None:
     """Nothing comes twice in an iteration while the space has others."""
     for iteration in {bracket.iteration for bracket in brackets}:
@@ -232,8 +241,15 @@ timings = st.builds(
 )
 
 
-@settings(phases=PHASES, max_examples=60)
-@given(search=searches, failing=st.sampled_from([0.0, 0.1, 0.3, 0.6]), timing=timings, seed=st.integers(0, 5))
+@tried(
+    60,
+    slow=460,
+    shrink=False,
+    search=searches,
+    failing=st.sampled_from([0.0, 0.1, 0.3, 0.6]),
+    timing=timings,
+    seed=st.integers(0, 10**6),
+)
 def test_the_plan_is_kept_whatever_happens(search, failing, timing, seed):
     space = space_of(**search)
     world = World(failing, seed)
@@ -244,6 +260,7 @@ def test_the_plan_is_kept_whatever_happens(search, failing, timing, seed):
     assert view.state == "finished"
     assert not [t for t in view.trials.values() if t.status == "running"]
     assert set(read.trials) <= {(b.iteration, b.number, r.index) for b in brackets for r in b.rungs}
+    check_planned(read, space, brackets)
     for bracket in brackets:
         check_rungs(read, bracket, world, architectures, varied=search["varied"])
     if not search["varied"]:
@@ -251,27 +268,7 @@ def test_the_plan_is_kept_whatever_happens(search, failing, timing, seed):
     check_nothing_in_vain(read)
 
 
-@settings(phases=PHASES, max_examples=30)
-@given(search=searches, failing=st.sampled_from([0.0, 0.2]), timing=timings, seed=st.integers(0, 5))
-def test_planned_draws_depend_on_the_seed_alone(search, failing, timing, seed):
-    space = space_of(**search)
-    views = [
-        run(space, seed, World(0.0, 0), Timing(1, 0)),
-        run(space, seed, World(failing, seed), timing),
-    ]
-    planned = [
-        {
-            (t.iteration, t.bracket, t.slot): _candidate(t).key
-            for t in view.trials.values()
-            if t.rung == 0 and t.replacement == 0
-        }
-        for view in views
-    ]
-    assert planned[0] == planned[1]
-
-
-@settings(phases=PHASES, max_examples=30)
-@given(search=searches, timing=timings, seed=st.integers(0, 5))
+@tried(30, shrink=False, search=searches, timing=timings, seed=st.integers(0, 10**6))
 def test_where_nothing_fails_every_timing_gives_the_same_table_and_winner(search, timing, seed):
     space = space_of(**search)
     one, many = (run(space, seed, World(0.0, 0), when) for when in (Timing(1, 0), timing))
@@ -281,17 +278,9 @@ def test_where_nothing_fails_every_timing_gives_the_same_table_and_winner(search
     assert [t.name for t in one.ranking()] == [t.name for t in many.ranking()]
 
 
-@settings(phases=PHASES, max_examples=10)
-@given(timing=timings, seed=st.integers(0, 5), failing=st.sampled_from([0.1, 0.3]))
+@tried(10, shrink=False, timing=timings, seed=st.integers(0, 10**6), failing=st.sampled_from([0.1, 0.3]))
 def test_in_a_large_space_failures_change_nothing_about_that(timing, seed, failing):
     # 9 epochs draw 17 of 400 architectures: there is room for 22 replacements of each draw.
     space = space_of(20, 20, max_epochs=9, factor=3, iterations=1, varied=False)
     one, many = (run(space, seed, World(failing, seed), when) for when in (Timing(1, 0), timing))
     assert Read(one).table() == Read(many).table()
-
-
-@pytest.mark.slow
-@settings(phases=PHASES, max_examples=400)
-@given(search=searches, failing=st.sampled_from([0.0, 0.1, 0.3, 0.6]), timing=timings, seed=st.integers(0, 10**6))
-def test_the_plan_is_kept_whatever_happens_many_times(search, failing, timing, seed):
-    test_the_plan_is_kept_whatever_happens.hypothesis.inner_test(search, failing, timing, seed)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_search.spaces.brackets import grid, hyperband
+from resnet_search.spaces.brackets import Bracket, Rung, grid, hyperband
+
+
+def sizes_and_epochs(plan):
+    return [[[rung.size, rung.epochs] for rung in bracket.rungs] for bracket in plan]
 
 
 def test_the_plan_of_27_epochs():
@@ -27,18 +33,38 @@ def test_totals(max_epochs, trials, candidates, epochs):
     assert sum(b.epochs for b in plan) == epochs
 
 
+def test_iterations_brackets_and_rungs_are_numbered_and_each_iteration_counts_its_draws_anew():
+    plan = hyperband(27, 3, 2)
+    assert [(b.iteration, b.number, b.offset) for b in plan] == [
+        (iteration, number, offset) for iteration in (0, 1) for number, offset in ((3, 0), (2, 27), (1, 39), (0, 45))
+    ]
+    assert [[rung.index for rung in bracket.rungs] for bracket in plan] == [[0, 1, 2, 3], [0, 1, 2], [0, 1], [0]] * 2
+
+
+def test_a_small_space_shrinks_the_offsets_too():
+    plan = hyperband(27, 3, 1, candidates=10)
+    assert [(b.offset, b.draws) for b in plan] == [(0, 10), (10, 10), (20, 6), (26, 4)]
+    assert sizes_and_epochs(plan)[0] == [[10, 1], [4, 3], [2, 9], [1, 27]]
+
+
+def test_sizes_and_epochs_are_those_that_keras_tuner_gave(golden):
+    rows = json.loads((golden / "keras_tuner_brackets.json").read_text())["rows"]
+    assert [
+        [max_epochs, factor, sizes_and_epochs(hyperband(max_epochs, factor, 1))] for max_epochs, factor, _ in rows
+    ] == rows
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [2, 3, 4, 5])
 def test_sizes_and_epochs_are_those_of_keras_tuner(factor):
     from keras_tuner.oracles import HyperbandOracle
 
     for max_epochs in range(1, 200):
         oracle = HyperbandOracle("val_loss", max_epochs=max_epochs, factor=factor)
-        plan = hyperband(max_epochs, factor, 1)
-        assert len(plan) == oracle._get_num_brackets()
-        for bracket in plan:
-            for rung in bracket.rungs:
-                assert rung.size == oracle._get_size(bracket.number, rung.index)
-                assert rung.epochs == oracle._get_epochs(bracket.number, rung.index)
+        assert sizes_and_epochs(hyperband(max_epochs, factor, 1)) == [
+            [[oracle._get_size(number, index), oracle._get_epochs(number, index)] for index in range(number + 1)]
+            for number in reversed(range(oracle._get_num_brackets()))
+        ]
 
 
 @given(st.integers(1, 200), st.integers(2, 5), st.integers(1, 3), st.integers(1, 20))
@@ -50,10 +76,9 @@ def test_a_small_space_shrinks_first_rungs_and_halving_goes_on(max_epochs, facto
         for below, above in zip(bracket.rungs, bracket.rungs[1:], strict=False):
             assert above.size == -(-below.size // factor)
             assert (above.initial_epoch, above.epochs > below.epochs) == (below.epochs, True)
-    assert plan[0].offset == 0
 
 
 def test_a_grid_is_one_rung_of_all():
-    (bracket,) = grid(164, 8)
-    assert [(rung.size, rung.initial_epoch, rung.epochs) for rung in bracket.rungs] == [(8, 0, 164)]
-    assert (bracket.draws, bracket.trials, bracket.epochs) == (8, 8, 8 * 164)
+    plan = grid(164, 8)
+    assert plan == (Bracket(iteration=0, number=0, offset=0, rungs=(Rung(0, 8, initial_epoch=0, epochs=164),)),)
+    assert (plan[0].draws, plan[0].trials, plan[0].epochs) == (8, 8, 8 * 164)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 
 import pytest
 
-from resnet_search.errors import SpaceError
+from resnet_search.errors import ArchitectureError, SpaceError
 from resnet_search.networks.complexity import complexity
 from resnet_search.networks.presets import PRESETS
 from resnet_search.spaces import Range, feasible, load_space, parse_space
-from resnet_search.spaces.feasible import SAMPLE, wilson
+from resnet_search.spaces.feasible import CAP, PACE, SAMPLE, TRIES, Feasible, Sampled, wilson
+from resnet_search.spaces.permutation import Permutation
+from resnet_search.spaces.points import Points
 
 
 def space(axes, rest=""):
@@ -229,30 +232,34 @@ def test_a_large_space_is_estimated_and_can_be_counted(low_cap, monkeypatch):
     assert all(complexity(a) == cost for a, cost in zip(sampled.architectures, sampled.costs, strict=True))
 
 
-def test_the_interval_covers_the_count_as_often_as_it_says(low_cap, monkeypatch):
+def test_the_interval_covers_the_count_as_often_as_it_says():
     """In 95 of 100 samples; over 400 samples 93 to 97 are within two standard errors."""
-    monkeypatch.setattr(feasible, "CAP", 10_000)
-    listed = space(LARGE, LIMITS).feasible()
-    inside, points = set(listed.architectures), feasible.Points(space(LARGE).axes)
+    points = Points(space(LARGE).axes)
+    architectures = set(space(LARGE, LIMITS).feasible().architectures)
+    inside = {point for point in range(points.total) if network(points, point) in architectures}
     hits = 0
     for seed in range(400):
-        order = feasible.Permutation(points.total, str(seed))
-        found = sum(_is_inside(points, order[place], inside) for place in range(60))
-        low, high = wilson(found, 60)
-        hits += low * points.total <= listed.count <= high * points.total
+        order = Permutation(points.total, str(seed))
+        low, high = wilson(sum(order[place] in inside for place in range(60)), 60)
+        hits += low * points.total <= len(inside) <= high * points.total
     assert 0.93 <= hits / 400 <= 0.99
 
 
-def _is_inside(points, point, inside):
-    try:
-        return points.architecture(point) in inside
-    except feasible.ArchitectureError:
-        return False
+def network(points, point):
+    with suppress(ArchitectureError):
+        return points.architecture(point)
 
 
 @pytest.mark.parametrize(("hits", "low", "high"), [(0, 0.0, 0.0370), (50, 0.4038, 0.5962), (100, 0.9630, 1.0)])
 def test_the_score_interval_at_known_points(hits, low, high):
     assert wilson(hits, 100) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_a_share_is_never_below_none_nor_above_all():
+    """Of 10^16 points the last digit of a share is several."""
+    for size in range(1, 300):
+        assert wilson(0, size)[0] == 0 < wilson(0, size)[1]
+        assert wilson(size, size)[0] < wilson(size, size)[1] <= 1
 
 
 def test_an_order_of_a_large_space_is_of_feasible_architectures_each_once(low_cap):
@@ -285,6 +292,86 @@ def test_an_order_of_a_listed_space_is_the_one_that_earlier_versions_drew():
     assert here.order("architectures;7;0", least=3) == order
 
 
+class Looks:
+    """A survey that finds a network at the looks named, whatever the point, and counts its looks."""
+
+    def __init__(self, *hits):
+        self.hits, self.points = hits, []
+
+    def again(self):
+        return self
+
+    def look(self, point):
+        self.points.append(point)
+        return (f"network {len(self.points)}", None) if len(self.points) in self.hits else None
+
+
+@pytest.mark.parametrize(
+    ("hits", "least", "networks", "looks"),
+    [
+        ((), 3, [], 4),
+        ((4, 8), 3, [4, 8], 12),
+        ((1, 2, 6, 7), 4, [1, 2, 6, 7], 7),
+        ((1, 2, 6, 7), 3, [1, 2, 6], 6),
+        ((1, 6), 3, [1], 5),
+        (tuple(range(1, 21)), 50, range(1, 21), 20),
+    ],
+)
+def test_an_order_ends_with_enough_or_after_so_many_points_in_a_row_without_any(
+    monkeypatch, hits, least, networks, looks
+):
+    monkeypatch.setattr(feasible, "TRIES", 4)
+    survey = Looks(*hits)
+    large = Sampled(("a", "b", "c"), (), {}, {}, 20, 3, (1, 5), exact=False, survey=survey)
+    assert large.order("a key", least) == [*(f"network {look}" for look in networks), *"abc"][:least]
+    permutation = Permutation(20, "a key")
+    assert survey.points == [permutation[place] for place in range(looks)]
+
+
+BLOCKS = 'n = [1, 2, 3]\nwidth = [8, 9]\nblock = ["basic", "resnext"]\ncardinality = 4'
+
+
+def test_as_many_points_as_may_be_listed_are_listed_and_one_more_is_sampled(low_cap, monkeypatch):
+    monkeypatch.setattr(feasible, "CAP", 12)
+    listed = space(BLOCKS).feasible()
+    assert (listed.exact, listed.count, listed.total, type(listed)) == (True, 9, 12, Feasible)
+    with pytest.raises(SpaceError, match="no architecture is feasible"):
+        space(BLOCKS, "[limits]\nmax_params = 1").feasible()
+    monkeypatch.setattr(feasible, "CAP", 11)
+    monkeypatch.setattr(feasible, "SAMPLE", 12)
+    feasible.find_feasible.cache_clear()
+    sampled = space(BLOCKS).feasible()
+    assert (sampled.exact, sampled.count, sampled.total, type(sampled)) == (False, 9, 12, Sampled)
+    assert (sampled.architectures, sampled.costs) == (listed.architectures, listed.costs)
+    assert (sampled.excluded, sampled.explained) == (listed.excluded, listed.explained)
+    assert (sampled.counted().count, sampled.counted().excluded) == (9, {"cardinality does not divide": 3})
+    feasible.find_feasible.cache_clear()
+    assert space(BLOCKS).feasible() == sampled
+
+
+def test_what_a_run_notes_of_a_space(low_cap):
+    assert space(BLOCKS).feasible().to_dict() == {
+        "architectures": 9, "interval": [9, 9], "exact": True, "total": 12,
+        "excluded": {"cardinality does not divide": 3},
+    }  # fmt: skip
+    large = space(LARGE, LIMITS).feasible()
+    assert large.to_dict() == {
+        "architectures": large.count, "interval": list(large.interval), "exact": False, "total": 792,
+        "excluded": large.excluded,
+    }  # fmt: skip
+
+
+def test_counting_takes_no_time_where_everything_is_listed_and_else_a_second_for_so_many_points(low_cap):
+    assert space(BLOCKS).feasible().counting_seconds == 0
+    # Of 6 sizes and 6 widths: basic with 2 shortcuts, resnext with these and 3 cardinalities, wide with these.
+    assert space(LARGE, LIMITS).feasible().counting_seconds == 36 * (2 + 2 * 3 + 2) / PACE
+
+
+def test_the_limits_are_those_of_the_documentation():
+    """docs/spaces.md: what is listed, the sample, where a search for more ends, and points a second."""
+    assert (CAP, SAMPLE, TRIES, PACE) == (200_000, 20_000, 200_000, 25_000)
+
+
 def test_a_large_space_without_a_feasible_architecture_says_what_was_looked_at(low_cap):
     with pytest.raises(SpaceError) as caught:
         space(LARGE, "[limits]\nmax_params = 1_000").feasible()
@@ -294,14 +381,27 @@ def test_a_large_space_without_a_feasible_architecture_says_what_was_looked_at(l
     assert "the smallest has " in mistake
 
 
-def test_a_space_that_no_computer_could_list_is_planned():
+def vast(sizes):
     axes = {
-        "width": range(1, 1025), "n": range(1, 101), "cardinality": range(1, 1025), "base_width": range(1, 1025),
+        "width": range(1, 1025), "n": range(1, sizes + 1), "cardinality": range(1, 1025), "base_width": range(1, 1025),
         "attention_ratio": range(1, 257), "stochastic_depth": [x / 1000 for x in range(900)],
     }  # fmt: skip
     text = "\n".join(f"{name} = {list(values)}" for name, values in axes.items())
-    here = space(text + '\nblock = "resnext"\nattention = "se"', "[limits]\nmax_macs = 100_000_000_000").feasible()
-    assert here.total == 1024 * 100 * 1024 * 1024 * 256 * 900
+    return space(text + '\nblock = "resnext"\nattention = "se"', "[limits]\nmax_macs = 100_000_000_000").feasible()
+
+
+def test_a_space_that_no_computer_could_list_is_planned(low_cap):
+    here = vast(10)
+    assert here.total == 1024 * 10 * 1024 * 1024 * 256 * 900
+    assert not here.exact
     assert here.interval[0] < here.count < here.interval[1]
     assert len(set(here.order("x", 5))) == 5
-    assert SAMPLE == 20_000
+    # n, width, cardinality, base width and the ratio of attention cost something.
+    assert here.counting_seconds == 1024 * 10 * 1024 * 1024 * 256 / PACE
+
+
+@pytest.mark.slow
+def test_the_sample_of_such_a_space_is_large_enough_for_a_hundredth():
+    here = vast(100)
+    low, high = here.interval
+    assert 0 < (high - low) / here.total < 0.014

@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import product
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume
 from hypothesis import strategies as st
 
 from resnet_search.errors import ArchitectureError, SpaceError
@@ -18,12 +18,12 @@ from resnet_search.spaces import SearchSpace, feasible
 from resnet_search.spaces.points import Points
 from resnet_search.spaces.schema import KEYS, has_axis
 from resnet_search.training.recipe import recipe_fields
+from tests.tried import tried
 
 from .strategies import built, documents
 
 
-@settings(deadline=None)
-@given(documents())
+@tried(100, document=documents())
 def test_every_space_survives_json(document):
     space = built(document)
     again = SearchSpace.from_dict(json.loads(json.dumps(space.to_dict())))
@@ -50,8 +50,7 @@ def brute_force(axes, limits):
     return found
 
 
-@settings(deadline=None)
-@given(documents())
+@tried(100, document=documents())
 def test_feasible_is_the_brute_force_filter(document):
     space = built(document)
     expected = brute_force(space.axes, space.limits)
@@ -75,9 +74,9 @@ def tiny_cap(monkeypatch):
     feasible.find_feasible.cache_clear()
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much])
-@given(documents())
-def test_an_estimate_holds_against_the_count(tiny_cap, document):
+@pytest.mark.usefixtures("tiny_cap")
+@tried(100, without=[HealthCheck.filter_too_much], document=documents())
+def test_an_estimate_holds_against_the_count(document):
     space = built(document)
     expected = brute_force(space.axes, space.limits)
     try:
@@ -103,8 +102,12 @@ def test_an_estimate_holds_against_the_count(tiny_cap, document):
 BAD = [[], [[]], -1, 0.5, float("nan"), "zzzz", {"x": 1}, 10**400, "\x00", None]
 
 
-@settings(deadline=None)
-@given(documents(), st.lists(st.tuples(st.sampled_from(sorted(KEYS)), st.integers(0, 9)), min_size=1), st.data())
+@tried(
+    100,
+    document=documents(),
+    places=st.lists(st.tuples(st.sampled_from(sorted(KEYS)), st.integers(0, 9)), min_size=1),
+    data=st.data(),
+)
 def test_every_planted_mistake_is_reported_by_its_key(document, places, data):
     planted = set()
     for table, number in places:
@@ -119,8 +122,12 @@ def test_every_planted_mistake_is_reported_by_its_key(document, places, data):
     assert str(caught.value).replace("\n", "").isprintable()
 
 
-@settings(deadline=None)
-@given(documents(), st.sampled_from(sorted(recipe_fields())), st.sampled_from([-1, "zzzz", 10**400, {"min": 2}, []]))
+@tried(
+    100,
+    document=documents(),
+    name=st.sampled_from(sorted(recipe_fields())),
+    bad=st.sampled_from([-1, "zzzz", 10**400, {"min": 2}, []]),
+)
 def test_every_mistake_planted_in_a_recipe_is_reported_by_its_key(document, name, bad):
     assume(not (name == "milestones" and bad == []))
     document["recipe"][name] = bad
@@ -136,8 +143,12 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)
-@given(documents(), st.sampled_from(["axes", "limits", "hyperband", "data", "recipe", "description", "odd"]), st.data())
+@tried(
+    100,
+    document=documents(),
+    table=st.sampled_from(["axes", "limits", "hyperband", "data", "recipe", "description", "odd"]),
+    data=st.data(),
+)
 def test_whatever_stands_in_a_file_is_a_space_or_a_list_of_mistakes(document, table, data):
     content = data.draw(json_values)
     if isinstance(document.get(table), dict) and data.draw(st.booleans()):
