@@ -139,8 +139,9 @@ class Search:
         return read_run(self.folder, locked=False)
 
 
-def new_search(runs_dir: Path, space: SearchSpace, seed: int = 0, number: int = 0) -> Search:
+def new_search(runs_dir: Path, space: SearchSpace | None = None, seed: int = 0, number: int = 0) -> Search:
     """A run of a space that has not begun; `number` tells several apart."""
+    space = space or make_space()
     content = {
         "created": "2026-01-01T00:00:00+00:00",
         "space": space.to_dict(),
@@ -189,6 +190,6 @@ def make_search(tmp_path):
     """`new_search`, in a folder of the test."""
 
     def make(space: SearchSpace | None = None, seed: int = 0, number: int = 0) -> Search:
-        return new_search(tmp_path, space or make_space(), seed, number)
+        return new_search(tmp_path, space, seed, number)
 
     return make
