@@ -86,7 +86,6 @@ def start(oracle: HyperbandOracle, view, slot: int = 0):
 @pytest.fixture
 def begun(make_search):
     """Make a view of a run that has just been started, and its oracle."""
-
     numbers = count()
 
     def make(space: SearchSpace | None = None, *known: str, **data):
