@@ -63,22 +63,28 @@ class HyperbandOracle(TunerStore):
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Keras Tuner's question for the values of the next trial."""
-        while True:
-            step = self._schedule.next(self._waits)
-            if isinstance(step, Draw):
-                candidate = self._draw(step)
-                if candidate is None:
-                    self._schedule.close(step)
-                    continue
-                return self._start(trial_id, step, candidate)
-            if isinstance(step, Promote):
-                return self._start(trial_id, step, self._candidates[self._view.trials[step.trial].candidate])
+        step = self._next()
+        if isinstance(step, Wait | Finished):
             return {"status": "IDLE" if isinstance(step, Wait) else "STOPPED"}
+        return self._start(trial_id, *step)
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to start, now or later."""
-        return isinstance(self._schedule.next(), Finished)
+        return isinstance(self._next(), Finished)
+
+    def _next(self) -> tuple[Draw | Promote, Candidate] | Wait | Finished:
+        """What can start next, with its candidate. A slot for which no candidate is left is closed."""
+        while True:
+            step = self._schedule.next(self._waits)
+            if isinstance(step, Wait | Finished):
+                return step
+            if isinstance(step, Promote):
+                return step, self._candidates[self._view.trials[step.trial].candidate]
+            candidate = self._draw(step)
+            if candidate is not None:
+                return step, candidate
+            self._schedule.close(step)
 
     def complete(self, trial: str, history: Sequence[Epoch]) -> float:
         """A trial reached its last epoch, whose validation accuracy is its score."""

@@ -72,6 +72,11 @@ class Search:
         settings = {"max_epochs": self.max_epochs, "slots": self.slots, "forked": self.forked}
         return self.drivers.ask({"runs_dir": str(self.runs_dir), "name": self.name, **settings, **fault})
 
+    def copy(self, other: Search) -> Search:
+        """Let another search, which has not begun, be where this one is."""
+        shutil.copytree(self.runs_dir, other.runs_dir)
+        return other
+
     def finish(self) -> RunView:
         """Go on to the end."""
         answer = self.drive()
@@ -130,6 +135,31 @@ def whole(drivers: Drivers, tmp_path_factory: pytest.TempPathFactory) -> Any:
         return made[key]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def stopped(drivers: Drivers, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The small run, killed before one of its steps."""
+    made: dict[int, Search] = {}
+
+    def get(at: int) -> Search:
+        if at not in made:
+            made[at] = Search(drivers, tmp_path_factory.mktemp("stopped") / "runs")
+            assert made[at].drive(at=at, moment="before")["status"] == -9
+        return made[at]
+
+    return get
+
+
+@pytest.fixture
+def interrupted(stopped: Any, make_search: Any) -> Any:
+    """Make a copy of that run, in a folder of its own."""
+
+    def make(place: str, *, at: int = 120) -> Search:
+        copy: Search = stopped(at).copy(make_search(place))
+        return copy
+
+    return make
 
 
 def table(view: RunView) -> list[tuple[object, ...]]:

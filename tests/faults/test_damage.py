@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -57,12 +58,6 @@ def cut(path: Path) -> None:
     path.write_bytes(content[: len(content) // 2])
 
 
-def interrupted(make_search: Any, place: str, *, at: int = 120) -> Search:
-    search: Search = make_search(place)
-    assert search.drive(at=at, moment="before")["status"] == -9
-    return search
-
-
 def problems(search: Search) -> list[Check]:
     """What the doctor calls a problem."""
     checkup = Checkup(search.folder)
@@ -90,13 +85,13 @@ def check_same(search: Search, whole: Search) -> None:
     here="written again from events.jsonl, by `resume` or `doctor RUN --repair`",
 )
 @pytest.mark.parametrize("name", KERAS_TUNERS)
-def test_a_file_of_keras_tuner_is_cut_off(name: str, make_search: Any, whole: Any, tmp_path: Path) -> None:
+def test_a_file_of_keras_tuner_is_cut_off(name: str, interrupted: Any, whole: Any, tmp_path: Path) -> None:
     theirs(tmp_path).search()
     cut(tmp_path / "p" / (name if name != "tuner0.json" else "oracle.json"))
     with pytest.raises(json.JSONDecodeError):
         theirs(tmp_path)
 
-    search = interrupted(make_search, "resumed")
+    search = interrupted("resumed")
     cut(search.folder.path / name) if name != "tuner0.json" else (search.folder.path / name).write_text("{")
     assert any(name in check.text for check in problems(search))
     search.finish()
@@ -115,14 +110,14 @@ def test_a_file_of_keras_tuner_is_cut_off(name: str, make_search: Any, whole: An
     keras_tuner="tuner0.json does not exist yet: it starts over, and says nothing",
     here="`resume` goes on with that trial from its last epoch",
 )
-def test_the_first_trial_is_interrupted(make_search: Any, whole: Any, tmp_path: Path) -> None:
+def test_the_first_trial_is_interrupted(interrupted: Any, whole: Any, tmp_path: Path) -> None:
     first = theirs(tmp_path)
     first.stop = "0000"
     with pytest.raises(KeyboardInterrupt):
         first.search()
     assert (tmp_path / "p" / "trial_0000" / "trial.json").exists()
     assert theirs(tmp_path).oracle.trials == {}
-    search = interrupted(make_search, "ours", at=25)
+    search = interrupted("ours", at=25)
     assert list(search.view().trials) == ["0000"]
     search.finish()
     check_same(search, whole())
@@ -176,13 +171,18 @@ def delete_folder(path: Path) -> None:
     keras_tuner="`OSError` on loading the checkpoint; a promoted trial fails with it",
     here="what is needed is trained again, to the same scores; events.jsonl says so (`retrained`)",
 )
-@pytest.mark.parametrize("harm", [delete, garble, cut, delete_folder])
-@pytest.mark.parametrize("name", ["state.h5", "history.jsonl", "checkpoint.weights.h5"])
+@pytest.mark.parametrize(
+    ("name", "harm"),
+    [
+        *itertools.product(("state.h5", "history.jsonl", "checkpoint.weights.h5"), (delete, garble, cut)),
+        ("history.jsonl", delete_folder),
+    ],
+)
 def test_a_trial_that_is_damaged_in_an_interrupted_run(
-    name: str, harm: Callable[[Path], None], make_search: Any, whole: Any
+    name: str, harm: Callable[[Path], None], interrupted: Any, whole: Any
 ) -> None:
     for repair in (False, True):
-        search = interrupted(make_search, f"repair-{repair}")
+        search = interrupted(f"repair-{repair}")
         for path in list(search.folder.path.glob(f"trial_*/{name}")):
             if path.stat().st_size:
                 harm(path)
@@ -206,8 +206,8 @@ def test_a_checkpoint_of_keras_tuner_that_is_cut_off(tmp_path: Path) -> None:
         model.load_weights(path)
 
 
-def test_a_promotion_whose_parent_is_gone_is_in_the_events(make_search: Any, whole: Any) -> None:
-    search = interrupted(make_search, "run", at=75)
+def test_a_promotion_whose_parent_is_gone_is_in_the_events(interrupted: Any, whole: Any) -> None:
+    search = interrupted("run", at=75)
     (done,) = [t for t in search.view().trials.values() if t.status == "completed"][:1]
     for folder in search.folder.path.glob("trial_*"):
         shutil.rmtree(folder)
@@ -230,22 +230,9 @@ def test_a_promotion_whose_parent_is_gone_is_in_the_events(make_search: Any, who
 )
 @pytest.mark.parametrize("also", ["", "state.h5"])
 @pytest.mark.parametrize("harm", [delete, garble])
-def test_the_winner_is_trained_again(
-    harm: Callable[[Path], None], also: str, make_search: Any, whole: Any, tmp_path: Path
-) -> None:
-    tuner = theirs(tmp_path)
-    tuner.search()
-    for trial in tuner.oracle.trials:
-        path = tmp_path / "p" / f"trial_{trial}"
-        build(None).save_weights(path / "checkpoint.weights.h5")
-        (path / "build_config.json").write_text("{}")
-    assert tuner.get_best_models()
-    harm(tmp_path / "p" / f"trial_{tuner.oracle.get_best_trials()[0].trial_id}" / "checkpoint.weights.h5")
-    with pytest.raises(OSError, match=r"[Uu]nable to"):
-        tuner.get_best_models()
-
-    search = make_search("run")
-    winner = search.finish().winner
+def test_the_winner_is_trained_again(harm: Callable[[Path], None], also: str, make_search: Any, whole: Any) -> None:
+    search = whole().copy(make_search("run"))
+    winner = search.view().winner
     assert winner is not None
     path = search.folder.trial(winner.trial) / "checkpoint.weights.h5"
     with h5py.File(path) as file:
@@ -265,10 +252,24 @@ def test_the_winner_is_trained_again(
     check_same(search, whole())
 
 
-def test_an_extension_after_cleaning_trains_what_it_continues_again(make_search: Any) -> None:
-    kept, cleaned = make_search("kept"), make_search("cleaned")
-    for search in (kept, cleaned):
-        search.finish()
+@pytest.mark.parametrize("harm", [delete, garble])
+def test_weights_of_keras_tuner_that_are_damaged(harm: Callable[[Path], None], tmp_path: Path) -> None:
+    """What the row above says of them."""
+    tuner = theirs(tmp_path)
+    tuner.search()
+    network = build(None)
+    for trial in tuner.oracle.trials:
+        path = tmp_path / "p" / f"trial_{trial}"
+        network.save_weights(path / "checkpoint.weights.h5")
+        (path / "build_config.json").write_text("{}")
+    assert tuner.get_best_models()
+    harm(tmp_path / "p" / f"trial_{tuner.oracle.get_best_trials()[0].trial_id}" / "checkpoint.weights.h5")
+    with pytest.raises(OSError, match=r"[Uu]nable to"):
+        tuner.get_best_models()
+
+
+def test_an_extension_after_cleaning_trains_what_it_continues_again(make_search: Any, whole: Any) -> None:
+    kept, cleaned = (whole().copy(make_search(place)) for place in ("kept", "cleaned"))
     view = cleaned.view()
     clean(view, plan_cleaning(view, 0))
     for search in (kept, cleaned):
@@ -283,19 +284,36 @@ def lines_of(search: Search) -> list[bytes]:
     return search.folder.events.read_bytes().splitlines(keepends=True)
 
 
+def one_of_each_kind(search: Search) -> list[int]:
+    """Of all lines with the same event, the number of one in the middle."""
+    by_kind: dict[str, list[int]] = {}
+    for number, event in enumerate(events(search)):
+        by_kind.setdefault(event["event"], []).append(number)
+    return [same[len(same) // 2] for same in by_kind.values()]
+
+
+def every_line(search: Search) -> list[int]:
+    return list(range(len(lines_of(search))))
+
+
+SOME_OR_ALL = pytest.mark.parametrize(
+    "choose", [one_of_each_kind, pytest.param(every_line, marks=pytest.mark.slow)], ids=["some", "all"]
+)
+
+
 @fault(
     "files",
     "A line in the middle of events.jsonl is damaged",
     here="every command names the line; `doctor RUN --repair` keeps all lines that follow from those before them, says "
     "which it leaves out, and keeps the damaged file; `resume` does again what they said",
 )
+@SOME_OR_ALL
 @pytest.mark.parametrize("harm", [b"garbage\n", b'{"event": "completed"}\n', b""], ids=["garbage", "fields", "gone"])
-def test_a_damaged_line_of_the_events(harm: bytes, make_search: Any, whole: Any) -> None:
-    made = interrupted(make_search, "made")
-    count = len(lines_of(made))
-    for number in range(count):
-        search = make_search(f"{number}")
-        shutil.copytree(made.runs_dir, search.runs_dir)
+def test_a_damaged_line_of_the_events(
+    harm: bytes, choose: Callable[[Search], list[int]], interrupted: Any, whole: Any
+) -> None:
+    for number in choose(interrupted("made")):
+        search = interrupted(f"{number}")
         lines = lines_of(search)
         harmed = b"".join([*lines[:number], harm, *lines[number + 1 :]])
         search.folder.events.write_bytes(harmed)
@@ -318,12 +336,16 @@ def test_a_damaged_line_of_the_events(harm: bytes, make_search: Any, whole: Any)
         shutil.rmtree(search.runs_dir)
 
 
-def test_a_damaged_line_of_a_finished_run(make_search: Any, whole: Any) -> None:
-    made = interrupted(make_search, "made")
+@SOME_OR_ALL
+def test_a_damaged_line_of_a_finished_run(
+    choose: Callable[[Search], list[int]], interrupted: Any, make_search: Any, whole: Any
+) -> None:
+    made = interrupted("made")
     made.finish()
-    for number in range(len(lines_of(made)) - 1):
-        search = make_search(f"{number}")
-        shutil.copytree(made.runs_dir, search.runs_dir)
+    for number in choose(made):
+        if number == len(lines_of(made)) - 1:
+            continue  # The line that says that it is finished.
+        search = made.copy(make_search(f"{number}"))
         lines = lines_of(search)
         search.folder.events.write_bytes(b"".join([*lines[:number], b"garbage\n", *lines[number + 1 :]]))
         repair_run(search.folder)
@@ -338,8 +360,8 @@ def test_a_damaged_line_of_a_finished_run(make_search: Any, whole: Any) -> None:
     "events.jsonl is an older copy of itself",
     here="what it does not know is set aside, and done again; nothing of it is taken for another trial's",
 )
-def test_an_older_copy_of_the_events(make_search: Any, whole: Any) -> None:
-    search = interrupted(make_search, "run")
+def test_an_older_copy_of_the_events(interrupted: Any, whole: Any) -> None:
+    search = interrupted("run")
     search.folder.events.write_bytes(b"".join(lines_of(search)[:4]))
     search.finish()
     assert table(search.view()) == table(whole().view())
@@ -351,8 +373,8 @@ def test_an_older_copy_of_the_events(make_search: Any, whole: Any) -> None:
     "The last line of a log is torn by a crash",
     here="it does not count, and is cut off before the next one is written",
 )
-def test_torn_last_lines(make_search: Any, whole: Any) -> None:
-    search = interrupted(make_search, "run")
+def test_torn_last_lines(interrupted: Any, whole: Any) -> None:
+    search = interrupted("run")
     for path in (search.folder.events, *search.folder.path.glob("trial_*/history.jsonl")):
         with path.open("ab") as file:
             file.write(b'{"event": "compl')
@@ -366,8 +388,8 @@ def test_torn_last_lines(make_search: Any, whole: Any) -> None:
     "run.json is damaged",
     here="every command names it, and that a copy must be restored; the trials are not touched",
 )
-def test_a_damaged_run_json(make_search: Any, whole: Any) -> None:
-    search = interrupted(make_search, "run")
+def test_a_damaged_run_json(interrupted: Any, whole: Any) -> None:
+    search = interrupted("run")
     path = search.folder.path / "run.json"
     kept = path.read_bytes()
     cut(path)

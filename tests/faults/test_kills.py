@@ -83,13 +83,14 @@ def test_a_kill_at_every_write(make_search: Any, whole: Any) -> None:
     "`kill -9` again and again, while resuming too",
     here="it ends in the same trials",
 )
-def test_killed_again_and_again(make_search: Any, whole: Any) -> None:
+@pytest.mark.parametrize("times", [12, pytest.param(30, marks=pytest.mark.slow)])
+def test_killed_again_and_again(times: int, make_search: Any, whole: Any) -> None:
     search = make_search("again", max_epochs=9)
     chance = random.Random(0)
     killed = 0
-    for _ in range(30):
+    for _ in range(times):
         killed += search.drive(at=chance.randint(1, 150), moment=chance.choice(("before", "after")))["status"] == -9
-    assert killed >= 8
+    assert killed >= times // 4
     search.finish()
     check_result(search, whole(max_epochs=9))
     again = search.trained() - whole(max_epochs=9).trained()
@@ -129,7 +130,7 @@ def killed_at_random(make_search: Any, whole: Any, count: int, seed: int) -> Non
     "each running trial is trained again",
 )
 def test_kills_at_random_moments(make_search: Any, whole: Any) -> None:
-    killed_at_random(make_search, whole, 9, seed=1)
+    killed_at_random(make_search, whole, 3, seed=1)
 
 
 @pytest.mark.slow
@@ -137,15 +138,14 @@ def test_many_kills_at_random_moments(make_search: Any, whole: Any) -> None:
     killed_at_random(make_search, whole, 60, seed=2)
 
 
+@pytest.mark.parametrize("times", [3, pytest.param(8, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("settings", [{"add_iterations": 1}, {"add_epochs": 9}], ids=str)
-def test_an_extension_that_is_killed(settings: dict[str, int], make_search: Any) -> None:
-    uninterrupted = make_search("whole")
-    uninterrupted.finish()
+def test_an_extension_that_is_killed(times: int, settings: dict[str, int], make_search: Any, whole: Any) -> None:
+    uninterrupted = whole().copy(make_search("whole"))
     assert uninterrupted.drive(settings=settings)["status"] == 0
     chance = random.Random(0)
-    for number in range(8):
-        search = make_search(f"{number}")
-        search.finish()
+    for number in range(times):
+        search = whole().copy(make_search(f"{number}"))
         answer = search.drive(settings=settings, at=chance.randint(1, 120), moment="before")
         assert answer["status"] == -9
         begun = any(event["event"] == "extended" for event in events(search))

@@ -19,7 +19,7 @@ from resnet_search.training.arrays import whole
 from tests.cli.conftest import make_run
 
 from .table import fault
-from .test_kills import kills
+from .test_kills import kills, one_of_each
 
 
 def with_run(place: Path) -> RunFolder:
@@ -65,8 +65,11 @@ JOBS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], bool]]] = {
     "`kill -9`, or a full disk, while images are laid out, a run is cleaned or repaired, or an export is written",
     here="the file or folder is as it was or as it should be; the same command does the rest",
 )
+@pytest.mark.parametrize(
+    "choose", [one_of_each, pytest.param(lambda _, points: points, marks=pytest.mark.slow)], ids=["some", "all"]
+)
 @pytest.mark.parametrize("job", JOBS)
-def test_every_step(job: str, drivers: Any, memory: Path) -> None:
+def test_every_step(job: str, choose: Callable[..., list[tuple[int, str]]], drivers: Any, memory: Path) -> None:
     make, done = JOBS[job]
     made = memory / "made"
     make(made)
@@ -81,7 +84,7 @@ def test_every_step(job: str, drivers: Any, memory: Path) -> None:
     assert done(trial)
     steps = (memory / "trace").read_text().splitlines()
     assert len(steps) > 3
-    for at, moment in kills(steps):
+    for at, moment in choose(steps, kills(steps)):
         for error in (None, errno.ENOSPC)[: 1 if moment == "after" else 2]:
             place = memory / f"{at}-{moment}-{error}"
             shutil.copytree(made, place)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -139,8 +139,9 @@ class Search:
         return read_run(self.folder, locked=False)
 
 
-def new_search(runs_dir: Path, space: SearchSpace, seed: int = 0, number: int = 0) -> Search:
+def new_search(runs_dir: Path, space: SearchSpace | None = None, seed: int = 0, number: int = 0) -> Search:
     """A run of a space that has not begun; `number` tells several apart."""
+    space = space or make_space()
     content = {
         "created": "2026-01-01T00:00:00+00:00",
         "space": space.to_dict(),
@@ -161,11 +162,34 @@ def new_search(runs_dir: Path, space: SearchSpace, seed: int = 0, number: int = 
     return Search(create_run(runs_dir, f"run{number}", content), space)
 
 
+@pytest.fixture(scope="package", autouse=True)
+def unsynced() -> Iterator[None]:
+    """No machine goes down here, so nothing waits for the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory) -> Callable[..., RunView]:
+    """A search that nothing happens to, made once for each space, seed and number of workers; only to be read."""
+    made: dict[str, RunView] = {}
+
+    def search(space: SearchSpace | None = None, *, workers: int = 1, seed: int = 0) -> RunView:
+        space = space or make_space()
+        key = repr((space.to_dict(), workers, seed))
+        if key not in made:
+            made[key] = new_search(tmp_path_factory.mktemp("whole"), space, seed).drive(KnownWorkers(workers))
+        return made[key]
+
+    return search
+
+
 @pytest.fixture
 def make_search(tmp_path):
     """`new_search`, in a folder of the test."""
 
     def make(space: SearchSpace | None = None, seed: int = 0, number: int = 0) -> Search:
-        return new_search(tmp_path, space or make_space(), seed, number)
+        return new_search(tmp_path, space, seed, number)
 
     return make

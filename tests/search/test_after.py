@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from resnet_search.search.after import AgainSettings, confirm_run, final_run, go
 from resnet_search.search.candidates import Candidate
 from resnet_search.search.start import SearchSettings, run_search
 from resnet_search.training.arrays import read_arrays
+from resnet_search.training.datasets import shapes
 from resnet_search.workers.local import WorkerSettings
 
 from .conftest import KnownWorkers, make_space
@@ -30,9 +31,25 @@ from .conftest import KnownWorkers, make_space
 RECIPE = "[recipe]\nlearning_rate = { min = 0.01, max = 0.1, log = true }\n"
 
 
+TRAIN = 500  # images of the source; a tenth of them is validated on
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small() -> Iterator[None]:
+    """A small data set, and searches on two workers that know every score."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shapes, "TRAIN", TRAIN)
+        patch.setattr(shapes, "TEST", 50)
+        patch.setattr(start, "LocalWorkers", lambda slots, *_: KnownWorkers(slots))
+        for module in (start, after):
+            patch.setattr(module, "choose_workers", lambda *_, **__: (2, WorkerSettings(threads=1)))
+            patch.setattr(module, "keras_backend", lambda: "tensorflow")
+        yield
+
+
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[KnownWorkers]]:
-    """Let searches use workers that know every score, made with some options; those that were made so far."""
+    """Give the workers of later searches some options; those that were made so far."""
     made: list[KnownWorkers] = []
 
     def choose(**options: Any) -> list[KnownWorkers]:
@@ -44,19 +61,23 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[KnownWorkers]]:
         monkeypatch.setattr(start, "LocalWorkers", workers)
         return made
 
-    for module in (start, after):
-        monkeypatch.setattr(module, "choose_workers", lambda *_, **__: (2, WorkerSettings(threads=1)))
-        monkeypatch.setattr(module, "keras_backend", lambda: "tensorflow")
-    choose()
     return choose
 
 
+@pytest.fixture(scope="module")
+def searched(small: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs with a finished search in it, on 200 of the images."""
+    del small
+    runs = tmp_path_factory.mktemp("searched")
+    run_search(make_space(9, RECIPE), SearchSettings(runs_dir=runs, name="s", train_examples=200, seed=5))
+    return runs
+
+
 @pytest.fixture
-def view(tmp_path: Path, use: Callable[..., list[KnownWorkers]]) -> RunView:
-    """A finished search, on 200 of the images."""
-    del use
-    settings = SearchSettings(runs_dir=tmp_path, name="s", train_examples=200, seed=5)
-    return run_search(make_space(9, RECIPE), settings)
+def view(searched: Path, tmp_path: Path) -> RunView:
+    """That search, for one test."""
+    shutil.copytree(searched, tmp_path, dirs_exist_ok=True)
+    return open_run("s", tmp_path)
 
 
 def table(view: RunView) -> list[tuple[Any, ...]]:
@@ -79,8 +100,9 @@ def test_the_best_are_trained_again_with_seeds_of_their_own(view: RunView, use: 
 
 
 def test_a_confirmation_goes_on_where_it_was_stopped(view: RunView, use: Callable[..., Any], tmp_path: Path) -> None:
+    shutil.copytree(view.folder.path, tmp_path / "t")
     whole = table(confirm_run(view, 2, 3, AgainSettings()))
-    other = run_search(make_space(9, RECIPE), SearchSettings(runs_dir=tmp_path, name="t", train_examples=200, seed=5))
+    other = open_run("t", tmp_path)
     use(stop_after=17)
     with pytest.raises(KeyboardInterrupt):
         confirm_run(other, 2, 3, AgainSettings())
@@ -137,14 +159,13 @@ def test_the_final_network_sees_the_validation_images(view: RunView, use: Callab
     assert np.array_equal(arrays.x_train, np.concatenate([before.x_train, before.x_validation]))
     assert np.array_equal(arrays.y_train, np.concatenate([before.y_train, before.y_validation]))
     assert np.array_equal(arrays.x_validation, before.x_validation)
-    assert done.content["data"]["train"] == len(arrays.x_train) == 600
+    assert done.content["data"]["train"] == len(arrays.x_train) == 200 + TRAIN // 10
     assert following(view.folder, FINAL) is not None
 
 
 def test_all_images_of_the_source(view: RunView) -> None:
     done = final_run(view, view.ranking()[0], AgainSettings(epochs=1), all_images=True)
-    total = len(read_arrays(done.folder.arrays(done.content)).x_train)
-    assert total > 600
+    assert len(read_arrays(done.folder.arrays(done.content)).x_train) == TRAIN
     assert done.content["data"]["train_examples"] is None
 
 

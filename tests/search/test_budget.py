@@ -24,9 +24,8 @@ def last_event(search) -> dict:
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("trials", [1, 5, 22])
-def test_a_number_of_trials(make_search, workers, trials):
-    whole = make_search(number=1).drive(KnownWorkers(workers))
-    search = make_search(number=2)
+def test_a_number_of_trials(make_search, whole, workers, trials):
+    search = make_search()
     view = search.drive(KnownWorkers(workers), Budget(trials=trials))
     assert view.state == "stopped"
     assert [t.status for t in view.trials.values()] == ["completed"] * trials, "what has begun is ended"
@@ -35,7 +34,7 @@ def test_a_number_of_trials(make_search, workers, trials):
     )
     view = search.drive(KnownWorkers(workers))
     assert view.state == "finished"
-    assert table(view) == table(whole)
+    assert table(view) == table(whole())
 
 
 def test_each_command_has_a_budget_of_its_own(make_search):
@@ -61,9 +60,8 @@ def test_a_budget_that_is_just_enough_ends_the_search(make_search):
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("seconds", [0, 1, 20, 45, 60, 90])
-def test_a_time(make_search, workers, seconds):
-    whole = make_search(number=1).drive(KnownWorkers(workers))
-    search = make_search(number=2)
+def test_a_time(make_search, whole, workers, seconds):
+    search = make_search()
     view = search.drive(KnownWorkers(workers), Budget(seconds=seconds, clock=ticking()))
     assert view.state == "stopped"
     assert last_event(search)["reason"] == "the time budget is spent"
@@ -71,7 +69,7 @@ def test_a_time(make_search, workers, seconds):
     assert len(running) <= workers
     view = search.drive(KnownWorkers(workers))
     assert view.state == "finished"
-    assert table(view) == table(whole)
+    assert table(view) == table(whole())
     assert len(view.trials) == view.planned_trials
 
 

@@ -7,24 +7,26 @@ import itertools
 import keras_tuner
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.presets import PRESETS
 from resnet_search.runs.trials import open_run
 from resnet_search.search import hypermodel as module
 from resnet_search.search.hypermodel import ResNetHyperModel, architecture_values
+from resnet_search.spaces import feasible
 from resnet_search.spaces.load import load_space, parse_space, shipped_spaces
 
 from .conftest import KnownWorkers, make_space
 
 TINY = """
 [axes]
-n = [1]
+blocks = [[1, 1]]
 width = [3, 4]
 block = ["basic", "resnext"]
 cardinality = [2, 4]
 [limits]
-max_params = 7_000
+max_params = 3_000
 """
 
 
@@ -34,20 +36,30 @@ def images():
     return random.integers(0, 256, (48, 8, 8, 3), dtype=np.uint8), np.arange(48) % 3
 
 
+@pytest.fixture
+def eager():
+    """No graphs: to trace one takes ten times as long as to train this little."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="module")
 def hypermodel():
     return ResNetHyperModel(parse_space(TINY, "tiny"), input_shape=(8, 8, 3), classes=3)
 
 
+@pytest.mark.usefixtures("eager")
+@pytest.mark.filterwarnings("ignore:Even though")
 @pytest.mark.parametrize(
     ("tuner", "settings"),
     [
         (keras_tuner.Hyperband, {"max_epochs": 2}),
-        (keras_tuner.RandomSearch, {"max_trials": 3}),
-        (keras_tuner.BayesianOptimization, {"max_trials": 3}),
+        pytest.param(keras_tuner.RandomSearch, {"max_trials": 3}, marks=pytest.mark.slow),
+        pytest.param(keras_tuner.BayesianOptimization, {"max_trials": 3}, marks=pytest.mark.slow),
     ],
 )
-def test_unmodified_tuners_search_it(tuner, settings, hypermodel, images, tmp_path):
+def test_unmodified_tuners_train_it(tuner, settings, hypermodel, images, tmp_path):
     search = tuner(
         hypermodel, objective="val_accuracy", directory=tmp_path, project_name="p", seed=1, **settings,
         max_consecutive_failed_trials=50,
@@ -59,6 +71,44 @@ def test_unmodified_tuners_search_it(tuner, settings, hypermodel, images, tmp_pa
     for trial in trials:
         assert trial.status == "COMPLETED" or "outside the limits" in trial.message
     assert search.get_best_hyperparameters()[0].values["block"] in {"basic", "resnext"}
+
+
+class Drawn(ResNetHyperModel):
+    """Makes no network of an architecture."""
+
+    build = ResNetHyperModel.architecture
+
+
+@pytest.mark.parametrize(
+    ("tuner", "settings"),
+    [
+        (keras_tuner.Hyperband, {"max_epochs": 27}),
+        (keras_tuner.RandomSearch, {"max_trials": 60}),
+        (keras_tuner.BayesianOptimization, {"max_trials": 12, "num_initial_points": 8}),
+    ],
+)
+def test_tuners_draw_every_axis_and_go_on_after_an_infeasible_draw(tuner, settings, tmp_path):
+    class Fast(tuner):
+        def run_trial(self, trial, *_, **__):
+            return {"val_accuracy": self.hypermodel.build(trial.hyperparameters).depth / 100}
+
+    space = parse_space(EVERY_AXIS + "[limits]\nmax_params = 3_000", "every")
+    search = Fast(
+        Drawn(space, input_shape=(8, 8, 3), classes=3), objective=keras_tuner.Objective("val_accuracy", "max"),
+        directory=tmp_path, project_name="p", seed=3, max_consecutive_failed_trials=50, **settings,
+    )  # fmt: skip
+    search.search(verbose=0)
+    inside = set(space.feasible((8, 8, 3), 3).architectures)
+    failed, drawn = [], set()
+    for trial in search.oracle.trials.values():
+        if trial.status == "COMPLETED":
+            drawn.add(search.hypermodel.architecture(trial.hyperparameters))
+        else:
+            failed.append(trial.message)
+    assert drawn <= inside
+    assert len(drawn) > 3
+    assert all("FailedTrialError" in message for message in failed)
+    assert any("outside the limits" in message for message in failed)
 
 
 @pytest.mark.parametrize("name", shipped_spaces())
@@ -123,7 +173,8 @@ def test_recipe_values_reach_the_optimizer():
         assert hypermodel.build(hp).optimizer.nesterov is nesterov
 
 
-def test_a_tuner_searches_every_axis(images, tmp_path):
+@pytest.mark.slow
+def test_a_tuner_trains_every_axis(images, tmp_path):
     limited = EVERY_AXIS.replace("width = [4, 8]", "width = 4") + "[limits]\nmax_params = 3_000"
     space = parse_space(limited, "every")
     search = keras_tuner.RandomSearch(
@@ -147,12 +198,15 @@ def test_models_are_one_hyperparameter():
     assert hypermodel.architecture(hp) == PRESETS["plain-20"].architecture
 
 
-def test_a_space_too_large_to_list_is_a_hypermodel():
-    axes = {"width": range(8, 1025), "n": range(1, 101), "attention_ratio": range(1, 65)}
+def test_a_space_too_large_to_list_is_a_hypermodel(monkeypatch):
+    monkeypatch.setattr(feasible, "CAP", 1_000)
+    monkeypatch.setattr(feasible, "SAMPLE", 500)
+    axes = {"width": range(8, 108), "n": range(1, 11), "attention_ratio": range(1, 21)}
     text = "\n".join(f"{name} = {list(values)}" for name, values in axes.items())
     space = parse_space(
         f'[axes]\n{text}\nblock = "basic"\nattention = "se"\n[limits]\nmax_params = 10_000_000', "large"
     )
+    assert not space.feasible().exact
     hypermodel = ResNetHyperModel(space)
     assert hypermodel.architecture(keras_tuner.HyperParameters()) == space.feasible().architectures[0]
 
@@ -160,8 +214,8 @@ def test_a_space_too_large_to_list_is_a_hypermodel():
 def test_an_infeasible_draw_fails_with_its_reason(hypermodel):
     hp = keras_tuner.HyperParameters()
     hypermodel.declare(hp)
-    hp.values |= {"block": "resnext", "width": 4, "cardinality": 4}
-    with pytest.raises(keras_tuner.errors.FailedTrialError, match="resnext11-w4-c4 is outside the limits of tiny"):
+    hp.values |= {"block": "resnext", "width": 4, "cardinality": 2}
+    with pytest.raises(keras_tuner.errors.FailedTrialError, match="resnext8-w4-b1x1-c2 is outside the limits of tiny"):
         hypermodel.build(hp)
 
 
@@ -245,7 +299,7 @@ def test_a_network_starts_from_the_weights_that_its_recipe_says(monkeypatch):
 
 def test_keras_tuner_builds_the_best_model_of_a_run(make_search):
     """That of a promoted trial, for which its Hyperband loads the parent's weights first."""
-    space = make_space(max_epochs=3)
+    space = parse_space(TINY.replace("3_000", "5_000") + "[hyperband]\nmax_epochs = 3", "tiny")
     search = make_search(space)
     search.drive(KnownWorkers(1))
     hypermodel = ResNetHyperModel(space)
@@ -254,10 +308,10 @@ def test_keras_tuner_builds_the_best_model_of_a_run(make_search):
         directory=search.folder.path.parent, project_name=search.folder.name,
     )  # fmt: skip
     promoted = next(trial for trial in tuner.oracle.trials.values() if "tuner/trial_id" in trial.hyperparameters.values)
-    for trial in (promoted.trial_id, promoted.hyperparameters.values["tuner/trial_id"]):
-        hypermodel.build(promoted.hyperparameters).save_weights(search.folder.trial(trial) / "checkpoint.weights.h5")
-    saved = hypermodel.build(promoted.hyperparameters)
-    saved.load_weights(search.folder.trial(promoted.trial_id) / "checkpoint.weights.h5")
+    network = hypermodel.build(promoted.hyperparameters)
+    for trial in (promoted.hyperparameters.values["tuner/trial_id"], promoted.trial_id):
+        network.set_weights([weights + 1 for weights in network.get_weights()])
+        network.save_weights(search.folder.trial(trial) / "checkpoint.weights.h5")
     built = tuner.load_model(promoted)
-    for one, two in zip(built.get_weights(), saved.get_weights(), strict=True):
-        assert np.array_equal(one, two)
+    for weights, saved in zip(built.get_weights(), network.get_weights(), strict=True):
+        assert np.array_equal(weights, saved)

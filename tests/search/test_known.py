@@ -51,12 +51,11 @@ def test_they_are_trained_first_and_to_the_end(make_compared):
     assert rungs(view) == planned(view)
 
 
-def test_the_search_beside_them_is_the_same(make_compared, make_search):
-    alone = make_search(number=1).drive(KnownWorkers(2))
-    beside = make_compared(number=2).drive(KnownWorkers(2))
+def test_the_search_beside_them_is_the_same(make_compared, whole):
+    beside = make_compared().drive(KnownWorkers(2))
     baselines = {t.name for t in beside.baselines}
-    assert [row for row in table(beside) if row[3] not in baselines] == table(alone)
-    assert beside.winner.name == alone.winner.name
+    assert [row for row in table(beside) if row[3] not in baselines] == table(whole())
+    assert beside.winner.name == whole().winner.name
 
 
 def test_they_are_not_ranked(make_compared):
@@ -102,8 +101,8 @@ def test_the_report_holds_them_against_what_was_found(make_compared):
     assert f"{(view.winner.score - best.score) * 100:+.2f} points" in section
 
 
-def test_without_any_there_is_no_such_section(make_search):
-    assert "Found against known" not in section_of(make_search().drive(KnownWorkers(2)))
+def test_without_any_there_is_no_such_section(whole):
+    assert "Found against known" not in section_of(whole())
 
 
 def test_keras_tuner_gets_the_network_that_was_trained(make_compared):

@@ -34,16 +34,14 @@ class Elastic(KnownWorkers):
         return super().wait(seconds)
 
 
-def test_nodes_that_join_are_used_and_the_table_is_the_same(make_search):
-    small = make_search(number=1).drive(KnownWorkers(1))
+def test_nodes_that_join_are_used_and_the_table_is_the_same(make_search, whole):
     workers = Elastic([1, 1, 1, 6])
-    grown = make_search(number=2).drive(workers)
+    grown = make_search().drive(workers)
     assert workers.most == 6
-    assert table(grown) == table(small)
+    assert table(grown) == table(whole())
 
 
-def test_no_trial_is_begun_that_a_smaller_cluster_has_no_room_for(make_search):
-    whole = make_search(number=1).drive(KnownWorkers(1))
+def test_no_trial_is_begun_that_a_smaller_cluster_has_no_room_for(make_search, whole):
     running = []
 
     class Counted(Elastic):
@@ -52,12 +50,12 @@ def test_no_trial_is_begun_that_a_smaller_cluster_has_no_room_for(make_search):
             running.append((len(self._jobs), self.slots))
 
     workers = Counted([6] * 5 + [1])
-    view = make_search(number=2).drive(workers)
+    view = make_search().drive(workers)
     assert all(number <= slots for number, slots in running if slots < 6)
-    assert table(view) == table(whole)
+    assert table(view) == table(whole())
 
 
-def test_a_trial_does_not_fail_of_the_nodes_that_die(make_search):
+def test_a_trial_does_not_fail_of_the_nodes_that_die(make_search, whole):
     def outcome(job: Job, times: int) -> str:
         return "lost" if job.trial == "0000" and times <= 2 * LOSSES_OF_A_TRIAL else "done"
 
@@ -66,14 +64,14 @@ def test_a_trial_does_not_fail_of_the_nodes_that_die(make_search):
             message = super().wait(seconds)
             return replace(message, blameless=True) if isinstance(message, Lost) else message
 
-    search = make_search(number=1)
+    search = make_search()
     view = search.drive(Spot(1, outcome=outcome))
     assert view.trials["0000"].status == "completed"
     assert view.trials["0000"].losses == 0
     lost = [event for event in read_events(search.folder.events) if event["event"] == "lost"]
     assert len(lost) == 2 * LOSSES_OF_A_TRIAL
     assert all(event["blameless"] for event in lost)
-    assert table(view) == table(make_search(number=2).drive(KnownWorkers(1)))
+    assert table(view) == table(whole())
 
 
 class WithoutNodes(KnownWorkers):

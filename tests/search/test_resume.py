@@ -20,10 +20,10 @@ from .test_loop import planned, rungs, table
 
 @pytest.mark.parametrize("stop_after", [None, 10])
 @pytest.mark.parametrize("small", [False, True])
-def test_more_iterations_give_the_run_that_had_them_from_the_start(make_search, stop_after, small):
-    limits = "[limits]\nmax_params = 6000" if small else ""
-    whole = make_search(make_space(extra=limits).with_settings(iterations=3), number=1).drive(KnownWorkers(2))
-    search = make_search(make_space(extra=limits), number=2)
+def test_more_iterations_give_the_run_that_had_them_from_the_start(make_search, whole, stop_after, small):
+    space = make_space(extra="[limits]\nmax_params = 6000" if small else "")
+    reference = whole(space.with_settings(iterations=3))
+    search = make_search(space)
     if stop_after is None:
         assert search.drive(KnownWorkers(2)).state == "finished"
     else:
@@ -32,10 +32,10 @@ def test_more_iterations_give_the_run_that_had_them_from_the_start(make_search, 
     search.drive(KnownWorkers(2), settings=ResumeSettings(add_iterations=1))
     view = search.drive(KnownWorkers(1), settings=ResumeSettings(add_iterations=1))
     assert view.state == "finished"
-    assert view.content["plan"] == whole.content["plan"]
+    assert view.content["plan"] == reference.content["plan"]
     assert view.content["space"]["hyperband"]["iterations"] == 3
     assert rungs(view) == planned(view)
-    assert table(view) == table(whole)
+    assert table(view) == table(reference)
 
 
 def test_more_iterations_than_a_plan_may_have_change_nothing(make_search):
