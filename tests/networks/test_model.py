@@ -66,6 +66,7 @@ def test_a_seed_gives_the_same_weights_whatever_came_before():
     assert digest(6) != before
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_weights_in_another_process():
     code = "import sys; sys.path.insert(0, sys.argv[1]); import test_model; print(test_model.digest(5))"
     here = __file__.rpartition("/")[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import h5py
 import numpy as np
 import pytest
@@ -57,11 +59,18 @@ def test_the_six_networks_that_have_weights():
     assert list(SOURCES) == [f"keras-resnet-{d}" for d in (50, 101, 152)] + [f"resnet-{d}-v2" for d in (50, 101, 152)]
 
 
-@pytest.mark.parametrize("name", SIX)
-def test_same_weights_same_logits_as_keras_applications(name):
+@lru_cache(maxsize=1)
+def transferred(name):
+    """A network of keras.applications, and this project's with its weights."""
     source = random_source(name, classes=10, classifier_activation=None)
     model = ours(name)
     transfer(source, model)
+    return source, model
+
+
+@pytest.mark.parametrize("name", SIX)
+def test_same_weights_same_logits_as_keras_applications(name):
+    source, model = transferred(name)
     images = some_images()
     expected, got = np.asarray(source(prepared(name, images))), np.asarray(model(images))
     assert np.abs(got - expected).max() <= 1e-4 * np.abs(expected).max()
@@ -72,9 +81,7 @@ def test_same_weights_same_logits_as_keras_applications(name):
 
 def test_the_difference_of_the_epsilons_is_in_the_variance():
     """Where a variance is nothing, 1e-5 in place of 1.001e-5 is five parts in ten thousand of the output."""
-    name = "resnet-50-v2"
-    source, model = random_source(name, include_top=False), ours(name)
-    transfer(source, model)
+    source, model = transferred("resnet-50-v2")
     theirs, mine = source.get_layer("conv2_block1_preact_bn"), model.get_layer("stage1_block1_conv1_norm")
     assert theirs.epsilon != mine.epsilon
     x = np.random.default_rng(0).normal(size=(1, 2, 2, 64)).astype("float32") * 1e-3
