@@ -1,8 +1,11 @@
-"""A run with one real trial: 64 random images, one epoch."""
+"""A run with one real trial: 64 random images, one epoch; and the children of an export without processes."""
 
 from __future__ import annotations
 
+import importlib
+import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from resnet_search.export import children, verify
 from resnet_search.files import append_line
 from resnet_search.networks.architecture import Architecture
 from resnet_search.runs.folder import RunFolder
@@ -31,6 +35,8 @@ def architecture() -> Architecture:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     """A folder of runs with trial 0000 trained in it, and the trial's score."""
+    import tensorflow as tf
+
     from resnet_search.training.train import train
 
     runs = tmp_path_factory.mktemp("runs")
@@ -46,14 +52,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
         folder=str(runs / "run" / "trial_0000"),
         parent=None,
         architecture=architecture().to_dict(),
-        recipe={"batch_size": 16},
+        recipe={"batch_size": 64},
         seed=1,
         initial_epoch=0,
         epochs=1,
         horizon=1,
         data=str(runs / ".data" / KEY),
     )
-    history = train(job, arrays, lambda _: None)
+    tf.config.run_functions_eagerly(True)  # So few steps take less time than tracing one.
+    try:
+        history = train(job, arrays, lambda _: None)
+    finally:
+        tf.config.run_functions_eagerly(False)
     return runs, history[-1].val_accuracy
 
 
@@ -78,3 +88,32 @@ def make_view(trained: tuple[Path, float], tmp_path: Path) -> Callable[..., RunV
         return view_of(folder, content, run.lines, locked=False)
 
     return make
+
+
+def run_here(what: str, arguments: list[str], refusal: int = 0, error: str = "", *, gpu: bool = False) -> str:
+    """What `children._run` does, in this process, which has TensorFlow and Keras loaded."""
+    del what, gpu
+    *_, program, request = arguments
+    try:
+        if program == verify.__file__:
+            values = json.loads(request)
+            verify.verify(values, verify._FORMATS[values["format"]][1], ())
+        else:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(sys, "argv", [program, request])
+                importlib.import_module(program).main()
+    except verify.Rejected as problem:
+        return str(problem)
+    except SystemExit as end:
+        return Path(error).read_text() if end.code == refusal else pytest.fail(f"ended with {end.code}")
+    return ""
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The children of an export run in this process; nothing is timed for long."""
+    monkeypatch.setattr(children, "_run", run_here)
+    # TensorFlow takes no other number of threads once it has begun to work.
+    monkeypatch.setattr(verify, "_limit_threads", lambda _: None)
+    monkeypatch.setattr(verify, "WARM_UP_SECONDS", 0.0)
+    monkeypatch.setattr(verify, "SECONDS", 0.0)

@@ -25,12 +25,13 @@ def random_images(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, *colours.SIZE, 3), dtype=np.uint8)
 
 
-def test_probabilities_come_in_order_whatever_the_batch(saved_model: Path, tmp_path: Path, monkeypatch) -> None:
+def test_probabilities_come_in_order_whatever_the_batch(tmp_path: Path, monkeypatch) -> None:
     """More than one batch, the last one smaller; and from a file that is mapped."""
     monkeypatch.setattr(evaluate, "BATCH", 7)
+    monkeypatch.setattr(evaluate, "running", colours.running)
     images = random_images(20)
     np.save(tmp_path / "images.npy", images)
-    found = probabilities_of(saved_model, np.load(tmp_path / "images.npy", mmap_mode="r"))
+    found = probabilities_of(tmp_path, np.load(tmp_path / "images.npy", mmap_mode="r"))
     assert (found.dtype, found.shape) == (np.dtype(np.float32), (20, 3))
     np.testing.assert_allclose(found, colours.probabilities(images), atol=1e-6)
 
@@ -45,8 +46,10 @@ def test_one_process_answers_as_long_as_batches_come_and_is_gone_then(saved_mode
 
     monkeypatch.setattr(subprocess, "Popen", start)
     with running(saved_model) as run:
-        assert len(run(random_images(2))) == 2
-        assert len(run(random_images(5))) == 5
+        for count in (2, 5):
+            answer = run(random_images(count))
+            assert answer.dtype == np.float32
+            np.testing.assert_allclose(answer, colours.probabilities(random_images(count)), atol=1e-6)
         started[0].kill()
         with pytest.raises(ExportError, match="the process that runs it was ended by signal 9"):
             run(random_images(1))
@@ -54,6 +57,20 @@ def test_one_process_answers_as_long_as_batches_come_and_is_gone_then(saved_mode
     assert started[0].returncode is not None
 
 
+def test_a_model_that_tensorflow_refuses_is_named(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "tensorflow.py").write_text(
+        "class saved_model:\n"
+        "    def load(folder):\n"
+        "        raise OSError('no SavedModel\\nat ' + folder)\n"
+    )  # fmt: skip
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(ExportError) as raised:
+        probabilities_of(tmp_path, random_images(1))
+    assert raised.value.message.startswith(str(tmp_path))
+    assert raised.value.message.endswith(f"OSError: no SavedModel at {tmp_path}")
+
+
+@pytest.mark.slow
 def test_what_is_no_saved_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="cannot be loaded: OSError: SavedModel file does not exist") as raised:
         probabilities_of(tmp_path, random_images(1))

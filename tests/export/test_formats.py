@@ -236,6 +236,13 @@ def test_a_format_that_gives_other_outputs_fails_and_leaves_nothing(
 
 
 def test_a_converter_that_fails_is_one_sentence(tmp_path: Path) -> None:
+    unknown = Format("none", "model.none", "None")
+    with pytest.raises(ExportError, match=r"converting to none: .*KeyError: 'none'"):
+        convert(unknown, tmp_path, tmp_path / "model.none", tmp_path / "calibration.npy")
+
+
+@pytest.mark.slow
+def test_a_saved_model_that_is_absent_is_one_sentence(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "none", ignore_errors=True)
     np.save(tmp_path / "calibration.npy", np.zeros((1, 32, 32, 3), "uint8"))
     with pytest.raises(ExportError, match=r"converting to litert: the export.s process failed: .*none") as raised:

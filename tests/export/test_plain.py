@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import sys
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+from resnet_search.export import plain
 from resnet_search.export.plain import plain_model
 from resnet_search.networks.architecture import BLOCKS, Architecture, applies
 from resnet_search.networks.model import build_model
@@ -64,8 +68,17 @@ def test_an_ensemble_averages(images: np.ndarray, tmp_path: Path) -> None:
     assert loaded.output_names == ["probabilities"]
 
 
-def test_a_deep_network_is_copied() -> None:
-    """Keras walks through it by recursion."""
-    a = Architecture(blocks=(60, 60), width=2, block="preact_basic")
-    network = build_model(a, seed=1, input_shape=(8, 8, 3))
-    assert plain_model([network]).count_params() == network.count_params()
+def test_a_deep_network_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras walks through it by recursion; without shortcuts, a frame for each layer."""
+    network = build_model(Architecture(blocks=(20,), width=2, block="plain"), seed=1, input_shape=(8, 8, 3))
+    assert len(network.layers) > 120
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 110)
+    try:
+        copy = plain_model([network])
+        monkeypatch.setattr(plain, "recursion", nullcontext)
+        with pytest.raises(RecursionError):
+            plain_model([network])
+    finally:
+        sys.setrecursionlimit(limit)
+    assert copy.count_params() == network.count_params()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from resnet_search.errors import ExportError, RunError
-from resnet_search.export import make, saved_model
+from resnet_search.export import children, make, saved_model, verify
 from resnet_search.export.build import Member, Request, load_network
 from resnet_search.export.children import build_saved_model, run_file, time_on_gpu
 from resnet_search.export.formats import FORMATS
@@ -51,10 +51,9 @@ def make_request(folder: Path, weights: Path, a: Architecture) -> Request:
     )
 
 
-@pytest.fixture(scope="session")
-def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def save_other(folder: Path) -> Path:
     """The SavedModel of other weights for the same architecture."""
-    folder = tmp_path_factory.mktemp("other")
+    folder.mkdir()
     write_weights(folder / WEIGHTS, architecture(), seed=9)
     build_saved_model(make_request(folder, folder / WEIGHTS, architecture()))
     return folder / "saved_model"
@@ -65,11 +64,25 @@ def picture_program(report: str) -> str:
     return report.split("```python\n")[1].partition("```")[0]
 
 
+_VERIFY_FAST = """
+from importlib.util import module_from_spec, spec_from_file_location
+spec = spec_from_file_location("verify", {path!r})
+verify = module_from_spec(spec)
+spec.loader.exec_module(verify)
+verify.SECONDS = verify.WARM_UP_SECONDS = 0.0
+verify.main()
+"""
+
+
 def test_an_export_is_verified_described_and_works_as_it_says(
-    make_view: MakeView, capfd: pytest.CaptureFixture[str]
+    make_view: MakeView, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """With a real process for each step, of which the second times for a moment in place of seconds."""
     from PIL import Image
 
+    script = tmp_path / "verify.py"
+    script.write_text(_VERIFY_FAST.format(path=verify.__file__))
+    monkeypatch.setattr(verify, "__file__", str(script))
     view = make_view()
     result = export_run(view)
     assert capfd.readouterr() == ("", "")
@@ -101,17 +114,18 @@ def test_an_export_is_verified_described_and_works_as_it_says(
     assert len(program.strip().splitlines()) == 5
     # Another size than the network's, and not square.
     Image.fromarray(np.full((40, 50, 3), 200, np.uint8)).save(result.folder / "picture.png")
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=result.folder, capture_output=True, text=True, check=True
-    )
-    probability, name = eval(done.stdout)  # noqa: S307 - a tuple of a number and a string, printed by the report's program
+    monkeypatch.chdir(result.folder)
+    exec(program, {})  # noqa: S102 - as the reader of the report would run it
+    printed = capfd.readouterr().out
+    probability, name = eval(printed)  # noqa: S307 - a tuple of a number and a string, printed by the report's program
     assert 1 / 3 <= probability <= 1
     assert name in CLASSES
 
 
 def test_a_model_that_gives_other_outputs_fails_and_leaves_the_earlier_export(
-    make_view: MakeView, other: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make_view: MakeView, in_process: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    other = save_other(tmp_path / "other")
     out = tmp_path / "out"
     out.mkdir()
     (out / "export.json").write_text('{"trial": "earlier"}')
@@ -125,7 +139,7 @@ def test_a_model_that_gives_other_outputs_fails_and_leaves_the_earlier_export(
     with pytest.raises(ExportError, match="the reloaded saved_model differs from the trained model by"):
         export_run(make_view(), out=out)
     assert [path.name for path in out.iterdir()] == ["export.json"]
-    assert {path.name for path in tmp_path.iterdir()} == {"runs", "out"}
+    assert {path.name for path in tmp_path.iterdir()} == {"runs", "out", "other"}
 
 
 def of_another_architecture(path: Path) -> None:
@@ -149,6 +163,7 @@ def test_weights_that_do_not_fit_are_found(tmp_path: Path, spoil: Callable[[Path
         load_network(request.members[0], request.image_shape, request.classes)
 
 
+@pytest.mark.usefixtures("in_process")
 def test_weights_that_cannot_be_used_are_named(make_view: MakeView) -> None:
     view = make_view()
     path = view.folder.trial("0000") / WEIGHTS
@@ -254,6 +269,7 @@ def save_module(folder: Path, function: Callable[[Any], Any]) -> None:
     tf.saved_model.save(module, folder, signatures={"serving_default": module.serve})
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_model_that_needs_python_is_refused(tmp_path: Path) -> None:
     import tensorflow as tf
 
@@ -263,6 +279,23 @@ def test_a_model_that_needs_python_is_refused(tmp_path: Path) -> None:
         run_file(FORMATS["saved_model"], tmp_path / "model", tmp_path / "images.npy", tmp_path)
 
 
+def test_how_a_child_ends(tmp_path: Path) -> None:
+    error = tmp_path / "error.txt"
+    error.write_text("has other weights")
+
+    def run(program: str) -> str:
+        return children._run("building", ["-c", program], 3, str(error))
+
+    assert run("print('nothing')") == ""
+    assert run("raise SystemExit(3)") == "has other weights"
+    with pytest.raises(ExportError, match="signal 9"):
+        run("import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(ExportError, match="ValueError: of a shape"):
+        run("raise ValueError('of a shape')")
+    with pytest.raises(ExportError, match="building"):
+        run("raise SystemExit(4)")
+
+
 def test_the_driver_stays_without_numerical_libraries_but_numpy() -> None:
     program = "import sys, resnet_search.export.saved_model; print({'keras', 'tensorflow', 'h5py'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -270,9 +303,10 @@ def test_the_driver_stays_without_numerical_libraries_but_numpy() -> None:
 
 
 @pytest.mark.slow
-def test_a_gpu_is_timed_where_tensorflow_sees_one(other: Path, tmp_path: Path) -> None:
+def test_a_gpu_is_timed_where_tensorflow_sees_one(tmp_path: Path) -> None:
     import tensorflow as tf
 
+    other = save_other(tmp_path / "other")
     np.save(tmp_path / "images.npy", np.zeros((3, 32, 32, 3), "uint8"))
     found = time_on_gpu(FORMATS["saved_model"], other, tmp_path / "images.npy", tmp_path)
     assert [one.batch for one in found] == ([1, 128] if tf.config.list_physical_devices("GPU") else [])

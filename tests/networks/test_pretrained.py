@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ import pytest
 keras = pytest.importorskip("keras")
 
 from resnet_search.errors import UsageError  # noqa: E402
+from resnet_search.networks import imagenet  # noqa: E402
 from resnet_search.networks.architecture import Architecture  # noqa: E402
 from resnet_search.networks.imagenet import SOURCES  # noqa: E402
 from resnet_search.networks.model import build_model  # noqa: E402
@@ -16,7 +20,29 @@ from resnet_search.networks.presets import preset  # noqa: E402
 from resnet_search.networks.pretrained import freeze, load_imagenet, transfer  # noqa: E402
 
 SHAPE = (64, 64, 3)
-SIX = [pytest.param(name, marks=() if name == "resnet-50-v2" else pytest.mark.slow) for name in SOURCES]
+SIX = [pytest.param(name, marks=pytest.mark.slow) for name in SOURCES]
+
+
+@pytest.fixture
+def network(request, monkeypatch):
+    """A network of keras.applications, and its architecture here.
+
+    "small": resnet-50-v2 with two blocks in each of its stages, an eighth as wide.
+    """
+    name = getattr(request, "param", "small")
+    if name != "small":
+        return name, preset(name).architecture
+    resnet = importlib.import_module("keras.src.applications.resnet")
+    stack = resnet.stack_residual_blocks_v2
+
+    def smaller(x, filters, blocks, **options):
+        return stack(x, filters // 8, 2, **options)
+
+    monkeypatch.setattr(resnet, "stack_residual_blocks_v2", smaller)
+    name = "resnet-50-v2"
+    architecture = replace(preset(name).architecture, blocks=(2, 2, 2, 2), width=8, stem_width=64)
+    monkeypatch.setitem(imagenet._BY_ARCHITECTURE, architecture, SOURCES[name])
+    return name, architecture
 
 
 def random_source(name, **options):
@@ -38,9 +64,10 @@ def random_source(name, **options):
     return source
 
 
-def ours(name, **options):
+def ours(network, **options):
+    name, architecture = network
     mean, std = SOURCES[name].normalisation
-    return build_model(preset(name).architecture, input_shape=SHAPE, mean=mean, std=std, **options)
+    return build_model(architecture, input_shape=SHAPE, mean=mean, std=std, **options)
 
 
 def some_images():
@@ -57,10 +84,11 @@ def test_the_six_networks_that_have_weights():
     assert list(SOURCES) == [f"keras-resnet-{d}" for d in (50, 101, 152)] + [f"resnet-{d}-v2" for d in (50, 101, 152)]
 
 
-@pytest.mark.parametrize("name", SIX)
-def test_same_weights_same_logits_as_keras_applications(name):
+@pytest.mark.parametrize("network", ["small", *SIX], indirect=True)
+def test_same_weights_same_logits_as_keras_applications(network):
+    name, _ = network
     source = random_source(name, classes=10, classifier_activation=None)
-    model = ours(name)
+    model = ours(network)
     transfer(source, model)
     images = some_images()
     expected, got = np.asarray(source(prepared(name, images))), np.asarray(model(images))
@@ -70,10 +98,9 @@ def test_same_weights_same_logits_as_keras_applications(name):
     assert np.abs(expected[0] - expected[1]).max() > 1e-2 * np.abs(expected).max()
 
 
-def test_the_difference_of_the_epsilons_is_in_the_variance():
+def test_the_difference_of_the_epsilons_is_in_the_variance(network):
     """Where a variance is nothing, 1e-5 in place of 1.001e-5 is five parts in ten thousand of the output."""
-    name = "resnet-50-v2"
-    source, model = random_source(name, include_top=False), ours(name)
+    source, model = random_source("resnet-50-v2", include_top=False), ours(network)
     transfer(source, model)
     theirs, mine = source.get_layer("conv2_block1_preact_bn"), model.get_layer("stage1_block1_conv1_norm")
     assert theirs.epsilon != mine.epsilon
@@ -94,14 +121,15 @@ def save_as_keras_does(source, path):
                 group.create_dataset(each, data=value)
 
 
-@pytest.mark.parametrize("name", [SIX[3], SIX[0]])
-def test_weights_from_keras_cache_with_a_new_head(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("network", ["small", SIX[3], SIX[0]], indirect=True)
+def test_weights_from_keras_cache_with_a_new_head(network, tmp_path, monkeypatch):
+    name, architecture = network
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     source = random_source(name, include_top=False, pooling="avg")
     save_as_keras_does(source, SOURCES[name].path)
-    model = ours(name, classes=7, seed=3)
+    model = ours(network, classes=7, seed=3)
     head = model.get_layer("logits").get_weights()
-    load_imagenet(model, preset(name).architecture)
+    load_imagenet(model, architecture)
     images = some_images()
     features = keras.Model(model.input, model.get_layer("pool").output)
     expected = np.asarray(source(prepared(name, images)))
@@ -109,8 +137,8 @@ def test_weights_from_keras_cache_with_a_new_head(name, tmp_path, monkeypatch):
     assert all(np.array_equal(a, b) for a, b in zip(model.get_layer("logits").get_weights(), head, strict=True))
 
 
-def test_frozen_stages_are_the_stem_and_the_first_ones():
-    model = ours("resnet-50-v2", classes=7)
+def test_frozen_stages_are_the_stem_and_the_first_ones(network):
+    model = ours(network, classes=7)
     freeze(model, 0)
     assert all(layer.trainable for layer in model.layers)
     freeze(model, 2)

@@ -16,22 +16,16 @@ from resnet_search.training.job import TrialFailure
 from resnet_search.training.kept import KEPT, Kept
 from resnet_search.training.memory import train_in_parts
 from resnet_search.training.steps import InTrainingMode
-from resnet_search.training.train import train
-from tests.training.test_train import equal, ignore, state
+from resnet_search.training.train import Trainer, train
+from tests.training.conftest import job_in
+from tests.training.test_train import equal, ignore, state, untimed
 
 # With dropout, whose random numbers are a state of their own.
-WIDE = Architecture.from_axes(block="wide", n=1, width=4, dropout=0.3).to_dict()
+WIDE = Architecture(block="wide", blocks=(1,), width=4, dropout=0.3).to_dict()
 
 
-def plain(history) -> list[tuple[float, ...]]:
-    return [(line.loss, line.accuracy, line.val_loss, line.val_accuracy) for line in history]
-
-
-@pytest.fixture
-def traces(monkeypatch) -> Counter[str]:
-    """How often each kind of step was traced: Keras calls the Python of a step for nothing else on TensorFlow."""
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("counts how TensorFlow traces")
+def count_traces(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each kind of step is traced: Keras calls the Python of a step for nothing else on TensorFlow."""
     counts: Counter[str] = Counter()
 
     def count(kind: str) -> None:
@@ -48,16 +42,9 @@ def traces(monkeypatch) -> Counter[str]:
     return counts
 
 
-def test_a_trial_traces_each_kind_of_step_once_however_long_it_is(make_job, arrays, traces, monkeypatch):
-    monkeypatch.setattr(steps, "_VALIDATION_BATCH", 100)  # 711 small images: 40 are one batch
-    for number, epochs in enumerate((1, 3)):
-        traces.clear()
-        job = make_job(trial=str(number), epochs=epochs, horizon=epochs, seed=number)
-        train(job, arrays, ignore)
-        assert traces == {"train_step": 1, "test_step": 1, "predict_step": 1}
-
-
-def test_estimating_statistics_runs_nothing_one_operation_at_a_time(make_job, arrays, monkeypatch):
+@pytest.fixture(scope="module")
+def watched(arrays, tmp_path_factory) -> tuple[Counter[str], list[bool]]:
+    """Of a training of 3 epochs: how often each kind of step was traced, and whether statistics ran eagerly."""
     if keras.backend.backend() != "tensorflow":
         pytest.skip("counts how TensorFlow traces")
     import tensorflow as tf
@@ -68,43 +55,65 @@ def test_estimating_statistics_runs_nothing_one_operation_at_a_time(make_job, ar
         eager.append(tf.executing_eagerly())
         return own(self, images)
 
-    monkeypatch.setattr(InTrainingMode, "call", call)
-    train(make_job(), arrays, ignore)
-    assert eager == [False]
-
-
-@pytest.mark.parametrize("parts", [1, 2])
-def test_steps_in_one_call_are_the_same_steps(make_job, arrays, monkeypatch, parts):
-    """As on a GPU with TensorFlow; 5 or 10 steps in threes, so some are left over in each epoch."""
-    histories = []
-    for number, together in enumerate((1, 3)):
-        monkeypatch.setattr(training, "steps_per_execution", lambda together=together: together)
-        history = train(make_job(trial=str(number), epochs=3, parts=parts), arrays, ignore)
-        histories.append([replace(line, train_seconds=0.0, validation_seconds=0.0) for line in history])
-    assert histories[0] == histories[1]
+    arrays = replace(arrays, x_validation=arrays.x_validation[:37], y_validation=arrays.y_validation[:37])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(InTrainingMode, "call", call)
+        patch.setattr(steps, "_VALIDATION_BATCH", 3)  # of 32 x 32, so 21 of 12 x 12: 21 and 16 of 37
+        counts = count_traces(patch)
+        train(job_in(tmp_path_factory.mktemp("watched"), epochs=3), arrays, ignore)
+    return counts, eager
 
 
 _KERAS = tuple(int(part) for part in keras.__version__.split(".")[:2])
 
 
-def test_a_last_batch_of_validation_that_is_smaller_is_no_trace_more(make_job, arrays, traces, monkeypatch):
-    monkeypatch.setattr(steps, "_VALIDATION_BATCH", 3)  # of 32 x 32, so 21 of 12 x 12: 21 and 16 of 37
-    arrays = replace(arrays, x_validation=arrays.x_validation[:37], y_validation=arrays.y_validation[:37])
-    train(make_job(epochs=3), arrays, ignore)
+def test_a_trial_traces_each_kind_of_step_once_however_long_it_is(watched):
+    """Even where a last batch of validation is smaller."""
+    traces, _ = watched
     # Keras 3.16.0.dev beside TensorFlow 2.20 traces a batch of another size once; it does not so in later epochs.
-    assert 1 <= traces["test_step"] <= (1 if _KERAS == (3, 15) else 2)
+    assert 1 <= traces.pop("test_step") <= (1 if _KERAS == (3, 15) else 2)
+    assert traces == {"train_step": 1, "predict_step": 1}
 
 
-def test_a_promotion_traces_nothing(make_job, arrays, traces):
-    first = make_job(trial="1", epochs=1)
-    train(first, arrays, ignore)
-    train(make_job(trial="2", seed=4, epochs=1), arrays, ignore)
-    traces.clear()
-    train(make_job(trial="3", parent=first.folder, initial_epoch=1, epochs=3), arrays, ignore)
+def test_estimating_statistics_runs_nothing_one_operation_at_a_time(watched):
+    _, eager = watched
+    assert eager == [False]
+
+
+def test_steps_in_one_call_are_the_same_steps(make_job, arrays, reference, monkeypatch):
+    """As on a GPU with TensorFlow; 5 steps in threes, so some are left over in each epoch."""
+    monkeypatch.setattr(training, "steps_per_execution", lambda: 3)
+    assert untimed(train(make_job(), arrays, ignore)) == untimed(reference.history[:2])
+
+
+@pytest.mark.slow
+def test_steps_of_parts_in_one_call_are_the_same_steps(make_job, arrays, monkeypatch):
+    histories = []
+    for number, together in enumerate((1, 3)):
+        monkeypatch.setattr(training, "steps_per_execution", lambda together=together: together)
+        histories.append(untimed(train(make_job(trial=str(number), epochs=3, parts=2), arrays, ignore)))
+    assert histories[0] == histories[1]
+
+
+def test_a_promotion_traces_nothing(make_job, arrays, reference, kept, monkeypatch):
+    """Whatever was built since."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("counts how TensorFlow traces")
+    Trainer(make_job(seed=4), arrays)
+    traces = count_traces(monkeypatch)
+    history = train(make_job(parent=str(reference.at(1)), initial_epoch=1, epochs=3), arrays, ignore)
+    assert untimed(history) == untimed(reference.history[1:3])
     assert not traces
 
 
-@pytest.mark.parametrize("recipe", [{}, {"optimizer": "adam", "learning_rate": 0.001}, {"average_fraction": 0.0}])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"optimizer": "adam", "learning_rate": 0.001},
+        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param({"average_fraction": 0.0}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_promotion_is_the_same_bit_for_bit_on_a_kept_network_and_on_a_new_one(make_job, arrays, recipe):
     first = make_job(trial="1", epochs=1, architecture=WIDE, recipe=recipe)
     train(first, arrays, ignore)
@@ -114,47 +123,38 @@ def test_a_promotion_is_the_same_bit_for_bit_on_a_kept_network_and_on_a_new_one(
     on_kept = train(kept, arrays, ignore)
     KEPT.forget()
     new = make_job(trial="3", **rest)
-    assert plain(train(new, arrays, ignore)) == plain(on_kept)
+    assert untimed(train(new, arrays, ignore)) == untimed(on_kept)
     assert equal(state(kept.folder), state(new.folder))
 
 
-def test_a_candidate_that_starts_anew_does_not_start_from_trained_weights(make_job, arrays):
-    first = make_job(trial="1", epochs=2)
-    history = train(first, arrays, ignore)
-    assert KEPT._trainers
-    again = make_job(trial="2", epochs=2)
-    assert plain(train(again, arrays, ignore)) == plain(history)
-    assert equal(state(again.folder), state(first.folder))
-
-
-def test_what_will_not_be_promoted_or_has_failed_is_not_kept(make_job, arrays):
-    train(make_job(epochs=2, horizon=2), arrays, ignore)
+def test_what_will_not_be_promoted_is_not_kept(make_job, arrays, reference, kept):
+    at_the_end = make_job(parent=str(reference.at(4)), initial_epoch=4, epochs=5)
+    train(at_the_end, arrays, ignore)
     assert not KEPT.forget()
 
+
+def test_what_has_failed_is_not_kept(make_job, arrays, reference, kept):
     def fail(_) -> None:
         raise TrialFailure("planted")
 
-    job = make_job(trial="1", epochs=1)
-    train(job, arrays, ignore)
     with pytest.raises(TrialFailure):
-        train(make_job(trial="2", parent=job.folder, initial_epoch=1, epochs=2), arrays, fail)
+        train(make_job(parent=str(reference.at(1)), initial_epoch=1), arrays, fail)
     assert not KEPT.forget()
 
 
-def test_kept_networks_go_before_a_batch_is_divided(make_job, arrays, monkeypatch):
+def test_kept_networks_go_before_a_batch_is_divided(make_job, arrays, kept, monkeypatch):
     """So that the parts of a trial do not depend on what its process trained before."""
-    train(make_job(trial="1", epochs=1), arrays, ignore)
-    kept, divided = [], []
+    filled, divided = [], []
 
     def planted(*_):
-        kept.append(bool(KEPT._trainers))
-        if len(kept) < 3:
+        filled.append(bool(KEPT._trainers))
+        if len(filled) < 3:
             raise MemoryError
         return []
 
     monkeypatch.setattr(memory, "train", planted)
-    train_in_parts(make_job(trial="2"), arrays, ignore, lambda: None, divided.append)
-    assert kept == [True, False, False]
+    train_in_parts(make_job(), arrays, ignore, lambda: None, divided.append)
+    assert filled == [True, False, False]
     assert divided == [2]
 
 
@@ -179,7 +179,7 @@ def test_a_trainer_is_of_its_candidate_and_its_arrays(make_job):
         make_job(seed=9),
         make_job(recipe={"flip": True}),
         make_job(parts=2),
-        make_job(horizon=5),
+        make_job(horizon=4),
         make_job(architecture=WIDE),
     ]
     assert [few.take(job, arrays) for job in others] == [None] * 5

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -11,11 +11,12 @@ import keras
 import numpy as np
 import pytest
 
-from resnet_search.files import read_lines
+from resnet_search.files import read_lines, write_lines
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.model import build_model
 from resnet_search.networks.precision import WIDE
-from resnet_search.training.job import TrialFailure
+from resnet_search.training.job import Epoch, Job, TrialFailure
+from resnet_search.training.kept import KEPT
 from resnet_search.training.train import HISTORY, STATE, WEIGHTS, Trainer, train
 
 
@@ -32,6 +33,10 @@ def equal(one: list[np.ndarray], two: list[np.ndarray]) -> bool:
     return len(one) == len(two) and all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
 
 
+def untimed(history: list[Epoch]) -> list[Epoch]:
+    return [replace(line, train_seconds=0.0, validation_seconds=0.0) for line in history]
+
+
 def test_every_named_recipe_trains(make_job, arrays):
     """Those with everything that the default has switched off too."""
     for name in ("he", "adam"):
@@ -39,132 +44,142 @@ def test_every_named_recipe_trains(make_job, arrays):
         assert history[0].val_loss > 0
 
 
-def test_it_learns_and_reports_each_epoch_once_it_is_on_disk(make_job, arrays):
-    job = make_job(epochs=6, horizon=6)
-    heard = []
-    history = train(job, arrays, lambda line: heard.append((line.epoch, len(read_lines(Path(job.folder, HISTORY))))))
-    assert heard == [(epoch, epoch) for epoch in range(1, 7)]
-    assert history[-1].val_accuracy > 0.9
-    assert history[-1].loss < history[0].loss
+def test_it_learns_and_reports_each_epoch_once_it_is_on_disk(reference):
+    assert reference.heard == [(epoch, epoch) for epoch in range(1, 5)]
+    assert reference.history[-1].val_accuracy > 0.9
+    assert reference.history[-1].loss < reference.history[0].loss
 
 
-WIDE_BLOCKS = {
-    "architecture": Architecture.from_axes(block="bottleneck", n=1, width=16).to_dict(), "precision": WIDE
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("values", [{}, WIDE_BLOCKS], ids=["float32", "wide_bfloat16"])
-def test_three_rungs_are_one_training_bit_for_bit(make_job, arrays, values):
-    whole = make_job(trial="9", epochs=4, **values)
-    train(whole, arrays, ignore)
+def test_three_rungs_are_one_training_bit_for_bit(make_job, arrays, reference):
     parent, initial = None, 0
     for number, epochs in enumerate([1, 2, 4]):
-        job = make_job(trial=str(number), parent=parent, initial_epoch=initial, epochs=epochs, **values)
+        job = make_job(trial=str(number), parent=parent, initial_epoch=initial, epochs=epochs)
         history = train(job, arrays, ignore)
+        assert equal(state(job.folder), state(reference.at(epochs)))
         parent, initial = job.folder, epochs
-    assert equal(state(job.folder), state(whole.folder))
-    assert history[-1].val_accuracy == read_lines(Path(whole.folder, HISTORY))[-1]["val_accuracy"]
+    assert history[-1].val_accuracy == reference.history[-1].val_accuracy
 
 
-def test_a_trial_that_was_cut_off_goes_on_from_its_last_epoch(make_job, arrays):
-    whole = make_job(trial="9", epochs=3)
-    train(whole, arrays, ignore)
+def test_two_rungs_in_half_precision_are_one_training_bit_for_bit(make_job, arrays):
+    """The second in a new process."""
+    values = {"architecture": Architecture(block="basic", blocks=(1,), width=16).to_dict(), "precision": WIDE}
+    whole = make_job(trial="9", **values)
+    history = train(whole, arrays, ignore)
+    first = make_job(trial="1", epochs=1, **values)
+    train(first, arrays, ignore)
+    KEPT.forget()
+    second = make_job(trial="2", parent=first.folder, initial_epoch=1, **values)
+    [line] = train(second, arrays, ignore)
+    assert equal(state(second.folder), state(whole.folder))
+    assert line.val_accuracy == history[-1].val_accuracy
+
+
+def test_a_trial_that_was_cut_off_goes_on_from_its_last_epoch(make_job, arrays, reference):
+    """In a new process."""
     job = make_job(epochs=3)
-
-    def cut_off(line) -> None:
-        if line.epoch == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(job, arrays, cut_off)
+    shutil.copytree(reference.at(2), job.folder)
     heard = []
     history = train(job, arrays, lambda line: heard.append(line.epoch))
     assert heard == [3]
     assert [line.epoch for line in history] == [1, 2, 3]
-    assert equal(state(job.folder), state(whole.folder))
+    assert history[:2] == reference.history[:2]
+    assert equal(state(job.folder), state(reference.at(3)))
 
 
-def test_a_history_ahead_of_the_state_is_cut_back(make_job, arrays):
+def test_an_error_in_a_report_ends_the_training_with_the_epoch_on_disk(make_job, arrays, reference, kept):
+    """As Ctrl-C does."""
+    job = make_job(epochs=3, parent=str(reference.at(1)), initial_epoch=1)
+
+    def cut_off(_) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(job, arrays, cut_off)
+    assert [line["epoch"] for line in read_lines(Path(job.folder, HISTORY))] == [2]
+    assert equal(state(job.folder), state(reference.at(2)))
+
+
+def test_a_history_ahead_of_the_state_is_cut_back(make_job, arrays, reference, kept):
     """As after a kill between the history and the state."""
-    job = make_job(epochs=1)
-    train(job, arrays, ignore)
-    history = read_lines(Path(job.folder, HISTORY))
+    job = make_job()
+    shutil.copytree(reference.at(1), job.folder)
     with Path(job.folder, HISTORY).open("a") as file:
         file.write('{"epoch": 2, "loss": 1.0, "accuracy": 1.0, "val_loss": 1.0, "val_accuracy": 1.0, '
                    '"learning_rate": 0.1, "train_seconds": 1.0, "validation_seconds": 1.0}\n{"epo')  # fmt: skip
-    lines = train(make_job(epochs=2), arrays, ignore)
-    assert [line.epoch for line in lines] == [1, 2]
-    assert lines[0].to_dict() == history[0]
-
-
-@pytest.mark.parametrize("of_parent", [False, True])
-def test_a_history_behind_the_state_trains_the_rung_again(make_job, arrays, of_parent):
-    """Nobody would know the scores of epochs without a line; the weights that the state holds are not begun from."""
-    parent = make_job(trial="1", epochs=1)
-    train(parent, arrays, ignore)
-    rest = {"parent": parent.folder, "initial_epoch": 1} if of_parent else {}
-    job = make_job(trial="2", epochs=3, **rest)
-    train(job, arrays, ignore)
-    kept = state(job.folder)
-    Path(job.folder, HISTORY).write_text("")
     lines = train(job, arrays, ignore)
-    assert [line.epoch for line in lines] == list(range(1 + of_parent, 4))
-    assert equal(state(job.folder), kept)
+    assert [line.epoch for line in lines] == [1, 2]
+    assert lines[0] == reference.history[0]
+    assert lines[1].loss == reference.history[1].loss
+
+
+@pytest.fixture
+def promoted(make_job, reference) -> Job:
+    """The reference from its first epoch to its third as a trial of its own, complete."""
+    job = make_job(parent=str(reference.at(1)), initial_epoch=1, epochs=3)
+    shutil.copytree(reference.at(3), job.folder)
+    write_lines(Path(job.folder, HISTORY), [line.to_dict() for line in reference.history[1:3]])
+    return job
+
+
+@pytest.mark.parametrize("history", ["", "{\n[1]\n"], ids=["empty", "damaged"])
+def test_a_history_behind_the_state_trains_the_rung_again(arrays, reference, kept, promoted, history):
+    """Nobody would know the scores of epochs without a line; the weights that the state holds are not begun from."""
+    Path(promoted.folder, HISTORY).write_text(history)
+    heard = []
+    lines = train(promoted, arrays, lambda line: heard.append(line.epoch))
+    assert heard == [line.epoch for line in lines] == [2, 3]
+    assert equal(state(promoted.folder), state(reference.at(3)))
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense"])
-def test_a_damaged_state_of_its_own_costs_the_rung_and_no_more(make_job, arrays, damage):
-    train(make_job(trial="1", epochs=1), arrays, ignore)
-    job = make_job(trial="2", parent=make_job(trial="1").folder, initial_epoch=1, epochs=3)
-    train(job, arrays, ignore)
-    kept = state(job.folder)
-    Path(job.folder, STATE).write_bytes(damage)
-    train(job, arrays, ignore)
-    assert equal(state(job.folder), kept)
+def test_a_damaged_state_of_its_own_costs_the_rung_and_no_more(arrays, reference, kept, promoted, damage):
+    Path(promoted.folder, STATE).write_bytes(damage)
+    heard = []
+    train(promoted, arrays, lambda line: heard.append(line.epoch))
+    assert heard == [2, 3]
+    assert equal(state(promoted.folder), state(reference.at(3)))
 
 
-def test_without_its_parents_state_a_trial_trains_from_the_beginning_to_the_same(make_job, arrays):
-    parent = make_job(trial="1", epochs=1)
-    train(parent, arrays, ignore)
-    job = make_job(trial="2", parent=parent.folder, initial_epoch=1)
-    whole = train(job, arrays, ignore)
-    of_parent = Path(parent.folder, STATE)
-    damages = {
-        "gone": of_parent.unlink,
-        "damaged": lambda: of_parent.write_bytes(b"nonsense"),
-        "of another epoch": lambda: shutil.copyfile(Path(job.folder, STATE), of_parent),
+def test_without_its_parents_state_a_trial_trains_from_the_beginning_to_the_same(make_job, arrays, reference, kept):
+    """Nor does it start from the trained weights of the network that is kept."""
+    job = make_job(parent=str(reference.folder / "gone"), initial_epoch=1)
+    heard = []
+    history = train(job, arrays, lambda line: heard.append(line.epoch))
+    assert heard == [1, 2]
+    assert untimed(history) == untimed(reference.history[:2])
+    assert equal(state(job.folder), state(reference.at(2)))
+
+
+def test_what_a_trial_begins_anew_from_is_as_it_was_drawn(make_job, arrays, reference):
+    """Whatever is wrong with its parent's state, or with its own where it has no parent."""
+    damaged, of_another_epoch, own = (make_job(trial=name) for name in ("damaged", "another", "own"))
+    for job, epoch in ((damaged, 1), (of_another_epoch, 2), (own, 3)):
+        shutil.copytree(reference.at(epoch), job.folder)
+    Path(damaged.folder, STATE).write_bytes(b"nonsense")
+    child = make_job(trial="child", parent=damaged.folder, initial_epoch=1)
+    trainer = Trainer(child, arrays)
+    drawn = [keras.ops.convert_to_numpy(variable) for group in trainer.state.values() for variable in group]
+    jobs = {
+        "the parent's is damaged": child,
+        "the parent's is of another epoch": replace(child, parent=of_another_epoch.folder),
+        "the history has no line of its own": own,
     }
-    for name, damage in damages.items():
-        damage()
-        again = make_job(trial=name, parent=parent.folder, initial_epoch=1)
-        heard = []
-        history = train(again, arrays, lambda line, heard=heard: heard.append(line.epoch))
-        assert heard == [line.epoch for line in history] == [1, 2], name
-        assert history[-1].val_accuracy == whole[-1].val_accuracy, name
-        assert equal(state(again.folder), state(job.folder)), name
+    for name, job in jobs.items():
+        trainer.serve(job, lambda: None)
+        assert trainer.restore([]) == 0, name
+        now = [keras.ops.convert_to_numpy(variable) for group in trainer.state.values() for variable in group]
+        assert equal(now, drawn), name
+    assert trainer.restore([1, 2, 3]) == 3, "with its history it is used"
 
 
-def test_a_damaged_history_costs_the_rung_and_no_more(make_job, arrays):
-    job = make_job(epochs=2)
-    train(job, arrays, ignore)
-    kept = state(job.folder)
-    Path(job.folder, HISTORY).write_text("{\n[1]\n")
-    assert [line.epoch for line in train(job, arrays, ignore)] == [1, 2]
-    assert equal(state(job.folder), kept)
-
-
-def test_weights_that_are_gone_come_back_from_the_state(make_job, arrays):
-    job = make_job(epochs=2)
-    train(job, arrays, ignore)
-    path = Path(job.folder, WEIGHTS)
-    with h5py.File(path) as file:
-        kept = [value[()] for value in _datasets(file)]
-    path.unlink()
+def test_weights_that_are_gone_come_back_from_the_state(make_job, arrays, reference, kept):
+    job = make_job(epochs=4)
+    shutil.copytree(reference.at(4), job.folder, ignore=shutil.ignore_patterns(WEIGHTS))
     heard = []
     train(job, arrays, heard.append)
     assert heard == []
-    with h5py.File(path) as file:
-        assert equal(kept, [value[()] for value in _datasets(file)])
+    with h5py.File(reference.at(4) / WEIGHTS) as file, h5py.File(Path(job.folder, WEIGHTS)) as again:
+        assert equal([value[()] for value in _datasets(file)], [value[()] for value in _datasets(again)])
 
 
 def _datasets(file: h5py.File) -> list[h5py.Dataset]:
@@ -175,29 +190,26 @@ def _datasets(file: h5py.File) -> list[h5py.Dataset]:
 
 def test_a_loss_that_is_not_finite_fails_with_epoch_and_rate(make_job, arrays):
     # A standard deviation so small that the first step overflows.
-    broken = dataclasses.replace(arrays, std=(1e-38,) * 3)
+    broken = replace(arrays, std=(1e-38,) * 3)
     with pytest.raises(TrialFailure, match=r"loss was (nan|inf) (in|after) epoch 1 \(learning rate"):
-        train(make_job(), broken, ignore)
+        train(make_job(epochs=1), broken, ignore)
 
 
-def test_the_kept_weights_give_the_score(make_job, arrays):
-    job = make_job(epochs=3)
-    history = train(job, arrays, ignore)
+def test_the_kept_weights_give_the_score(arrays, reference):
     network = build_model(
-        Architecture.from_dict(job.architecture),
+        reference.trainer.architecture,
         input_shape=arrays.image_shape,
         classes=4,
         mean=arrays.mean,
         std=arrays.std,
     )
-    network.load_weights(f"{job.folder}/{WEIGHTS}")
-    predicted = np.argmax(network.predict(arrays.x_validation, verbose=0), axis=1)
-    assert np.mean(predicted == arrays.y_validation) == pytest.approx(history[-1].val_accuracy, abs=1e-6)
+    network.load_weights(reference.at(4) / WEIGHTS)
+    predicted = np.argmax(network(arrays.x_validation, training=False), axis=1)
+    assert np.mean(predicted == arrays.y_validation) == pytest.approx(reference.history[-1].val_accuracy, abs=1e-6)
 
 
-def test_validation_changes_nothing_that_training_goes_on_from(make_job, arrays):
-    trainer = Trainer(make_job(), arrays)
-    trainer.run(0, last=False)
+def test_validation_changes_nothing_that_training_goes_on_from(reference):
+    trainer = reference.trainer
     before = [keras.ops.convert_to_numpy(v) for v in trainer.network.variables]
     trainer._validate(0, keep=False)
     assert equal(before, [keras.ops.convert_to_numpy(v) for v in trainer.network.variables])
@@ -211,14 +223,14 @@ def test_statistics_are_of_the_present_weights_even_after_one_step(make_job, arr
     trainer._estimate_statistics(0)
     first = trainer.normalisations[0]
     convolution = trainer.network.layers[trainer.network.layers.index(first) - 1]
-    seen = keras.Model(trainer.network.input, convolution.output).predict(arrays.x_train, verbose=0)
+    seen = keras.Model(trainer.network.input, convolution.output)(arrays.x_train, training=False).numpy()
     assert keras.ops.convert_to_numpy(first.moving_mean) == pytest.approx(seen.mean(axis=(0, 1, 2)), abs=1e-4)
     assert keras.ops.convert_to_numpy(first.moving_variance) == pytest.approx(seen.var(axis=(0, 1, 2)), rel=1e-3)
 
 
-def test_the_average_is_over_the_last_part_of_training(make_job, arrays):
-    trainer = Trainer(make_job(recipe={"average_fraction": 0.5}), arrays)
-    trainer._train(0)
+def test_the_average_is_over_the_last_part_of_training(reference):
+    trainer = reference.trainer
+    trainer._load(reference.at(4) / STATE)
     raw = keras.ops.convert_to_numpy(trainer.network.trainable_variables[0])
     trainer.optimizer.load_average(trainer.network.trainable_variables)
     averaged = keras.ops.convert_to_numpy(trainer.network.trainable_variables[0])

@@ -17,7 +17,7 @@ PATIENCE = 300  # seconds; a busy machine is slow to import TensorFlow
 def job(tmp_path: Path, images: Path, trial: str, **values) -> Job:
     settings = {
         "folder": str(tmp_path / f"trial_{trial}"), "parent": None, "recipe": {"batch_size": 16}, "seed": 1,
-        "architecture": Architecture.from_axes(block="basic", n=1, width=2).to_dict(), "initial_epoch": 0,
+        "architecture": Architecture(block="basic", blocks=(1,), width=2).to_dict(), "initial_epoch": 0,
         "epochs": 1, "horizon": 100, "data": str(images),
     }  # fmt: skip
     return Job(trial=trial, **{**settings, **values})

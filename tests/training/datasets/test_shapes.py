@@ -5,12 +5,16 @@ import hashlib
 import numpy as np
 import pytest
 
-from resnet_search.training.datasets import fingerprint, load_data
+from resnet_search.training.datasets import ImageData, fingerprint, load_data
 from resnet_search.training.datasets.shapes import FIGURES, draw
 
 
-def test_the_data_set_is_the_same_bytes_everywhere() -> None:
-    data = load_data("shapes")
+@pytest.fixture(scope="module")
+def data() -> ImageData:
+    return load_data("shapes")
+
+
+def test_the_data_set_is_the_same_bytes_everywhere(data: ImageData) -> None:
     assert data.x_train.shape == (4_000, 32, 32, 3)
     assert data.x_test.shape == (1_000, 32, 32, 3)
     assert np.bincount(data.y_train).tolist() == [400] * 10
@@ -18,8 +22,7 @@ def test_the_data_set_is_the_same_bytes_everywhere() -> None:
     assert fingerprint(data) == "5604e3d3e841980cac234a4f77c7ec73e39f535a69baee6211bbaa9e9303f2f1"
 
 
-def test_train_and_test_have_no_image_in_common() -> None:
-    data = load_data("shapes")
+def test_train_and_test_have_no_image_in_common(data: ImageData) -> None:
     digests = [{hashlib.sha256(image.tobytes()).digest() for image in part} for part in (data.x_train, data.x_test)]
     assert len(digests[0]) == 4_000
     assert not digests[0] & digests[1]
@@ -32,9 +35,8 @@ def test_another_seed_draws_other_images() -> None:
     assert np.array_equal(draw(20, 1)[0], one)
 
 
-def test_colour_alone_does_not_give_the_class_away() -> None:
+def test_colour_alone_does_not_give_the_class_away(data: ImageData) -> None:
     """The nearest class mean, in colour averages, is right hardly more often than by chance."""
-    data = load_data("shapes")
     train, test = (images.mean(axis=(1, 2)) for images in (data.x_train, data.x_test))
     means = np.stack([train[data.y_train == label].mean(0) for label in range(10)])
     guesses = ((test[:, None] - means) ** 2).sum(-1).argmin(1)

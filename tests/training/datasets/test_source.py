@@ -13,14 +13,16 @@ from resnet_search.training.datasets import describe_source, load_data, source
 PROGRAM = """
 import sys
 from resnet_search.training.datasets import count_images, describe_source, load_data
-{call}
-print(sorted(set(sys.modules) & {{"tensorflow", "tensorflow_datasets", "keras", "jax", "PIL", *{more}}}))
+for call in sys.argv[1:]:
+    eval(call)
+    print(*sorted({"tensorflow", "tensorflow_datasets", "keras", "jax", "PIL", "numpy"} & set(sys.modules)))
 """
 
 
-def _imports(call: str, *more: str) -> str:
-    program = PROGRAM.format(call=call, more=more)
-    return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.strip()
+def _imports(*calls: str) -> list[set[str]]:
+    """The slow packages that are loaded after each of several calls in one process."""
+    ran = subprocess.run([sys.executable, "-c", PROGRAM, *calls], check=True, capture_output=True, text=True)
+    return [set(line.split()) for line in ran.stdout.splitlines()]
 
 
 @pytest.fixture
@@ -42,25 +44,29 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("binary")
 def test_describing_imports_nothing_slow(tmp_path: Path) -> None:
-    for name in ("shapes", "cifar10", "tfds:mnist", str(tmp_path)):
-        assert _imports(f"describe_source({name!r}, {str(tmp_path)!r})", "numpy") == "[]"
+    names = ("shapes", "cifar10", "tfds:mnist", str(tmp_path))
+    assert _imports(*(f"describe_source({name!r}, {str(tmp_path)!r})" for name in names)) == [set()] * 4
 
 
 def test_counting_imports_nothing_slow(tmp_path: Path, npz: Path, folder: Path, pickled: Path) -> None:
     (folder / "train" / "a" / "1.png").write_bytes(b"")
-    for name in ("shapes", "cifar10", "tfds:mnist", *map(str, (npz, folder, pickled))):
-        assert _imports(f"count_images({name!r}, {str(tmp_path)!r})", "numpy") == "[]"
+    names = ("shapes", "cifar10", "tfds:mnist", *map(str, (npz, folder, pickled)))
+    assert _imports(*(f"count_images({name!r}, {str(tmp_path)!r})" for name in names)) == [set()] * 6
 
 
 def test_archives_npz_and_shapes_load_without_tensorflow(pickled: Path, binary: Path, npz: Path) -> None:
-    for name in ("shapes", str(pickled), str(binary)):
-        assert _imports(f"load_data({name!r})") == "[]"
-    assert _imports(f"load_data('cifar10', data_dir={str(binary)!r})") == "[]"
-    assert _imports(f"load_data({str(npz)!r})") == "['PIL']"  # for another size
+    loaded = _imports(
+        "load_data('shapes')",
+        f"load_data({str(pickled)!r})",
+        f"load_data({str(binary)!r})",
+        f"load_data('cifar10', data_dir={str(binary)!r})",
+        f"load_data({str(npz)!r})",
+    )
+    assert loaded == [{"numpy"}] * 4 + [{"numpy", "PIL"}], "Pillow for another size"
 
 
 def test_a_folder_of_images_loads_without_tensorflow(folder: Path) -> None:
-    assert _imports(f"load_data({str(folder)!r})") == "['PIL']"
+    assert _imports(f"load_data({str(folder)!r})") == [{"numpy", "PIL"}]
 
 
 @pytest.mark.usefixtures("pickled")
