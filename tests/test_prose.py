@@ -1,0 +1,95 @@
+"""No test holds the program to its sentences: the golden screens have them, and all other tests assert facts."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Below tests/; tests/golden holds what the commands print.
+FOLDERS = ["cli"]
+# A literal with so many characters and spaces is a sentence.
+CHARACTERS = 40
+SPACES = 5
+# What these are given is compared with; what other calls are given is not.
+COMPARING = {
+    *("startswith", "endswith", "count", "index", "find", "rfind", "split", "partition", "refused"),
+    *("search", "match", "fullmatch", "findall"),
+}
+
+TESTS = Path(__file__).resolve().parent
+
+
+def name_of(call: ast.Call) -> str:
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))
+
+
+def literals(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """The texts that an expression compares with, and their lines."""
+    if isinstance(node, ast.Constant):
+        if isinstance(node.value, str):
+            yield node.lineno, node.value
+    elif isinstance(node, ast.JoinedStr):
+        yield node.lineno, "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+    else:
+        left_out = [*node.args, *node.keywords] if isinstance(node, ast.Call) and name_of(node) not in COMPARING else []
+        for child in ast.iter_child_nodes(node):
+            if child not in left_out:
+                yield from literals(child)
+
+
+def asserted(node: ast.AST) -> set[str]:
+    """The names in what is asserted within a function or a loop."""
+    checks = [part for part in ast.walk(node) if isinstance(part, ast.Assert)]
+    checks += [part for part in ast.walk(node) if isinstance(part, ast.Call) and name_of(part) in COMPARING]
+    return {name.id for check in checks for name in ast.walk(check) if isinstance(name, ast.Name)}
+
+
+def columns(function: ast.FunctionDef) -> Iterator[ast.AST]:
+    """The values of parametrised arguments that the function asserts something of."""
+    for call in function.decorator_list:
+        if not isinstance(call, ast.Call) or name_of(call) != "parametrize" or not isinstance(call.args[1], ast.List):
+            continue
+        names = ast.literal_eval(call.args[0])
+        for row in call.args[1].elts:
+            values = zip(names, row.elts, strict=True) if isinstance(names, tuple) and isinstance(row, ast.Tuple) else [(names, row)]  # noqa: E501
+            yield from (value for name, value in values if name in asserted(function))
+
+
+def compared(tree: ast.Module) -> Iterator[ast.AST]:
+    """The expressions that hold what a test expects."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert):
+            yield node.test
+        elif isinstance(node, ast.Call):
+            if name_of(node) in COMPARING:
+                yield node
+            yield from (keyword.value for keyword in node.keywords if keyword.arg == "match")
+        elif isinstance(node, ast.For) and asserted(node) & asserted_names(node.target):
+            yield node.iter
+        elif isinstance(node, ast.FunctionDef):
+            yield from columns(node)
+
+
+def asserted_names(target: ast.AST) -> set[str]:
+    return {name.id for name in ast.walk(target) if isinstance(name, ast.Name)}
+
+
+def sentences(source: str) -> list[tuple[int, str]]:
+    return sorted({
+        (line, text)
+        for expression in compared(ast.parse(source))
+        for line, text in literals(expression)
+        if len(text) >= CHARACTERS and text.strip().count(" ") >= SPACES
+    })
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_facts_are_asserted_and_no_sentences(folder: str) -> None:
+    assert [
+        f"{path.relative_to(TESTS)}:{line}: {text}"
+        for path in sorted((TESTS / folder).rglob("*.py"))
+        for line, text in sentences(path.read_text(encoding="utf-8"))
+    ] == []
