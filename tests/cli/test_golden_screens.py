@@ -18,7 +18,7 @@ import pytest
 
 from resnet_search.cli.main import COMMANDS
 from resnet_search.files import append_line, write_text
-from resnet_search.runs import stop
+from resnet_search.runs import latency, stop
 from resnet_search.spaces import load
 from resnet_search.spaces.load import known_spaces
 from tests.export import colours
@@ -129,7 +129,7 @@ def place(
     monkeypatch.setattr(load, "_shipped_folder", lambda: Path("shipped"))
     stopped = stop.stop
     monkeypatch.setattr(stop, "stop", lambda folder: "process 7" if folder.name == "held" else stopped(folder))
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(latency, "machine", lambda: "4 of a processor")
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
@@ -151,8 +151,10 @@ def screens(calls: list[str], place: Path, command: Callable[..., Outcome]) -> s
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_prints_its_screens(
-    name: str, place: Path, project: Path, command: Callable[..., Outcome], golden: Path, request: pytest.FixtureRequest
-) -> None:
+    name: str, place: Path, project: Path, command: Callable[..., Outcome], golden: Path,
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     if name == "import":
         for made in project.iterdir():
             (place / made.name).symlink_to(made)
