@@ -149,7 +149,9 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
 
     def run_search(space: SearchSpace, settings: Any, observers: Any = (), *, budget: Any = None) -> RunView:
         calls.searches.append((space, settings))
-        return watched(make_run(settings.runs_dir, settings.name, space=space), observers, budget)
+        # Runs are made in the order of a synchronous search.
+        made = space.with_settings(promotion="sync") if space.hyperband.promotion == "async" else space
+        return watched(make_run(settings.runs_dir, settings.name, space=made), observers, budget)
 
     def resume_run(folder: RunFolder, observers: Any = (), *, settings: Any = None, budget: Any = None) -> RunView:
         calls.resumed.append((folder.name, settings))
