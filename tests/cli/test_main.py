@@ -64,14 +64,14 @@ def test_a_users_error_is_message_and_cure(failing: Callable[..., Outcome]) -> N
     assert outcome == Outcome(1, "", "Error: it is \\x1b[31mwrong\nMend it.\n")
 
 
-LONG = "one two three four five six seven eight: see resnet-search list --runs-dir a/b/c/d"
+LONG = "one-two-three four-five-six seven eight: see resnet-search list --runs-dir a/b/c/d"
 MISTAKES = "space: 1 mistake\n  - one two three four five six seven eight nine"
 
 
 @pytest.mark.parametrize(
     ("message", "lines"),
     [
-        (LONG, ["Error: one two three four five six seven", "eight: see", "resnet-search list --runs-dir a/b/c/d"]),
+        (LONG, ["Error: one-two-three four-five-six seven", "eight: see", "resnet-search list --runs-dir a/b/c/d"]),
         (MISTAKES, ["Error: space: 1 mistake", "  - one two three four five six seven", "    eight nine"]),
         ("x" * 60, ["Error:", "x" * 60]),
     ],

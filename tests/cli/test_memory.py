@@ -74,7 +74,9 @@ def test_what_does_not_fit_is_named_with_its_size(command: Callable[..., Outcome
     assert memory_lines(command("plan", "--space", "wide.toml", "--workers", "1")) == ""
 
 
-def test_a_baseline_counts_and_a_gpu_is_not_judged(command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_baseline_counts_and_a_gpu_is_not_judged(
+    command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = ["--workers", "2", "--baseline", "wrn-28-10"]
     name = preset("wrn-28-10").architecture.name
     assert name in plan(command, *words)["networks"]

@@ -42,7 +42,7 @@ def content_of(space, tmp_path):
 def test_resume_keeps_to_it(tmp_path):
     content = content_of(make_space().with_settings(promotion="async"), tmp_path)
     refuse_changes("night", content, {"promotion": "async"})
-    with pytest.raises(UsageError, match="--promotion.*'sync'.*'async'"):
+    with pytest.raises(UsageError, match=r"--promotion.*'sync'.*'async'"):
         refuse_changes("night", content, {"promotion": "sync"})
 
 
