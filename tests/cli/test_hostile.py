@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import os
 import zipfile
@@ -23,7 +24,7 @@ from resnet_search.training.checkpoint import BadCheckpointError, load_state
 from resnet_search.training.datasets import load_data
 from tests.faults.table import fault
 
-from .conftest import Outcome, make_run
+from .conftest import Outcome, make_run, refused
 
 EVIL = "[red]\x1b[2J\x1b]0;title\x07\r<script>alert(1)</script>|`$(touch x)`\u202e../../x"
 ODD = [None, True, -1, 1e308, 10**40, "", EVIL, [], {}, [EVIL], {"x": EVIL}]
@@ -124,10 +125,9 @@ def test_every_value_of_run_json_is_odd(run: RunFolder, command: Callable[..., O
     assert len(places) > 60
     for number, place in enumerate(places):
         # Each odd value comes to each place of some kind; all at all of them would take minutes.
-        for odd in (ODD[number % len(ODD)], ODD[(number * 3 + 1) % len(ODD)]):
-            path.write_text(json.dumps(replaced(content, place, odd)))
-            for words in READERS:
-                check(command(*words))
+        path.write_text(json.dumps(replaced(content, place, ODD[number % len(ODD)])))
+        for words in READERS:
+            check(command(*words))
 
 
 def test_every_value_of_an_event_is_odd(run: RunFolder, command: Callable[..., Outcome]) -> None:
@@ -135,13 +135,13 @@ def test_every_value_of_an_event_is_odd(run: RunFolder, command: Callable[..., O
     some = [
         next(number for number, line in enumerate(lines) if line["event"] == kind) for kind in ("created", "completed")
     ]
+    readers = itertools.cycle((["trials", "run"], ["show", "run", "0"]))
     for number in some:
         for place in leaves(lines[number]):
             for odd in ODD:
                 changed = [*lines[:number], replaced(lines[number], place, odd), *lines[number + 1 :]]
                 run.events.write_text("".join(json.dumps(line) + "\n" for line in changed))
-                for words in (["trials", "run"], ["show", "run", "0"]):
-                    check(command(*words))
+                check(command(*next(readers)))
 
 
 @fault(
@@ -168,16 +168,14 @@ def test_a_path_for_an_id(ref: str, run: RunFolder, command: Callable[..., Outco
             run.events.write_text("".join(json.dumps(line) + "\n" for line in lines))
             outcome = command("show", "run", "0")
             check(outcome)
-            assert outcome.status == 1
-            assert "events.jsonl: is damaged" in outcome.err
+            refused(outcome, 1, "events.jsonl")
     run.events.write_text(text)
     content = json.loads((run.path / RUN_JSON).read_text())
     content["data"]["arrays"] = ref
     (run.path / RUN_JSON).write_text(json.dumps(content))
     outcome = command("resume", "run")
     check(outcome)
-    assert outcome.status == 1
-    assert "its images are in" in outcome.err
+    refused(outcome, 1, "its images")
     assert [path.name for path in (tmp_path / "x").iterdir()] == ["history.jsonl"]
 
 
