@@ -28,33 +28,36 @@ def name_of(call: ast.Call) -> str:
     return getattr(call.func, "attr", getattr(call.func, "id", ""))
 
 
+def parts(node: ast.AST) -> Iterator[ast.AST]:
+    """What an expression consists of, without what it only gives to other functions."""
+    given = [*node.args, *node.keywords] if isinstance(node, ast.Call) and name_of(node) not in COMPARING else []
+    yield from (part for part in ast.iter_child_nodes(node) if part not in given)
+
+
 def literals(node: ast.AST) -> Iterator[tuple[int, str]]:
     """The texts that an expression compares with, and their lines."""
-    if isinstance(node, ast.Constant):
-        if isinstance(node.value, str):
-            yield node.lineno, node.value
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.lineno, node.value
     elif isinstance(node, ast.JoinedStr):
         yield node.lineno, "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
     else:
-        left_out = [*node.args, *node.keywords] if isinstance(node, ast.Call) and name_of(node) not in COMPARING else []
-        for child in ast.iter_child_nodes(node):
-            if child not in left_out:
-                yield from literals(child)
+        for part in parts(node):
+            yield from literals(part)
 
 
 def names(node: ast.AST) -> set[str]:
     """The variables that an expression compares with."""
-    if isinstance(node, ast.Name):
-        return {node.id}
-    left_out = [*node.args, *node.keywords] if isinstance(node, ast.Call) and name_of(node) not in COMPARING else []
-    return {name for child in ast.iter_child_nodes(node) if child not in left_out for name in names(child)}
+    return {node.id} if isinstance(node, ast.Name) else {name for part in parts(node) for name in names(part)}
 
 
 def asserted(node: ast.AST) -> set[str]:
     """The variables that a function or a loop asserts something of."""
-    checks = [part.test for part in ast.walk(node) if isinstance(part, ast.Assert)]
-    checks += [part for part in ast.walk(node) if isinstance(part, ast.Call) and name_of(part) in COMPARING]
-    return {name for check in checks for name in names(check)}
+    return {
+        name
+        for part in ast.walk(node)
+        if isinstance(part, ast.Assert) or (isinstance(part, ast.Call) and name_of(part) in COMPARING)
+        for name in names(part.test if isinstance(part, ast.Assert) else part)
+    }
 
 
 def columns(function: ast.FunctionDef) -> Iterator[ast.AST]:

@@ -54,9 +54,9 @@ def test_doctor_of_a_run(run: RunFolder, command: Callable[..., Outcome]) -> Non
     assert problem.startswith("problem ")
     assert "checkpoint.weights.h5" in problem
     assert f"resnet-search doctor {run.name} --repair" in outcome.out
-    found = {check["name"]: check for check in json.loads(command("doctor", run.name, "--json").out)["checks"]}
-    assert found[f"Trial {winner.trial}"]["status"] == "problem"
-    assert found["State"]["cure"] == ""
+    results = {check["name"]: check for check in json.loads(command("doctor", run.name, "--json").out)["checks"]}
+    assert results[f"Trial {winner.trial}"]["status"] == "problem"
+    assert results["State"]["cure"] == ""
 
 
 def test_doctor_of_a_run_changes_nothing(run: RunFolder, command: Callable[..., Outcome]) -> None:

@@ -28,7 +28,7 @@ validation = 800
 
 
 @pytest.fixture
-def told(machine: Path, asked: Asked, command: Callable[..., Outcome]) -> Callable[..., list[str]]:
+def hint(machine: Path, asked: Asked, command: Callable[..., Outcome]) -> Callable[..., list[str]]:
     """Starts a run on a processor with bfloat16 and without a GPU; the numbers of what is said of bfloat16."""
     machine.write_text("flags\t\t: fpu avx512_bf16\n")
 
@@ -44,20 +44,20 @@ def told(machine: Path, asked: Asked, command: Callable[..., Outcome]) -> Callab
     return tell
 
 
-def test_a_processor_that_has_bfloat16_is_told_of(told: Callable[..., list[str]]) -> None:
-    assert told() == ["--precision bfloat16", "35 %"]
+def test_a_processor_that_has_bfloat16_is_told_of(hint: Callable[..., list[str]]) -> None:
+    assert hint() == ["--precision bfloat16", "35 %"]
     # Of width 4 no block has 16 channels on both sides.
-    assert told(width="[4, 8]") == ["--precision bfloat16", "50 %", "35 %"]
-    assert told("train", "--model", "resnet-20", "--data", "shapes") == ["--precision bfloat16", "35 %"]
+    assert hint(width="[4, 8]") == ["--precision bfloat16", "50 %", "35 %"]
+    assert hint("train", "--model", "resnet-20", "--data", "shapes") == ["--precision bfloat16", "35 %"]
 
 
 def test_not_where_it_says_nothing_new(
-    told: Callable[..., list[str]], machine: Path, monkeypatch: pytest.MonkeyPatch
+    hint: Callable[..., list[str]], machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert told("--precision", "float32") == []
-    assert told(width="[2, 4]") == []
+    assert hint("--precision", "float32") == []
+    assert hint(width="[2, 4]") == []
     monkeypatch.setattr(devices, "nvidia_gpus", lambda: ["NVIDIA H200"])
-    assert told() == []
-    assert told("--device", "cpu") != []
+    assert hint() == []
+    assert hint("--device", "cpu") != []
     machine.write_text("flags\t\t: fpu avx512f\n")
-    assert told("--device", "cpu") == []
+    assert hint("--device", "cpu") == []

@@ -45,7 +45,7 @@ def test_run_searches_shows_exports_and_says_what_comes_next(command: Callable[.
     ):  # fmt: skip
         assert fact in outcome.out
     assert commands(outcome.out) == ["trials a", f"show a {winner.trial}", "confirm a"]
-    assert len(re.findall(r"\n\n\n", outcome.out)) == 0, "one blank line between blocks"
+    assert "\n\n\n" not in outcome.out, "one blank line between blocks"
 
 
 def test_every_option_of_run_reaches_the_search(

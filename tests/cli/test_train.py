@@ -183,13 +183,13 @@ def test_a_network_of_large_images_on_small_ones_is_noted(command: Callable[...,
         lines = command("train", "--data", "shapes", "--model", *words).out.split("\n\n")[0].splitlines()
         return next((line for line in lines if line.startswith("Note ")), "")
 
-    told = note("se-resnet-50")
-    assert all(fact in told for fact in ("32 x 32", "1 x 1", "--image-size", "train --model se-resnet-50-cifar"))
+    line = note("se-resnet-50")
+    assert all(fact in line for fact in ("32 x 32", "1 x 1", "--image-size", "train --model se-resnet-50-cifar"))
     assert note("se-resnet-50-cifar") == ""
     # With weights of ImageNet there is no sibling to go to.
-    told = note("resnet-50-v2", "--init", "imagenet")
-    assert "--image-size" in told
-    assert "-cifar" not in told
+    line = note("resnet-50-v2", "--init", "imagenet")
+    assert "--image-size" in line
+    assert "-cifar" not in line
 
 
 @pytest.mark.parametrize(
