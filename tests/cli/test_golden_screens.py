@@ -22,7 +22,6 @@ from resnet_search.runs import latency, stop
 from resnet_search.spaces import load
 from resnet_search.spaces.load import known_spaces
 from tests.export import colours
-from tests.search.projects import make_images, make_project
 
 from .conftest import Asked, Outcome, make_folder, make_run
 
@@ -99,6 +98,8 @@ RUNS = {"other": 10**9, "begun": 0, "damaged": 0, "held": 3, "stopped": 9, "nigh
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of Keras Tuner and its images."""
+    from tests.search.projects import make_images, make_project
+
     folder = tmp_path_factory.mktemp("there")
     make_images(folder / "images.npz")
     make_project(folder / "project")
@@ -151,12 +152,12 @@ def screens(calls: list[str], place: Path, command: Callable[..., Outcome]) -> s
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_prints_its_screens(
-    name: str, place: Path, project: Path, command: Callable[..., Outcome], golden: Path,
+    name: str, place: Path, command: Callable[..., Outcome], golden: Path,
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     if name == "import":
-        for made in project.iterdir():
+        for made in request.getfixturevalue("project").iterdir():
             (place / made.name).symlink_to(made)
     path = golden / "screens" / f"{name}.txt"
     printed = screens(CALLS[name], place, command)
