@@ -96,3 +96,7 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the full-size data set beside the checkout is absent")
     return folder
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="Write what the golden tests compare with.")

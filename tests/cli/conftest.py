@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import atexit
+import hashlib
+import inspect
+import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from resnet_search.cli.main import execute
+from resnet_search.cli import main
 from resnet_search.cli.session import Session, Signals
 from resnet_search.files import append_line
 from resnet_search.networks.presets import PRESETS
-from resnet_search.runs.folder import RunFolder, create_run
+from resnet_search.runs.events import read_events
+from resnet_search.runs.folder import RUN_JSON, RunFolder, create_run
+from resnet_search.runs.trials import RunView, read_run
 from resnet_search.search.candidates import Candidates
 from resnet_search.search.schedule import Draw, Promote, Schedule
 from resnet_search.spaces.load import load_space
@@ -31,11 +41,12 @@ STARTED = 1_790_000_000.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command left: its exit status and what it printed."""
+    """What a command left: its exit status, what it printed, and the class of the error that ended it."""
 
     status: int
     out: str
     err: str
+    error: type[BaseException] | None = field(default=None, compare=False)
 
 
 @pytest.fixture
@@ -45,12 +56,32 @@ def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     # Of whoever runs the tests; a file or a pipe has no width.
     monkeypatch.delenv("COLUMNS", raising=False)
 
+    errors: list[type[BaseException]] = []
+    explain = main._explain
+
+    def keep(error: BaseException, session: Session) -> int:
+        errors.append(type(error))
+        return explain(error, session)
+
+    monkeypatch.setattr(main, "_explain", keep)
+
     def call(*words: Any) -> Outcome:
         capfd.readouterr()
-        status = execute([str(word) for word in words], Signals(Session()))
-        return Outcome(status, *capfd.readouterr())
+        errors.clear()
+        status = main.execute([str(word) for word in words], Signals(Session()))
+        return Outcome(status, *capfd.readouterr(), *errors)
 
     return call
+
+
+def refused(outcome: Outcome, status: int, *names: str) -> None:
+    """The command ended with this status and one error message, which has all of these names and values in it."""
+    assert outcome.status == status, outcome
+    assert outcome.err.startswith("Error: ")
+    assert "Traceback" not in outcome.out + outcome.err
+    assert "should not have happened" not in outcome.err
+    missing = [name for name in names if name not in outcome.err]
+    assert missing == [], outcome.err
 
 
 @pytest.fixture
@@ -65,6 +96,112 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
             monkeypatch.delenv(variable, raising=False)
 
     return make
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """16 GB of memory, four processors without bfloat16, no GPU; what it says of its processor, to be replaced."""
+    import psutil
+
+    from resnet_search.workers import devices, precision
+
+    memory = SimpleNamespace(total=16_000_000_000, available=12_000_000_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
+    monkeypatch.setattr(devices, "nvidia_gpus", list)
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    processor = tmp_path / "cpuinfo"
+    processor.write_text("flags\t\t: fpu avx512f\n")
+    monkeypatch.setattr(precision, "_PROCESSOR", processor)
+    return processor
+
+
+@dataclass
+class Asked:
+    """What the searches and exports of a test were asked for."""
+
+    searches: list[tuple[SearchSpace, Any]] = field(default_factory=list)
+    resumed: list[tuple[str, Any]] = field(default_factory=list)
+    budgets: list[tuple[float | None, int | None]] = field(default_factory=list)
+    exports: list[dict[str, Any]] = field(default_factory=list)
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """Searches and exports that end at once, in a folder of the test's own; what they were asked for."""
+    from resnet_search.export import saved_model
+    from resnet_search.export.folder import MANIFEST
+    from resnet_search.report.exported import Ensemble
+    from resnet_search.search import start
+    from tests.report.test_exported import EXPORTED
+
+    calls = Asked()
+    exported = inspect.signature(saved_model.export_run)
+
+    def watched(folder: RunFolder, observers: Any, budget: Any) -> RunView:
+        calls.budgets.append((budget.seconds, budget.trials))
+        view = RunView(folder, folder.read())
+        for event in read_events(folder.events):
+            view.apply(event)
+            for observer in observers:
+                observer(event, view)
+        return read_run(folder)
+
+    def run_search(space: SearchSpace, settings: Any, observers: Any = (), *, budget: Any = None) -> RunView:
+        calls.searches.append((space, settings))
+        # Runs are made in the order of a synchronous search.
+        made = space.with_settings(promotion="sync") if space.hyperband.promotion == "async" else space
+        return watched(make_run(settings.runs_dir, settings.name, space=made), observers, budget)
+
+    def resume_run(folder: RunFolder, observers: Any = (), *, settings: Any = None, budget: Any = None) -> RunView:
+        calls.resumed.append((folder.name, settings))
+        whole = make_run(tmp_path / "spare", folder.name)
+        folder.events.write_bytes(whole.events.read_bytes())
+        return watched(folder, observers, budget)
+
+    def export_run(view: RunView, trial: Any = None, out: Path | None = None, **options: Any) -> Any:
+        exported.bind(view, trial, out, **options)
+        values = {"trial": trial and trial.trial, "out": out, **options}
+        calls.exports.append({"run": view.folder.name} | {key: value for key, value in values.items() if value})
+        folder = out or view.folder.path / "export"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MANIFEST).write_text(json.dumps({"trial": "0000", "completed": view.completed}))
+        ensemble = None
+        if "ensemble" in options:
+            members = tuple(member.trial for member in view.ranking()[: options["ensemble"]])
+            ensemble = Ensemble(members=members, params=30_000, macs=5_000_000, alone=())
+        return saved_model.ExportResult(
+            folder=folder, saved_model=folder, report=folder, trial="0000", difference=1.5e-7, accuracy=0.75,
+            exported=replace(EXPORTED, ensemble=ensemble), notes=("a \x1b[31mnote",),
+        )  # fmt: skip
+
+    monkeypatch.setattr(start, "run_search", run_search)
+    monkeypatch.setattr(start, "resume_run", resume_run)
+    monkeypatch.setattr(saved_model, "export_run", export_run)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.chdir(tmp_path)
+    return calls
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder of the test's own: a machine that was examined, a finished confirmation, an export of colours."""
+    from resnet_search.cli import confirm
+    from resnet_search.export import predict
+    from resnet_search.report import confirmed
+    from resnet_search.runs import doctor
+    from tests.export import colours
+    from tests.report.test_confirmed import found
+
+    checks = [doctor.Check("Disk", doctor.OK, "9 GB free"), doctor.Check("GPU", doctor.WARNING, "asleep", "Wake it.")]
+    scores = {"0007": [0.74, 0.76, 0.75], "0004": [0.78, 0.77, 0.79]}
+    confirmation = found(scores, failed=("0001",))
+    monkeypatch.setattr(doctor, "examine", lambda *_: checks)
+    monkeypatch.setattr(confirm, "begin_or_go_on", lambda *_, **__: SimpleNamespace(state="finished"))
+    monkeypatch.setattr(confirmed, "confirmation", lambda *_: confirmation)
+    monkeypatch.setattr(predict, "running", colours.running)
+    colours.describe(tmp_path / "export")
+    monkeypatch.chdir(tmp_path)
 
 
 def _heed_signals() -> None:
@@ -87,6 +224,12 @@ def spawn(*words: Any, cwd: Path, **options: Any) -> subprocess.Popen[str]:
     )
 
 
+def commands(text: str) -> list[str]:
+    """The commands that a text offers, each a line of its own, without the program's name."""
+    lines = [line.strip() for line in text.splitlines() if line.startswith("  resnet-search ")]
+    return [line.removeprefix("resnet-search ").split("   #")[0] for line in lines]
+
+
 def make_folder(path: Path, **per_class: int) -> None:
     """A folder of files that are called images, ten to test each class on."""
     for name, images in per_class.items():
@@ -105,15 +248,41 @@ def make_run(
     **changes: Any,
 ) -> RunFolder:
     """A run of a space, up to its trial `stop_after`, which is then still running; every 7th trial fails."""
-    searched = load_space(space, Path("no-such-folder")) if isinstance(space, str) else space
-    return _Writer(runs_dir, name, searched, stop_after, changes).write()
+    searched = _shipped(space) if isinstance(space, str) else space
+    template = _template(searched, stop_after)
+    folder = RunFolder(runs_dir / name)
+    shutil.copytree(template, folder.path, copy_function=shutil.copyfile)
+    content = {**json.loads((template / RUN_JSON).read_text()), "name": name, **changes}
+    (folder.path / RUN_JSON).write_text(json.dumps(content, indent=1) + "\n")
+    return folder
+
+
+@cache
+def _shipped(name: str) -> SearchSpace:
+    return load_space(name, Path("no-such-folder"))
+
+
+def _template(space: SearchSpace, stop_after: int) -> Path:
+    """Such a run, written once and then copied."""
+    key = hashlib.sha256(json.dumps([space.to_dict(), stop_after]).encode()).hexdigest()
+    path = _templates() / key
+    if not path.exists():
+        _Writer(path, space, stop_after).write()
+    return path
+
+
+@cache
+def _templates() -> Path:
+    folder = tempfile.mkdtemp(prefix="made-runs-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 class _Writer:
-    def __init__(self, runs_dir: Path, name: str, space: SearchSpace, stop_after: int, changes: dict[str, Any]) -> None:
+    def __init__(self, path: Path, space: SearchSpace, stop_after: int) -> None:
         self.space, self.plan = space, make_plan(space)
         self.names = {PRESETS[model].architecture: model for model in space.axes.models}
-        self.folder = create_run(runs_dir, name, {**_content(space, self.plan), **changes})
+        self.folder = create_run(path.parent, path.name, _content(space, self.plan))
         self.stop_after, self.time = stop_after, STARTED
         self.architectures: list[Any] = []
         self.random = random.Random(0)
@@ -122,7 +291,7 @@ class _Writer:
         self.time += 1.0
         append_line(self.folder.events, {"event": event, "time": self.time, **fields})
 
-    def write(self) -> RunFolder:
+    def write(self) -> None:
         schedule = Schedule(self.plan.brackets)
         draws = Candidates(self.space, self.plan.feasible, self.plan.brackets, 0)
         of_trial: dict[str, tuple[Any, Any]] = {}
@@ -141,7 +310,7 @@ class _Writer:
             self.created(trial, candidate, step, parent)
             if len(of_trial) > self.stop_after:
                 self.note("interrupted", reason="Interrupted")
-                return self.folder
+                return
             if isinstance(step, Draw) and len(of_trial) % 7 == 0:
                 self.note("failed", trial=trial, reason="the loss was nan in epoch 1")
                 schedule.failed(trial)
@@ -153,7 +322,6 @@ class _Writer:
             self.note("completed", trial=trial, score=score, setup_seconds=1.5, train_seconds=seconds)
             schedule.completed(trial, score)
         self.note("finished")
-        return self.folder
 
     def created(self, trial: str, candidate: Any, step: Draw | Promote, parent: str | None) -> None:
         architecture = candidate.architecture

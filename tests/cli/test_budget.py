@@ -22,5 +22,5 @@ def test_times(text: str, seconds: int) -> None:
     ["", "90", "2 h", "h", "1m1h", "-1s", "1.5h", "٣h", "1h30", "2H", "0s", "3d", "99999999999s", "1_0s", "2h\n"],
 )
 def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="allowed: a time such as 2h, 30m, 1h30m or 90s, from 1s to 2d"):
+    with pytest.raises(click.BadParameter, match=r"\b1s\b.*\b2d\b"):
         Duration("1s", "2d").convert(text, None, None)

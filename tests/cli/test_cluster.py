@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -46,7 +47,7 @@ def test_what_a_trial_takes_is_of_the_cluster():
 @pytest.mark.parametrize("given", [{"gpus_per_trial": 0.0}, {"cpus_per_trial": 1.0}, {"storage": Path("/s")}])
 def test_options_of_a_cluster_without_one_are_refused(given):
     [name] = given
-    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')}: is of a cluster"):
+    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')}: "):
         taken(2, **given)
 
 
@@ -57,8 +58,8 @@ def test_the_runs_lie_in_the_storage(tmp_path):
     assert "--runs-dir" in caught.value.cure
 
 
-@pytest.mark.parametrize(("word", "told"), [("ray", ""), ("ray://a:1", " --workers ray://a:1")])
-def test_an_address_is_part_of_the_command_that_goes_on(word, told, tmp_path):
+@pytest.mark.parametrize(("word", "option"), [("ray", ""), ("ray://a:1", " --workers ray://a:1")])
+def test_an_address_is_part_of_the_command_that_goes_on(word, option, tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "run.json").touch()
     session = Session(tmp_path / "a", tmp_path)
@@ -67,19 +68,19 @@ def test_an_address_is_part_of_the_command_that_goes_on(word, told, tmp_path):
         {"workers": Cluster.from_word(word), "cpus_per_trial": None, "gpus_per_trial": None, "storage": None},
         tmp_path,
     )
-    assert session.resume == f"resnet-search resume a --runs-dir {tmp_path}{told}"
+    assert session.resume == f"resnet-search resume a --runs-dir {tmp_path}{option}"
 
 
 @pytest.mark.parametrize("word", ["", "nan", "1e3", "-1", "1_0", "٣", "half"])
 def test_parts_are_plain_numbers(word):
-    with pytest.raises(click.BadParameter, match="a number such as"):
+    with pytest.raises(click.BadParameter, match=re.escape(repr(word))):
         Part().convert(word, None, None)
 
 
 def test_a_search_that_waits_says_so_once(capsys):
     lines = PlainLines("")
     lines._progress = SimpleNamespace(take=lambda *_: None)
-    waiting = {"event": "waiting", "trial": "0000", "reason": "the cluster has no node for it"}
+    waiting = {"event": "waiting", "trial": "0000", "reason": "no node"}
     for event in (waiting, waiting, {"event": "worker_ready"}, waiting):
         lines(event, SimpleNamespace(content={}))
-    assert capsys.readouterr().out == "waiting: the cluster has no node for it\n" * 2
+    assert capsys.readouterr().out.count("no node") == 2

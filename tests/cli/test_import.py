@@ -11,6 +11,8 @@ import pytest
 
 from tests.search.projects import make_images, make_project
 
+from .conftest import refused
+
 
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -30,7 +32,7 @@ def imported(command, there, tmp_path, monkeypatch):
 
 def test_it_says_what_it_made_and_what_comes_next(imported, command):
     assert (imported.status, imported.err) == (0, "")
-    assert "of Hyperband, 1 failed: runs/theirs" in imported.out
+    assert all(fact in imported.out for fact in ("Hyperband", "1 failed", "runs/theirs"))
     [run] = [line.split() for line in imported.out.splitlines() if " run " in line]
     assert run[:4] == ["resnet-search", "run", "--space", "runs/theirs/theirs.toml"]
     assert run.count("--baseline") == 3
@@ -56,52 +58,48 @@ def test_trials_as_json(imported, command):
 def test_the_report_says_where_it_is_from_and_names_no_command_that_repeats_it(imported, command):
     assert command("report", "theirs").status == 0
     text = Path("runs/theirs/report/report.md").read_text()
-    assert "Imported from Keras Tuner" in text
-    assert "No weights are taken over" in text
-    assert "To repeat this run" not in text
+    assert "Keras Tuner" in text
+    assert "weights" in text
+    # Every command that repeats a run has its seed.
+    assert "--seed" not in text
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "name"),
     [
-        ("export theirs", "an imported run has no weights"),
-        ("resume theirs --add-iterations 1", "imported from Keras Tuner"),
-        ("resume theirs --add-epochs 9", "imported from Keras Tuner"),
+        ("export theirs", "weights"),
+        ("resume theirs --add-iterations 1", "Keras Tuner"),
+        ("resume theirs --add-epochs 9", "Keras Tuner"),
     ],
 )
-def test_what_needs_weights_says_so(words, message, imported, command):
-    done = command(*shlex.split(words))
-    assert done.status == 1
-    assert message in done.err
-    assert "Traceback" not in done.err
+def test_what_needs_weights_says_so(words, name, imported, command):
+    refused(command(*shlex.split(words)), 1, name)
 
 
 def test_no_estimate_of_time_is_made_from_it(imported, command):
     """Nobody knows which machine it was trained on."""
     content = json.loads(Path("runs/theirs/run.json").read_text())
     assert content["machine"]["host"] != socket.gethostname()
-    assert "measured in theirs" not in command("plan", "--space", "runs/theirs/theirs.toml").out
+    assert "in theirs" not in command("plan", "--space", "runs/theirs/theirs.toml").out
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "names"),
     [
-        (["--map", "filters"], "--map: got 'filters'; allowed: NAME=KEY"),
-        (["--map", "filters=width:"], "--map: got 'filters=width:'"),
-        (["--map", "filters=widht"], "KEY: got 'widht'"),
-        (["--set", "block"], "--set: got 'block'; allowed: KEY=VALUE"),
-        (["--epochs", "3"], "--epochs: got 3; allowed: 9"),
-        (["--score", "top5"], "--score: got 'top5'"),
-        (["--epochs", "none"], "--epochs: got 'none'"),
-        (["--data", "./nowhere"], "nowhere"),
+        (["--map", "filters"], ["--map", "'filters'", "NAME=KEY"]),
+        (["--map", "filters=width:"], ["--map", "'filters=width:'"]),
+        (["--map", "filters=widht"], ["KEY", "'widht'"]),
+        (["--set", "block"], ["--set", "'block'", "KEY=VALUE"]),
+        (["--epochs", "3"], ["--epochs", "3", "9"]),
+        (["--score", "top5"], ["--score", "'top5'"]),
+        (["--epochs", "none"], ["--epochs", "'none'"]),
+        (["--data", "./nowhere"], ["nowhere"]),
     ],
     ids=["no key", "no values", "no such key", "no value", "other epochs", "no metric", "no number", "no images"],
 )
-def test_wrong_options_are_one_message(options, message, there, command, tmp_path, monkeypatch):
+def test_wrong_options_are_one_message(options, names, there, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = command("import", there / "search" / "hyperband", "--data", there / "images.npz", *options)
     assert done.status in {1, 2}
-    assert message in done.err
-    assert done.err.startswith("Error: ")
-    assert "Traceback" not in done.err
+    refused(done, done.status, *names)
     assert not (tmp_path / "runs").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,12 +10,13 @@ from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 
 from resnet_search.cli import main
 from resnet_search.cli.session import Session, run_words
 from resnet_search.errors import UserError
 
-from .conftest import Outcome, make_run, spawn
+from .conftest import Outcome, make_run, refused, spawn
 
 
 @pytest.fixture
@@ -64,18 +64,15 @@ def test_a_users_error_is_message_and_cure(failing: Callable[..., Outcome]) -> N
     assert outcome == Outcome(1, "", "Error: it is \\x1b[31mwrong\nMend it.\n")
 
 
-LONG = (
-    "it is wrong, and a word is said of each thing that was seen on the way: see resnet-search list --runs-dir a/b/c/d"
-)
-MISTAKES = "space: 1 mistake\n  - n is 3; allowed are the numbers from 4 to 8"
+LONG = "one-two-three four-five-six seven eight: see resnet-search list --runs-dir a/b/c/d"
+MISTAKES = "space: 1 mistake\n  - one two three four five six seven eight nine"
 
 
 @pytest.mark.parametrize(
     ("message", "lines"),
     [
-        (LONG, ["Error: it is wrong, and a word is said", "of each thing that was seen on the way:",
-                "see", "resnet-search list --runs-dir a/b/c/d"]),
-        (MISTAKES, ["Error: space: 1 mistake", "  - n is 3; allowed are the numbers from", "    4 to 8"]),
+        (LONG, ["Error: one-two-three four-five-six seven", "eight: see", "resnet-search list --runs-dir a/b/c/d"]),
+        (MISTAKES, ["Error: space: 1 mistake", "  - one two three four five six seven", "    eight nine"]),
         ("x" * 60, ["Error:", "x" * 60]),
     ],
 )  # fmt: skip
@@ -91,27 +88,26 @@ def test_on_a_terminal_an_error_is_wrapped_between_words(
 def test_an_error_in_a_search_names_the_way_on(failing: Callable[..., Outcome], tmp_path: Path) -> None:
     run = make_run(tmp_path / "my runs", stop_after=1)
     outcome = failing(UserError("wrong"), folder=run.path, runs_dir=tmp_path / "my runs", begun=True)
-    assert outcome.err.endswith(f"resnet-search resume trial-run --runs-dir '{tmp_path}/my runs'\n")
+    assert outcome.err.endswith(f" trial-run --runs-dir '{tmp_path}/my runs'\n")
 
 
 def test_a_cure_is_told_with_the_folder_of_runs(command: Callable[..., Outcome], tmp_path: Path) -> None:
-    assert f"--runs-dir {tmp_path}, as here" in command("trials", "latest", "--runs-dir", tmp_path).err
+    assert f"--runs-dir {tmp_path}" in command("trials", "latest", "--runs-dir", tmp_path).err
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "names"),
     [
-        (OSError(errno.ENOSPC, "No space left on device", "/data/x"), "No space left on device: /data/x\nFree some"),
-        (PermissionError(errno.EACCES, "Permission denied", "x"), "Permission denied: x\n"),
-        (OSError("odd"), "Error: odd"),
-        (MemoryError(), "not enough memory"),
+        (OSError(errno.ENOSPC, "why", "/data/x"), ["why: /data/x\n", "disk"]),
+        (PermissionError(errno.EACCES, "why", "x"), ["why: x\n"]),
+        (OSError("odd"), ["Error: odd"]),
+        (MemoryError(), ["memory", "--workers"]),
     ],
 )
-def test_the_machines_errors_are_a_sentence(failing: Callable[..., Outcome], error: Exception, words: str) -> None:
-    outcome = failing(error)
-    assert outcome.status == 1
-    assert words in outcome.err
-    assert "Traceback" not in outcome.err
+def test_the_machines_errors_are_named_with_their_file(
+    failing: Callable[..., Outcome], error: Exception, names: list[str]
+) -> None:
+    refused(failing(error), 1, *names)
 
 
 @pytest.mark.parametrize("in_run", [False, True])
@@ -120,7 +116,7 @@ def test_a_bug_is_a_line_and_a_file(failing: Callable[..., Outcome], tmp_path: P
     outcome = failing(ZeroDivisionError("by nought\nand more"), folder=folder, begun=in_run)
     assert outcome.status == 1
     first, second, *_ = outcome.err.splitlines()
-    assert first == "Error: this should not have happened: ZeroDivisionError: by nought"
+    assert first.endswith(": ZeroDivisionError: by nought")
     path = Path(second.split(": ", 1)[1])
     assert "Traceback" in path.read_text()
     assert (path.parent == folder) is in_run
@@ -128,7 +124,7 @@ def test_a_bug_is_a_line_and_a_file(failing: Callable[..., Outcome], tmp_path: P
 
 
 def test_a_reader_that_has_enough(tmp_path: Path) -> None:
-    make_run(tmp_path / "runs", space="cifar_full")
+    make_run(tmp_path / "runs")
     process = spawn("trials", "latest", "--json", cwd=tmp_path)
     assert process.stdout is not None
     assert process.stderr is not None
@@ -144,7 +140,7 @@ def test_a_terminal_that_is_not_utf_8(tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, text=True, env={"PYTHONIOENCODING": "ascii", "PATH": ""}, check=False,
     )  # fmt: skip
     assert outcome.returncode == 0, outcome.stderr
-    assert "Trial         0022 of ?, completed" in outcome.stdout
+    assert "0022 of ?" in outcome.stdout
     assert "  _.:-==+*#\n" in outcome.stdout
 
 
@@ -157,34 +153,26 @@ def test_words_that_name_a_run(tmp_path: Path) -> None:
     assert run_words(final, tmp_path / "others") == str(final)
 
 
-def test_completion(tmp_path: Path) -> None:
+def test_completion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_run(tmp_path / "runs", "my-run", stop_after=2)
+    monkeypatch.chdir(tmp_path)
 
-    def complete(line: str) -> list[str]:
-        environment = {
-            "_RESNET_SEARCH_COMPLETE": "bash_complete",
-            "COMP_WORDS": line,
-            "COMP_CWORD": str(line.count(" ")),
-        }
-        process = subprocess.run(
-            [sys.executable, "-c", "from resnet_search.cli.main import main; main()"],
-            cwd=tmp_path, capture_output=True, text=True, env=environment, check=False,
-        )  # fmt: skip
-        return [entry.split(",")[1] for entry in process.stdout.split()]
+    def complete(*words: str) -> list[str]:
+        *whole, begun = words
+        completions = ShellComplete(main.cli, {}, "resnet-search", "").get_completions(list(whole), begun)
+        return [item.value for item in completions]
 
-    assert complete("resnet-search tr") == ["trials", "train", "track"]
-    assert complete("resnet-search trials my") == ["my-run"]
-    assert complete("resnet-search show my-run ") == ["0000", "0001", "0002"]
-    assert complete("resnet-search run --space quick") == ["quickstart"]
-    assert complete("resnet-search trials my-run --sort sc") == ["score"]
+    assert complete("tr") == ["trials", "train", "track"]
+    assert complete("trials", "my") == ["my-run"]
+    assert complete("show", "my-run", "") == ["0000", "0001", "0002"]
+    assert complete("run", "--space", "quick") == ["quickstart"]
+    assert complete("trials", "my-run", "--sort", "sc") == ["score"]
 
 
-def test_json_is_json_and_nothing_else(tmp_path: Path, command: Callable[..., Outcome]) -> None:
-    make_run(tmp_path, stop_after=9)
-    space = ["--space", "quickstart"]
-    for words in (["spaces"], ["plan", *space], ["list"], ["trials", "latest"], ["show", "latest", "3"]):
-        runs = [] if words[0] == "spaces" else ["--runs-dir", tmp_path]
-        outcome = command(*words, "--json", *runs)
-        assert outcome.status == 0, outcome.err
-        assert outcome.err == ""
-        json.loads(outcome.out)
+def test_the_program_answers_a_shell_that_completes(tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", "from resnet_search.cli.main import main; main()"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={"_RESNET_SEARCH_COMPLETE": "bash_complete", "COMP_WORDS": "resnet-search tr", "COMP_CWORD": "1"},
+    )  # fmt: skip
+    assert process.stdout.split() == ["plain,trials", "plain,train", "plain,track"]

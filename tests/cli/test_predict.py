@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from resnet_search.export import predict
 from tests.export import colours
 
-from .conftest import Outcome
+from .conftest import Outcome, refused
 
 Command = Callable[..., Outcome]
 EVIL = "[red]\x1b[2J\r\u202e|x"
@@ -56,16 +57,16 @@ def test_runners_up_make_way_before_a_path_is_broken(
         monkeypatch.setenv("COLUMNS", str(columns))
         return command("predict", export, path, *words).out.splitlines()[1]
 
-    assert row(90) == f"{path}  red            0.9991  green 0.0005, blue 0.0005"
-    assert row(80) == f"{path}  red            0.9991  green 0.0005"
-    assert row(76) == f"{path}  red            0.9991  green 0.0005"
+    for columns, runners_up in ((90, ["green", "0.0005,", "blue", "0.0005"]), (80, ["green", "0.0005"])):
+        assert row(columns).split() == [str(path), "red", "0.9991", *runners_up]
+    assert row(76) == row(80)
     # Those that were asked for are all told.
     out = command("predict", export, path, "--top", 3).out
-    assert f"{path}  red            0.9991  green" in out
+    assert out.splitlines()[1].split()[:4] == [str(path), "red", "0.9991", "green"]
     assert "blue" in out
     colours.paint(long := Path("a-long-name" * 6) / "circle.png", "red")
     path = long
-    assert row(80) == "a-long-namea-long...-name/circle.png  red            0.9991  green 0.0005"
+    assert row(80).split() == ["a-long-namea-long...-name/circle.png", "red", "0.9991", "green", "0.0005"]
     monkeypatch.delenv("COLUMNS")
     assert str(long) in command("predict", export, long).out, "a file has room"
 
@@ -76,8 +77,8 @@ def test_class_folders_give_an_accuracy(command: Command, export: Path) -> None:
     colours.paint(Path("test") / "blue" / "b.png", "red")
     colours.paint(Path("test") / "else.png", "red")
     done = command("predict", export, "test")
-    assert "Accuracy    0.7500, 95 % interval 0.3006 to 0.9544" in done.out
-    assert "by the class folders of 4 images, of 5 in all" in done.out
+    numbers = re.findall(r"[\d.]*\d", done.out[done.out.index("Accuracy ") :])
+    assert numbers == ["0.7500", "95", "0.3006", "0.9544", "4", "5"]
 
 
 def test_json_holds_everything(command: Command, export: Path) -> None:
@@ -103,8 +104,10 @@ def test_what_cannot_be_read_is_told_at_the_end(command: Command, export: Path) 
     done = command("predict", export, "a.png", "nothing.png", "many")
     assert done.status == 1
     assert "a.png" in done.out
-    assert done.err.splitlines()[:2] == ["Not read: 26", "  nothing.png: is not there"]
-    assert done.err.splitlines()[-1] == "  and 6 more; --json names all"
+    first, second, *_, last = done.err.splitlines()
+    assert first.endswith(" 26")
+    assert second.startswith("  nothing.png: ")
+    assert last.startswith("  and 6 more")
 
 
 def test_only_unreadable_files_leave_no_table(command: Command, export: Path) -> None:
@@ -134,14 +137,14 @@ def test_a_run_stands_for_its_default_export(command: Command, export: Path, tmp
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "status", "names"),
     [
-        (["nonsense", "a.png"], "EXPORT: got 'nonsense', which holds no export.json, and is no run"),
-        (["export"], "IMAGE...: missing"),
-        (["export", "a.png", "--top", "0"], "--top: got '0'; allowed: integers from 1 to 1,000"),
+        (["nonsense", "a.png"], 1, ["EXPORT", "'nonsense'", "export.json"]),
+        (["export"], 2, ["IMAGE..."]),
+        (["export", "a.png", "--top", "0"], 2, ["--top", "'0'", "1,000"]),
     ],
 )
-def test_what_is_wrong_is_named(command: Command, export: Path, words: list[str], message: str) -> None:
-    done = command("predict", *words)
-    assert done.status in {1, 2}
-    assert message in done.err
+def test_what_is_wrong_is_named(
+    command: Command, export: Path, words: list[str], status: int, names: list[str]
+) -> None:
+    refused(command("predict", *words), status, *names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,22 +49,21 @@ def scored(folder: RunFolder, *shares: float) -> RunView:
 
 def test_the_images_are_counted(tmp_path: Path) -> None:
     folder = make_run(tmp_path)
-    assert images_line(changed(folder, data=FEW)) == (
-        "Images     4 classes, 300 to train on, 36 to validate, 80 test (not read)"
-    )
-    assert images_line(changed(folder, data={"merged": True, "train": 336})) == (
-        "Images     4 classes, 336 to train on, the 36 of validation with them, 80 test (read once, at the end)"
-    )
+    apart = images_line(changed(folder, data=FEW))
+    assert re.findall(r"\d+", apart) == ["4", "300", "36", "80"]
+    merged = images_line(changed(folder, data={"merged": True, "train": 336}))
+    assert re.findall(r"\d+", merged) == ["4", "336", "36", "80"]
+    assert re.sub(r"\d+", "", merged) != re.sub(r"\d+", "", apart)
 
 
 @pytest.mark.parametrize(
     ("images", "recipe", "varying", "told"),
     [
-        (300, {"batch_size": 128}, {}, ["2 steps an epoch", "batch_size = 16 under [recipe]", "docs/train.md"]),
-        (300, {"batch_size": 64}, {"batch_size": [32, 128]}, ["batches of 128 are 2 steps an epoch"]),
-        (300, {}, {"batch_size": {"min": 32, "max": 64, "log": True}}, ["batches of 64 are 4 steps an epoch"]),
-        (100, {"batch_size": 128}, {}, ["100 images in batches of 100 are 1 step an epoch", "batch_size = 8 "]),
-        (40, {"batch_size": 8}, {}, ["5 steps an epoch", "What helps: ImageNet"]),
+        (300, {"batch_size": 128}, {}, ["2 steps", "batch_size = 16 under [recipe]", "docs/train.md"]),
+        (300, {"batch_size": 64}, {"batch_size": [32, 128]}, ["batches of 128", "2 steps"]),
+        (300, {}, {"batch_size": {"min": 32, "max": 64, "log": True}}, ["batches of 64", "4 steps"]),
+        (100, {"batch_size": 128}, {}, ["100 images", "batches of 100", "1 step", "batch_size = 8 "]),
+        (40, {"batch_size": 8}, {}, ["5 steps", "ImageNet"]),
         (1279, {"batch_size": 128}, {}, ["9 steps"]),
         (1280, {"batch_size": 128}, {}, []),
         (300, {"batch_size": 128, "init": "imagenet"}, {}, []),
@@ -88,7 +88,7 @@ def single() -> SearchSpace:
 
 def test_the_cure_is_in_the_words_of_the_command(tmp_path: Path) -> None:
     view = changed(make_run(tmp_path, space=single()), data=FEW, recipe={"batch_size": 128})
-    assert notes(view)[1].endswith("What helps: --batch-size 16; --init imagenet")
+    assert re.findall(r"--[a-z-]+ \w+", notes(view)[1]) == ["--batch-size 16", "--init imagenet"]
 
 
 def test_what_follows_from_a_search_trains_as_that_did(tmp_path: Path) -> None:
@@ -100,8 +100,8 @@ def test_what_follows_from_a_search_trains_as_that_did(tmp_path: Path) -> None:
 def test_the_best_has_its_standard_error_and_its_ties(tmp_path: Path) -> None:
     view = scored(make_run(tmp_path), 24 / 36, 23 / 36, 22 / 36)
     best, note = best_lines(view)
-    assert best == "Best       0.6667 ± 0.0786 on 36 validation images; 2 others cannot be told from it"
-    assert note.startswith("Note       So few images")
+    assert re.findall(r"[\d.]+", best) == ["0.6667", "0.0786", "36", "2"]
+    assert note.startswith("Note ")
     assert "--validation" in note
 
 
@@ -123,11 +123,10 @@ def test_no_best_before_the_full_budget(tmp_path: Path) -> None:
     assert list(best_lines(read_run(make_run(tmp_path, stop_after=3)))) == []
 
 
-@pytest.mark.parametrize(
-    ("share", "told"), [(0.5, "0.5000 ± 0.0500 on 100"), (1.0, "1.0000 on 100"), (0.0, "0.0000 on 100")]
-)
-def test_a_standard_error_where_there_is_one(share: float, told: str) -> None:
-    assert of_images(share, 100) == f"{told} validation images"
+@pytest.mark.parametrize(("share", "text"), [(0.5, "0.5000 ± 0.0500 "), (1.0, "1.0000 "), (0.0, "0.0000 ")])
+def test_a_standard_error_where_there_is_one(share: float, text: str) -> None:
+    assert of_images(share, 100).startswith(text)
+    assert "±" not in of_images(share, 100).removeprefix(text)
 
 
 def test_both_views_say_it_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,11 +137,12 @@ def test_both_views_say_it_first(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with PlainLines("Reading ...") as lines:
         replay(final, lines)
     out = capsys.readouterr().out.splitlines()
-    assert out[1:3] == ["started live/final: 9 epochs", images_line(read_run(final))]
-    assert "2 steps an epoch" in out[4]
+    assert "live/final" in out[1]
+    assert out[2] == images_line(read_run(final))
+    assert " 2 steps " in out[4]
     written = io.StringIO()
     with LiveView(Console(file=written, force_terminal=True, width=120), "Reading ...") as live:
         replay(final, live)
     assert images_line(read_run(final)) in written.getvalue()
-    assert "2 steps an epoch" in written.getvalue()
+    assert " 2 steps " in written.getvalue()
     assert "live/final" in written.getvalue()
