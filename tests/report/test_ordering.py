@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from resnet_search.report.ordering import sort_value
 from resnet_search.report.units import duration, large, percent, size
 
-
 CELLS = {
     "12": 12, "1,234,567": 1_234_567, "-0.5": -0.5, "+1.25 points": 1.25, "93.21 %": 93.21, "93.21 % ± 0.40 %": 93.21,
     "12.3 million": 12_300_000, "1.5 GB": 1.5e9, "4.2e-07": 4.2e-7, "948 (72%)": 948, "3 of 5": 3, "2 d 4 h": 187_200,
