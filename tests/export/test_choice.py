@@ -87,7 +87,7 @@ def test_candidates_without_weights_are_left_out(view: RunView) -> None:
     assert trial_within(view, Limits(max_params=10**9), never).trial == "0001"
     for trial in ("0000", "0001"):
         (view.folder.trial(trial) / WEIGHTS).unlink()
-    with pytest.raises(ExportError, match="^RUN: got 'run'.*weights"):
+    with pytest.raises(ExportError, match=r"^RUN: got 'run'.*weights"):
         trial_within(view, Limits(max_params=10**9), never)
 
 

@@ -230,7 +230,7 @@ def test_a_format_that_gives_other_outputs_fails_and_leaves_nothing(
         build(replace(request, keras=""))
 
     monkeypatch.setattr(make, "build_saved_model", plant)
-    with pytest.raises(ExportError, match="keras .*allowed: 1e-05"):
+    with pytest.raises(ExportError, match=r"keras .*allowed: 1e-05"):
         export_run(view, formats=["keras"])
     assert not (view.folder.path / "export").exists()
 
@@ -238,6 +238,6 @@ def test_a_format_that_gives_other_outputs_fails_and_leaves_nothing(
 def test_a_converter_that_fails_is_one_sentence(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "none", ignore_errors=True)
     np.save(tmp_path / "calibration.npy", np.zeros((1, 32, 32, 3), "uint8"))
-    with pytest.raises(ExportError, match="litert: .*none") as raised:
+    with pytest.raises(ExportError, match=r"litert: .*none") as raised:
         convert(FORMATS["litert"], tmp_path / "none", tmp_path / "model.tflite", tmp_path / "calibration.npy")
     assert "\n" not in raised.value.message

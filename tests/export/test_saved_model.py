@@ -122,7 +122,7 @@ def test_a_model_that_gives_other_outputs_fails_and_leaves_the_earlier_export(
         shutil.copytree(other, request.saved_model)
 
     monkeypatch.setattr(make, "build_saved_model", plant)
-    with pytest.raises(ExportError, match="saved_model .*allowed: 1e-05"):
+    with pytest.raises(ExportError, match=r"saved_model .*allowed: 1e-05"):
         export_run(make_view(), out=out)
     assert [path.name for path in out.iterdir()] == ["export.json"]
     assert {path.name for path in tmp_path.iterdir()} == {"runs", "out"}
@@ -209,7 +209,7 @@ def test_a_trial_that_failed(make_view: MakeView) -> None:
     run.create(1, 1, (0, 0, 0), (0, 1))
     run.fail(1, "out of memory")
     add(view, run)
-    with pytest.raises(ExportError, match="'0001'.* failed .*out of memory"):
+    with pytest.raises(ExportError, match=r"'0001'.* failed .*out of memory"):
         export_run(view, view.trials["0001"])
 
 
@@ -223,7 +223,7 @@ def test_a_reused_trial_has_the_weights_of_the_one_it_reuses(make_view: MakeView
     run.complete(3, 0.55)
     add(view, run)
     assert weights_of(view, view.trials["0001"]) == view.folder.trial("0000").resolve() / WEIGHTS
-    with pytest.raises(ExportError, match="0002.* 3 epochs.* 2") as raised:
+    with pytest.raises(ExportError, match=r"0002.* 3 epochs.* 2") as raised:
         weights_of(view, view.trials["0003"])
     assert "--trial 0002" in raised.value.cure
     with pytest.raises(ExportError, match=r"trial_0002/checkpoint\.weights\.h5: "):

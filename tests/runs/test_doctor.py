@@ -69,7 +69,7 @@ def test_on_jax_alone_what_is_missed_is_a_warning(monkeypatch: pytest.MonkeyPatc
     found = {check.name: check for check in doctor.check_packages()}
     assert {name for name, check in found.items() if check.status == WARNING} == absent
     assert "SavedModel" in found["tensorflow"].text
-    assert all(found[name].cure == f"Install it: pip install {name}" for name in absent)
+    assert all(found[name].cure.endswith(f"pip install {name}") for name in absent)
     absent.add("jax")
     found = {check.name: check for check in doctor.check_packages()}
     assert {name for name, check in found.items() if check.status == PROBLEM} == absent
@@ -104,7 +104,7 @@ def test_a_backend_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "backend_gpus", broken)
     (backend,) = doctor.check_devices()
     assert backend.status == PROBLEM
-    assert backend.text == "does not start: ImportError: libcudart.so: cannot open"
+    assert "ImportError: libcudart.so" in backend.text
 
 
 def test_where_cifar10_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

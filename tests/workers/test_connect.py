@@ -45,7 +45,7 @@ def test_without_ray_its_install_command_is_named(monkeypatch):
     monkeypatch.setattr(connect, "find_spec", lambda _: None)
     with pytest.raises(TrainingError, match="Ray is not installed") as caught:
         connect.connect(Cluster())
-    assert caught.value.cure == "Install it: pip install 'resnet-search[ray]'"
+    assert "pip install 'resnet-search[ray]'" in caught.value.cure
 
 
 def test_where_nothing_answers(monkeypatch):
@@ -54,14 +54,14 @@ def test_where_nothing_answers(monkeypatch):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{closed.getsockname()[1]}"
-    with pytest.raises(TrainingError, match=f"--workers: got 'ray://{address}', where nothing answers"):
+    with pytest.raises(TrainingError, match=f"--workers: got 'ray://{address}'"):
         connect.connect(Cluster(address=address))
 
 
 def test_a_name_that_no_host_can_have(monkeypatch):
     monkeypatch.setattr(connect, "find_spec", lambda _: True)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    with pytest.raises(TrainingError, match=r"--workers: got 'ray://a\.\.b:1', where nothing answers"):
+    with pytest.raises(TrainingError, match=r"--workers: got 'ray://a\.\.b:1'"):
         connect.connect(Cluster(address="a..b:1"))
 
 
@@ -131,14 +131,14 @@ def test_gpus_where_there_are_some(nodes, monkeypatch):
 
     monkeypatch.setattr(connect, "_ask_a_gpu", ask)
     assert chosen()[1].device == "cpu"
-    with pytest.raises(TrainingError, match="no node of the cluster has one"):
+    with pytest.raises(TrainingError, match="--device: got 'gpu'"):
         chosen("gpu")
     nodes[:] = [WITH_GPU]
     assert chosen()[0] == 2
     slots, settings = chosen(cluster=Cluster(gpus=0.25))
     assert (slots, settings.precision, settings.cluster["gpus"]) == (6, "mixed_bfloat16", 0.25)  # By memory, not 8.
     assert chosen("cpu")[1].device == "cpu"
-    with pytest.raises(UsageError, match=r"--gpus-per-trial: got 0\.5 beside --device cpu"):
+    with pytest.raises(UsageError, match=r"--gpus-per-trial: got 0\.5 .*--device cpu"):
         chosen("cpu", Cluster(gpus=0.5))
     assert all(needs["GPU"] for needs in asked)
 
@@ -222,7 +222,8 @@ def test_a_gpu_that_does_not(asked, answer, message):
 def test_a_gpu_beside_which_there_is_too_little_is_not_asked(asked):
     with pytest.raises(TrainingError) as caught:
         chosen("gpu", Cluster(cpus=32.0))
-    assert caught.value.message == "no node of the cluster has what a trial takes: 32 CPU, 3.0 GB of memory, 1 GPU"
+    for fact in ("32 CPU", "3.0 GB", "1 GPU"):
+        assert fact in caught.value.message
     assert not asked.threads
 
 
@@ -233,7 +234,7 @@ def test_bfloat16_is_a_matter_of_the_nodes(nodes, monkeypatch, address, asks_her
     monkeypatch.setattr(precision, "processor_has_bfloat16", lambda: False)
     cluster = Cluster(address=address)
     if asks_here:
-        with pytest.raises(TrainingError, match="but this processor has none of"):
+        with pytest.raises(TrainingError, match="--precision: got 'bfloat16'"):
             chosen(cluster=cluster, precision="bfloat16")
     else:
         assert chosen(cluster=cluster, precision="bfloat16")[1].precision == "wide_bfloat16"
@@ -291,8 +292,8 @@ def test_an_address_in_the_environment_that_is_none(started, monkeypatch, word, 
     monkeypatch.setenv("RAY_ADDRESS", named)
     with pytest.raises(TrainingError) as caught:
         connect.connect(Cluster.from_word(word))
-    assert caught.value.message.startswith(f"RAY_ADDRESS: got {named!r}; allowed: local, auto or HOST:PORT")
-    assert "unset it" in caught.value.cure
+    assert caught.value.message.startswith(f"RAY_ADDRESS: got {named!r}; allowed: ")
+    assert caught.value.cure
     assert not started
 
 

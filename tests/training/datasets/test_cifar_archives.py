@@ -57,8 +57,8 @@ def test_what_differs_from_the_published_is_noted(
 ) -> None:
     archive = pack(binary, "cifar-10-binary.tar.gz")
     notes = " ".join(load_cifar_archive(archive).notes)
-    assert "none of those published" in notes
-    assert "100 + 20 images, where the official CIFAR-10 has 50,000 + 10,000" in notes
+    for images in ("100 + 20", "50,000 + 10,000"):
+        assert images in notes
     own = hashlib.sha256(archive.read_bytes()).hexdigest()
     monkeypatch.setitem(cifar_archives.PUBLISHED_SHA256, own, "cifar-10-binary.tar.gz")
     assert "is the one published" in " ".join(load_cifar_archive(archive).notes)
@@ -90,7 +90,7 @@ def test_a_link_or_device_in_place_of_a_batch_is_refused(binary: Path, tmp_path:
     link = tarfile.TarInfo("c/data_batch_1.bin")
     link.type, link.linkname = kind, "/etc/passwd"
     archive = _tar(tmp_path / "x.tar.gz", [(link, b""), *_members(binary)])
-    with pytest.raises(DataError, match=r"data_batch_1.bin is a link"):
+    with pytest.raises(DataError, match=r"data_batch_1\.bin"):
         load_cifar_archive(archive)
 
 

@@ -137,7 +137,7 @@ class _Evil:
 def test_pickled_objects_are_refused(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = _write(tmp_path, **{name: np.array([_Evil()], object)})
-    with pytest.raises(DataError, match=f"{name} holds Python objects"):
+    with pytest.raises(DataError, match=f"{name} "):
         load_npz(path)
     assert not (tmp_path / "touched").exists()
 

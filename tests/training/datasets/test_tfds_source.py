@@ -95,7 +95,8 @@ def test_validation_serves_where_test_has_no_labels(tmp_path: Path) -> None:
     _prepare(tmp_path, "secret", {"train": _rows(8), "test": secret, "validation": _rows(6)}, _features())
     data = load_data("tfds:secret", data_dir=tmp_path)
     assert len(data.y_test) == 6
-    assert data.notes == ("its split 'validation' serves as test",)
+    [note] = data.notes
+    assert "'validation'" in note
 
 
 def test_a_fifth_of_train_serves_where_there_is_nothing_else(tmp_path: Path) -> None:
@@ -116,13 +117,13 @@ def test_the_only_image_and_label_are_found_without_being_named_so(tmp_path: Pat
 def test_what_is_no_image_classification_is_named(tmp_path: Path) -> None:
     features = {"text": tfds.features.Text(), "label": _features()["label"]}
     _prepare(tmp_path, "words", {"train": [{"text": "x", "label": 0}]}, features)
-    with pytest.raises(DataError, match=r"not a set for image classification; it holds .*text \(Text\)"):
+    with pytest.raises(DataError, match=r"text \(Text\)"):
         load_data("tfds:words", data_dir=tmp_path)
 
 
 def test_a_set_without_train_is_named(tmp_path: Path) -> None:
     _prepare(tmp_path, "examined", {"test": _rows(4)}, _features())
-    with pytest.raises(DataError, match="no split 'train'; it has test"):
+    with pytest.raises(DataError, match=r"'train'.* test"):
         load_data("tfds:examined", data_dir=tmp_path)
 
 
@@ -164,13 +165,13 @@ def test_a_configuration_that_is_none_is_named(tmp_path: Path) -> None:
 
 def test_a_set_of_text_is_refused_before_it_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tfds_source, "unreachable", lambda url: pytest.fail("a network was asked"))
-    with pytest.raises(DataError, match="not a set for image classification"):
+    with pytest.raises(DataError, match="imdb_reviews"):
         load_data("tfds:imdb_reviews", data_dir=tmp_path)
 
 
 def test_no_network_and_no_copy_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tfds_source, "unreachable", lambda url: "Name or service not known")
-    with pytest.raises(DataError, match=r"not prepared in .*Name or service not known") as error:
+    with pytest.raises(DataError, match=f"{tmp_path}.*Name or service not known") as error:
         load_data("tfds:mnist", data_dir=tmp_path)
     assert "t.load('mnist'" in error.value.cure
 
