@@ -8,6 +8,7 @@ import pytest
 
 from resnet_search.report.document import Figure, Section, Table
 from resnet_search.report.figures import axes, cost, halving, learning, workers
+from resnet_search.report.figures.halving import DROPPED, FAILS, OPEN, TO_THE_END, WENT_ON
 from resnet_search.report.figures.reading import read
 from resnet_search.report.illustrated import illustrated
 from resnet_search.report.kind import accuracy_name
@@ -90,8 +91,8 @@ def test_what_became_of_each_trial(make_view):
     run = search_events()
     view = make_view(run)
     assert {trial.trial: outcome for trial, outcome in halving.outcomes(view)} == {
-        "0000": "went on", "0001": "failed", "0002": "dropped", "0003": "dropped", "0004": "trained to the end",
-        "0005": "trained to the end", "0006": "trained to the end"}  # fmt: skip
+        "0000": WENT_ON, "0001": FAILS, "0002": DROPPED, "0003": DROPPED, "0004": TO_THE_END, "0005": TO_THE_END,
+        "0006": TO_THE_END}  # fmt: skip
 
 
 def test_before_the_next_rung_is_full_nobody_is_dropped(make_view):
@@ -99,19 +100,19 @@ def test_before_the_next_rung_is_full_nobody_is_dropped(make_view):
     for trial in range(3):
         run.create(trial, trial, (0, 1, 0), (0, 1), slot=trial)
         run.complete(trial, 0.5 - trial / 10)
-    assert {outcome for _, outcome in halving.outcomes(make_view(run))} == {"still open"}
+    assert {outcome for _, outcome in halving.outcomes(make_view(run))} == {OPEN}
 
 
 def test_flows_add_up(make_view):
     found = figures(halving.brackets(make_view(search_events())))
     sankey = found["halving"].plot["data"][0]
     assert sankey["node"]["label"] == ["bracket 1, epoch 1: 4", "epoch 3: 1", "bracket 0, epoch 3: 2",
-                                       "trained to the end: 3", "dropped: 2", "failed: 1"]  # fmt: skip
+                                       f"{TO_THE_END}: 3", f"{DROPPED}: 2", f"{FAILS}: 1"]  # fmt: skip
     links = list(zip(*(sankey["link"][key] for key in ("source", "target", "value")), strict=True))
     assert links == [(0, 1, 1), (0, 4, 2), (0, 5, 1), (1, 3, 1), (2, 3, 2)]
     spent = named(found["budget"].plot)
     assert {name: sum(trace["x"]) for name, trace in spent.items()} == {
-        "went on": 1, "trained to the end": 8, "dropped": 2}  # fmt: skip
+        WENT_ON: 1, TO_THE_END: 8, DROPPED: 2}  # fmt: skip
 
 
 def test_of_many_curves_some_are_shown_and_the_rest_is_counted(tmp_path, monkeypatch):
@@ -237,8 +238,8 @@ def test_an_extended_search_is_shown_with_its_new_bracket(tmp_path):
     found = figures(halving.brackets(view))
     assert any(label.startswith("extension 1, ") for label in found["halving"].plot["data"][0]["node"]["label"])
     outcomes = [outcome for _, outcome in halving.outcomes(view)]
-    assert outcomes.count("trained to the end") > 0
+    assert outcomes.count(TO_THE_END) > 0
     links = found["halving"].plot["data"][0]["link"]
-    assert sum(
-        number for number, kind in zip(links["value"], links["customdata"], strict=True) if kind != "went on"
-    ) == (len(outcomes) - outcomes.count("went on"))
+    assert sum(number for number, kind in zip(links["value"], links["customdata"], strict=True) if kind != WENT_ON) == (
+        len(outcomes) - outcomes.count(WENT_ON)
+    )

@@ -80,7 +80,7 @@ def test_the_first_of_several_frames_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.parametrize(("most", "words"), [(9_000, "100 x 100 pixels, more than 9,000"), (1_000, "exceeds limit")])
+@pytest.mark.parametrize(("most", "words"), [(9_000, "100 x 100 .* 9,000"), (1_000, "10000 pixels")])
 def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, words: str) -> None:
     Image.new("L", (100, 100)).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)

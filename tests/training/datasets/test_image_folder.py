@@ -123,7 +123,7 @@ def test_a_class_that_is_never_tested_is_noted(folder: Path) -> None:
 
 def test_a_class_in_test_alone_is_an_error(folder: Path) -> None:
     _save(folder / "test" / "cat" / "0.png", 95)
-    with pytest.raises(DataError, match="cat in test/ alone"):
+    with pytest.raises(DataError, match=r"cat .*test/"):
         load_image_folder(folder, 8)
 
 
@@ -146,7 +146,7 @@ def test_a_test_split_without_images_is_an_error(folder: Path) -> None:
 @pytest.mark.parametrize("lacking", ["train", "test"])
 def test_a_missing_split_is_named(folder: Path, lacking: str) -> None:
     (folder / lacking).rename(folder / "valid")
-    with pytest.raises(DataError, match=f"no folder {lacking}/") as error:
+    with pytest.raises(DataError, match=f"{lacking}/") as error:
         load_data(str(folder))
     assert "train/<class>/" in error.value.cure
 
@@ -154,7 +154,7 @@ def test_a_missing_split_is_named(folder: Path, lacking: str) -> None:
 def test_images_without_class_folders_are_an_error(tmp_path: Path) -> None:
     for split in ("train", "test"):
         _save(tmp_path / split / "0.png", 96)
-    with pytest.raises(DataError, match="no class folder"):
+    with pytest.raises(DataError, match="train: "):
         load_image_folder(tmp_path, 8)
 
 
