@@ -131,7 +131,7 @@ def test_plain_ignores_the_shortcut():
     [
         ({"block": "basic", "n": 1, "widht": 8}, "missing axis", "width"),
         ({"block": "basic", "n": 1, "width": 8, "shortcuts": "identity"}, "unknown axis", "'shortcut'"),
-        ({"block": "basic", "width": 8}, "one of depth, n, blocks", "exactly one"),
+        ({"block": "basic", "width": 8}, "one of depth, n, blocks", "depth, n"),
         ({"block": "basic", "width": 8, "n": 1, "depth": 8}, "one of depth, n, blocks", "depth, n"),
         ({"block": "basc", "n": 1, "width": 8}, "unknown block", "'basic'"),
     ],

@@ -145,8 +145,8 @@ WRONG = [
     ({"data.validation": "nan"}, "[data] validation", "nan", "below 1"),
     ({"data.image_size": "4"}, "[data] image_size", "4", "8 to 512"),
     ({"axis.width": "[8]"}, "axis", "{ width = [8] }", 'nearest: "axes"'),
-    ({"hyperband.method": '"grid"'}, "[hyperband] method", '"grid"', "top of the file"),
-    ({"data.description": '"a"'}, "[data] description", '"a"', "top of the file"),
+    ({"hyperband.method": '"grid"'}, "[hyperband] method", '"grid"', "file"),
+    ({"data.description": '"a"'}, "[data] description", '"a"', "file"),
 ]  # fmt: skip
 
 
