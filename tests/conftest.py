@@ -32,6 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--skips", metavar="STEP", help="fail if a test is skipped for a reason that tests/skips.toml does not list"
     )
+    parser.addoption("--update-golden", action="store_true", help="write what the golden tests compare with")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -96,7 +97,3 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the full-size data set beside the checkout is absent")
     return folder
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="Write what the golden tests compare with.")

@@ -21,23 +21,23 @@ def test_a_small_difference_is_measured() -> None:
 @pytest.mark.parametrize(
     ("outputs", "reason"),
     [
-        (EXPECTED + np.float32(2e-5), "differs from the trained model by 2e-05 in a probability of 4 images"),
+        (EXPECTED + np.float32(2e-5), "2e-05 .*4 images"),
         (EXPECTED[:3], "shape \\(3, 2\\)"),
-        (EXPECTED.astype("float64"), "gives float64"),
+        (EXPECTED.astype("float64"), "float64"),
         (np.full((4, 2), np.nan, "float32"), "not finite"),
     ],
 )
 def test_other_outputs_are_refused(outputs: np.ndarray, reason: str) -> None:
     for made in EXACT:
-        with pytest.raises(ExportError, match=f"the reloaded {made.name} .*{reason}"):
+        with pytest.raises(ExportError, match=f"{made.name} .*{reason}"):
             difference(outputs, EXPECTED, made)
 
 
 def test_eight_bits_may_differ_and_are_probabilities_all_the_same() -> None:
     assert difference(EXPECTED + np.float32(0.25), EXPECTED, INT8) == 0.25
-    with pytest.raises(ExportError, match="the reloaded litert-int8 gives probabilities that are not finite"):
+    with pytest.raises(ExportError, match=r"litert-int8 .*not finite"):
         difference(np.full((4, 2), np.nan, "float32"), EXPECTED, INT8)
-    with pytest.raises(ExportError, match="gives uint8"):
+    with pytest.raises(ExportError, match="uint8"):
         difference(np.zeros((4, 2), "uint8"), EXPECTED, INT8)
 
 
@@ -70,5 +70,5 @@ def test_the_accuracy_is_that_of_the_score(right: int, precision: str, fits: boo
         found = accuracy(labels(right), TRUTH, score=0.9, precision=precision, trial="0001")
         assert found == pytest.approx(right / 1000)
         return
-    with pytest.raises(ExportError, match=r"trial 0001: with its weights .* of 1,000 validation images are right"):
+    with pytest.raises(ExportError, match=f"trial 0001: .*{right} of 1,000 .*0.9000"):
         accuracy(labels(right), TRUTH, score=0.9, precision=precision, trial="0001")

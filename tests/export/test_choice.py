@@ -61,10 +61,9 @@ def test_a_limit_below_the_smallest_names_it(view: RunView) -> None:
     smallest = view.trials["0000"]
     with pytest.raises(ExportError) as raised:
         trial_within(view, Limits(max_params=smallest.params - 1), never)
-    assert raised.value.message == (
-        f"--max-params: got {smallest.params - 1:,}; allowed: {smallest.params:,} or more, as the smallest there is, "
-        f"trial 0000 ({smallest.name}), has that"
-    )
+    assert raised.value.message.startswith(f"--max-params: got {smallest.params - 1:,}; allowed: {smallest.params:,} ")
+    for fact in ("trial 0000", smallest.name):
+        assert fact in raised.value.message
     assert "trials run --pareto" in raised.value.cure
     with pytest.raises(ExportError, match="--max-macs: got 1; allowed: "):
         trial_within(view, Limits(max_macs=1), never)
@@ -79,7 +78,7 @@ def test_latencies_are_asked_for_in_the_order_of_accuracy_until_one_fits(view: R
     limits = Limits(max_latency=9.0, max_params=view.trials["0001"].params)
     assert trial_within(view, limits, time).trial == "0001"
     assert asked == ["0001"]
-    with pytest.raises(ExportError, match=r"--max-latency: got 0\.5 ms; allowed: 1 ms or more, .* trial 0000"):
+    with pytest.raises(ExportError, match=r"--max-latency: got 0\.5 ms; allowed: 1 ms .*0000"):
         trial_within(view, Limits(max_latency=0.5), time)
 
 
@@ -88,12 +87,12 @@ def test_candidates_without_weights_are_left_out(view: RunView) -> None:
     assert trial_within(view, Limits(max_params=10**9), never).trial == "0001"
     for trial in ("0000", "0001"):
         (view.folder.trial(trial) / WEIGHTS).unlink()
-    with pytest.raises(ExportError, match="no candidate that was trained in full has its weights"):
+    with pytest.raises(ExportError, match=r"^RUN: got 'run'.*weights"):
         trial_within(view, Limits(max_params=10**9), never)
 
 
 def test_an_ensemble_is_of_the_best_candidates_trained_in_full(view: RunView) -> None:
     assert [trial.trial for trial in best_trials(view, 2)] == ["0002", "0001"]
     for count in (1, 4):
-        with pytest.raises(ExportError, match=rf"--ensemble: got {count}; allowed: 2 to 3, as run has 3 candidates"):
+        with pytest.raises(ExportError, match=f"--ensemble: got {count}; allowed: 2 to 3,"):
             best_trials(view, count)

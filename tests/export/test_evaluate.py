@@ -51,7 +51,7 @@ def test_one_process_answers_as_long_as_batches_come_and_is_gone_then(saved_mode
             assert answer.dtype == np.float32
             np.testing.assert_allclose(answer, colours.probabilities(random_images(count)), atol=1e-6)
         started[0].kill()
-        with pytest.raises(ExportError, match="the process that runs it was ended by signal 9"):
+        with pytest.raises(ExportError, match="signal 9"):
             run(random_images(1))
     assert len(started) == 1
     assert started[0].returncode is not None
@@ -72,7 +72,7 @@ def test_a_model_that_tensorflow_refuses_is_named(tmp_path: Path, monkeypatch) -
 
 @pytest.mark.slow
 def test_what_is_no_saved_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="cannot be loaded: OSError: SavedModel file does not exist") as raised:
+    with pytest.raises(ExportError, match="OSError") as raised:
         probabilities_of(tmp_path, random_images(1))
     assert str(tmp_path) in raised.value.message
     assert "\n" not in raised.value.message

@@ -42,7 +42,7 @@ def test_a_missing_package_is_told_before_any_work(
     missing = FORMATS[name].packages[-1]
     monkeypatch.setattr(formats, "find_spec", lambda package: None if package == missing else object())
     monkeypatch.setattr(make, "build_saved_model", lambda _: pytest.fail("work was begun"))
-    with pytest.raises(ExportError, match=f"--format: got '{name}', which needs {missing}") as raised:
+    with pytest.raises(ExportError, match=f"--format: got '{name}'.*{missing}") as raised:
         export_run(make_view(), formats=["keras", name])
     assert raised.value.cure == f"Install it: pip install 'resnet-search[{extra}]'"
 
@@ -230,7 +230,7 @@ def test_a_format_that_gives_other_outputs_fails_and_leaves_nothing(
         build(replace(request, keras=""))
 
     monkeypatch.setattr(make, "build_saved_model", plant)
-    with pytest.raises(ExportError, match="the reloaded keras differs from the trained model by"):
+    with pytest.raises(ExportError, match=r"keras .*allowed: 1e-05"):
         export_run(view, formats=["keras"])
     assert not (view.folder.path / "export").exists()
 
@@ -245,6 +245,6 @@ def test_a_converter_that_fails_is_one_sentence(tmp_path: Path) -> None:
 def test_a_saved_model_that_is_absent_is_one_sentence(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "none", ignore_errors=True)
     np.save(tmp_path / "calibration.npy", np.zeros((1, 32, 32, 3), "uint8"))
-    with pytest.raises(ExportError, match=r"converting to litert: the export.s process failed: .*none") as raised:
+    with pytest.raises(ExportError, match=r"litert: .*none") as raised:
         convert(FORMATS["litert"], tmp_path / "none", tmp_path / "model.tflite", tmp_path / "calibration.npy")
     assert "\n" not in raised.value.message

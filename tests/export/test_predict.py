@@ -33,11 +33,11 @@ def test_an_export_is_found_by_its_folder_its_model_and_its_run(tmp_path: Path) 
 
 
 def test_what_is_neither_is_told(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"EXPORT: got 'nonsense', which holds no export\.json, and is no run"):
+    with pytest.raises(RunError, match=r"EXPORT: got 'nonsense'.*export\.json"):
         find_export("nonsense", tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "run.json").write_text("{}")
-    with pytest.raises(RunError, match="a run without an export") as raised:
+    with pytest.raises(RunError, match="EXPORT: got 'mine'") as raised:
         find_export("mine", tmp_path)
     assert raised.value.cure == "resnet-search export mine"
 
@@ -67,7 +67,7 @@ def test_a_damaged_export_is_named(tmp_path: Path, file: str, text: str) -> None
 def test_an_export_without_its_model(tmp_path: Path) -> None:
     colours.describe(tmp_path)
     (tmp_path / "saved_model").rmdir()
-    with pytest.raises(ExportError, match="holds no saved_model"):
+    with pytest.raises(ExportError, match="saved_model"):
         find_export(str(tmp_path), tmp_path)
 
 
@@ -98,12 +98,9 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_classified(export: Export, 
     given = [torn, tmp_path / "nothing.png", tmp_path / "empty", tmp_path / "pipe.png", long, good]
     found = list(classify(export, given, 1))
     assert [type(one) for one in found] == [Unread] * 5 + [Classified]
-    assert [one.reason for one in found[1:5] if isinstance(one, Unread)] == [
-        "is not there",
-        "no image in this folder that can be read",
-        "is no file",
-        "File name too long",
-    ]
+    reasons = [one.reason for one in found if isinstance(one, Unread)]
+    assert reasons[-1] == "File name too long"
+    assert len(set(reasons)) == 5, "each has its own"
 
 
 def test_nothing_readable_at_all(export: Export, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_a_model_that_gives_other_outputs_fails_and_leaves_the_earlier_export(
         shutil.copytree(other, request.saved_model)
 
     monkeypatch.setattr(make, "build_saved_model", plant)
-    with pytest.raises(ExportError, match="the reloaded saved_model differs from the trained model by"):
+    with pytest.raises(ExportError, match=r"saved_model .*allowed: 1e-05"):
         export_run(make_view(), out=out)
     assert [path.name for path in out.iterdir()] == ["export.json"]
     assert {path.name for path in tmp_path.iterdir()} == {"runs", "out", "other"}
@@ -168,9 +168,8 @@ def test_weights_that_cannot_be_used_are_named(make_view: MakeView) -> None:
     view = make_view()
     path = view.folder.trial("0000") / WEIGHTS
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ExportError, match="does not hold the weights of the trial") as raised:
+    with pytest.raises(ExportError, match=str(path)) as raised:
         export_run(view)
-    assert str(path) in raised.value.message
     assert "\n" not in raised.value.message
     assert not (view.folder.path / "export").exists()
 
@@ -202,10 +201,10 @@ def test_a_run_that_is_not_finished_exports_its_best_with_notes(
     monkeypatch.setattr(saved_model, "make_files", lambda *_: ([MADE], np.zeros(VALIDATION, "int64")))
     monkeypatch.setattr(saved_model, "accuracy", lambda *_, **__: 1.0)
     result = export_run(view)
-    assert result.notes == (
-        "The run is interrupted, not finished: a better trial may still come.",
-        "Trial 0000 was trained for 1 of the full 3 epochs.",
-    )
+    state, length = result.notes
+    assert "interrupted" in state
+    for fact in ("0000", "1 of ", "3 epochs"):
+        assert fact in length
 
 
 def add(view: RunView, run: Events) -> None:
@@ -216,7 +215,7 @@ def add(view: RunView, run: Events) -> None:
 def test_nothing_completed(make_view: MakeView) -> None:
     view = make_view()
     view.trials.clear()
-    with pytest.raises(RunError, match="no trial has completed yet"):
+    with pytest.raises(RunError, match=f"RUN: got '{view.folder.name}'"):
         export_run(view)
 
 
@@ -225,7 +224,7 @@ def test_a_trial_that_failed(make_view: MakeView) -> None:
     run.create(1, 1, (0, 0, 0), (0, 1))
     run.fail(1, "out of memory")
     add(view, run)
-    with pytest.raises(ExportError, match=r"got '0001', which is failed \(out of memory\); allowed: a completed trial"):
+    with pytest.raises(ExportError, match=r"'0001'.* failed .*out of memory"):
         export_run(view, view.trials["0001"])
 
 
@@ -239,12 +238,10 @@ def test_a_reused_trial_has_the_weights_of_the_one_it_reuses(make_view: MakeView
     run.complete(3, 0.55)
     add(view, run)
     assert weights_of(view, view.trials["0001"]) == view.folder.trial("0000").resolve() / WEIGHTS
-    with pytest.raises(
-        ExportError, match="score is from the way of trial 0002, whose weights are those after 3"
-    ) as raised:
+    with pytest.raises(ExportError, match=r"0002.* 3 epochs.* 2") as raised:
         weights_of(view, view.trials["0003"])
-    assert raised.value.cure == "Export that one: --trial 0002"
-    with pytest.raises(ExportError, match=r"trial_0002/checkpoint\.weights\.h5: is missing"):
+    assert "--trial 0002" in raised.value.cure
+    with pytest.raises(ExportError, match=r"trial_0002/checkpoint\.weights\.h5: "):
         weights_of(view, view.trials["0002"])
 
 
@@ -253,7 +250,7 @@ def test_damaged_images_are_made_anew_and_no_others_are_taken(make_view: MakeVie
     path = view.folder.path.parent / ".data" / "arrays" / "x_validation.npy"
     path.write_bytes(b"x")
     # The source that this made-up run names has others than it was trained on.
-    with pytest.raises(RunError, match="are not those it started with"):
+    with pytest.raises(RunError, match="drawn by resnet-search"):
         export_run(view)
     assert not (view.folder.path / "export").exists()
 
@@ -275,7 +272,7 @@ def test_a_model_that_needs_python_is_refused(tmp_path: Path) -> None:
 
     save_module(tmp_path / "model", lambda images: tf.py_function(lambda x: x[:, 0, 0], [images], tf.uint8))
     np.save(tmp_path / "images.npy", np.zeros((2, 32, 32, 3), "uint8"))
-    with pytest.raises(ExportError, match="EagerPyFunc, which needs more than TensorFlow's own runtime"):
+    with pytest.raises(ExportError, match="EagerPyFunc"):
         run_file(FORMATS["saved_model"], tmp_path / "model", tmp_path / "images.npy", tmp_path)
 
 

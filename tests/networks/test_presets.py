@@ -98,12 +98,12 @@ def test_preset_is_found_in_any_case():
 def test_an_unknown_preset_names_the_nearest():
     with pytest.raises(UsageError, match="resnet-110"):
         preset("resnet-111")
-    with pytest.raises(UsageError, match=r"Did you mean resnet-20\?"):
+    with pytest.raises(UsageError, match="resnet-20"):
         preset("resnet20")
     for name, where in (("vgg", "model"), ("resnet20", "--model")):
-        with pytest.raises(UsageError, match=f"^{where}: got '{name}'; allowed: one of") as raised:
+        with pytest.raises(UsageError, match=f"^{where}: got '{name}'; allowed: ") as raised:
             preset(name, where)
-        assert raised.value.cure.endswith("resnet-search models lists them.")
+        assert "resnet-search models" in raised.value.cure
 
 
 @pytest.mark.slow

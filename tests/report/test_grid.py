@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 
 from resnet_search.networks.presets import preset
+from resnet_search.report import course, grid, inputs, winner
+from resnet_search.report.as_json import plain
 from resnet_search.report.content import report_of
 from resnet_search.report.markdown import to_markdown
-from resnet_search.runs.trials import RunView
+from resnet_search.report.pareto import fronts
+from resnet_search.runs.trials import RunView, Trial
 from tests.report.conftest import Events, make_content
+from tests.report.reading import cells, prose, rows
 
 MakeView = Callable[..., RunView]
 
@@ -42,96 +46,91 @@ def make_grid(make_view: MakeView) -> Callable[..., RunView]:
     return make
 
 
-def titles(view: RunView) -> list[str]:
-    return [str(section.title) for section in report_of(view).sections]
-
-
-def written(view: RunView) -> str:
-    return to_markdown(report_of(view)).replace("\\", "")
+def best_of(view: RunView) -> Trial:
+    assert view.leader is not None
+    return view.leader
 
 
 def test_a_grid_has_no_rungs(make_grid: Callable[..., RunView]) -> None:
     view = make_grid("resnet-20", "wrn-16-4", "resnet-32")
-    assert titles(view) == [
-        "The network: best",
-        "What this accuracy is not",
-        "How to use it",
-        "The networks, best first",
-        "Accuracy against cost",
-        "How it was trained",
-        "What it cost",
-        "What was trained",
-        "Reads of the test images",
-        "Images",
-        "To repeat this run",
-    ]
-    text = written(view)
-    assert text.startswith("# Comparison `small-run`\n")
-    assert "Of 3 networks, each trained for all 3 epochs, in 7.0 s, the best is `resnet-20`, trial 0000" in text
-    assert "Every network is trained for all 3 epochs, once: none is stopped early" in text
-    assert "3 of 3 are done." in text
-    assert "| Method | every network once, for all 3 epochs |" in text
-    assert "| Axis: models | `resnet-20, wrn-16-4, resnet-32` |" in text
-    assert "In one go, for all 3 epochs, in 6.0 s of training." in text
+    report = report_of(view)
+    best = best_of(view)
+    networks, way, searched = grid.networks(view), winner.way(view, best), inputs.searched(view)
+    parts = (winner.about(view, best, None), networks, *fronts(view), way, course.budget(view), searched)
+    assert [part for part in report.sections if part in parts] == list(parts)
+    assert winner.role(view, best) == "best"
+    summary, *_ = prose(report).splitlines()
+    for fact in ("3 networks", "3 epochs", "7.0 s", "resnet-20", "trial 0000"):
+        assert fact in summary
+    assert "3 of 3" in prose(networks)
+    assert "resnet-20, wrn-16-4, resnet-32" in cells(searched)
+    for fact in ("3 epochs", "6.0 s"):
+        assert fact in prose(way)
+    text = to_markdown(report)
     for word in ("rung", "bracket", "promot", "Hyperband", "--factor", "--iterations", "candidates to the end"):
         assert word not in text, word
 
 
 def test_published_errors_stand_beside_results_on_the_same_images(make_grid: Callable[..., RunView]) -> None:
     names = ("resnet-20", "se-resnet-20", "resnet-18")
-    assert "Published" not in written(make_grid(*names))
-    text = written(make_grid(*names, data={**make_content()["data"], "source": "cifar10"}))
-    assert "| 1 | `0000` | `resnet-20` | 20 | " in text
-    assert "| 90.00 % | 91.25 % |" in text
-    # The one has no published error, that of the other is of ImageNet.
-    assert "| 80.00 % |  |" in text
-    assert "| 70.00 % |  |" in text
+    elsewhere = rows(grid.networks(make_grid(*names)))
+    assert [row[-1] for row in elsewhere] == ["90.00 %", "80.00 %", "70.00 %"]
+    table = rows(grid.networks(make_grid(*names, data={**make_content()["data"], "source": "cifar10"})))
+    assert table[0][:4] == ["1", "0000", "resnet-20", "20"]
+    # The second has no published error, that of the third is of ImageNet.
+    assert [row[-2:] for row in table] == [["90.00 %", "91.25 %"], ["80.00 %", ""], ["70.00 %", ""]]
 
 
 def test_a_grid_that_is_not_done(make_grid: Callable[..., RunView]) -> None:
-    text = written(make_grid("resnet-20", "resnet-32", "resnet-44", done=2, fail="resnet-32"))
-    assert "**The search is not finished (interrupted): 1 of 3 trials.** A better network may still come." in text
-    assert "1 network could not be trained:" in text
-    assert "| `0001` | `resnet-32` | `the loss was nan in epoch 1` |" in text
-    assert "1 of 3 are done." in text
+    view = make_grid("resnet-20", "resnet-32", "resnet-44", done=2, fail="resnet-32")
+    state, *_ = prose(report_of(view)).splitlines()
+    for fact in ("interrupted", "1 of 3 trials", "resnet-search resume small-run"):
+        assert fact in state
+    done, failed = prose(grid.networks(view)).splitlines()
+    assert "1 of 3" in done
+    assert "1 network" in failed
+    assert ["0001", "resnet-32", "the loss was nan in epoch 1"] in rows(grid.networks(view))
 
 
 def test_one_network_alone(make_grid: Callable[..., RunView]) -> None:
     view = make_grid("resnet-20")
-    assert titles(view) == [
-        "The network",
-        "What this accuracy is not",
-        "How to use it",
-        "How it was trained",
-        "What it cost",
-        "Reads of the test images",
-        "Images",
-        "To repeat this run",
-    ]
-    text = written(view)
-    assert text.startswith("# Training of `resnet-20`: `small-run`\n")
-    assert "`resnet-20`, trained for 3 epochs in 3.0 s: 90.00 % ± 0.95 % validation accuracy" in text
-    assert "they chose neither the network nor the epoch" in text
+    report = report_of(view)
+    assert not {grid.networks(view), inputs.searched(view), *fronts(view)} & {*report.sections}
+    for name in ("resnet-20", "small-run"):
+        assert name in plain(report.title)
+    summary, *_ = prose(report).splitlines()
+    for fact in ("resnet-20", "3 epochs", "3.0 s", "90.00 % ± 0.95 %"):
+        assert fact in summary
+    text = to_markdown(report)
     for word in (" search ", "winner", "best of", "candidate", "rung", "better network"):
         assert word not in text, word
 
 
 def test_one_network_that_is_not_done_or_failed(make_grid: Callable[..., RunView]) -> None:
-    text = written(make_grid("resnet-20", done=0))
-    assert "# Training of `resnet-20`" in text
-    assert "**The training is not finished (interrupted): 0 of 1 trial.** To go on: `resnet-search resume" in text
-    assert "No trial has completed yet." in text
-    text = written(make_grid("resnet-20", fail="resnet-20"))
-    assert "| `0000` | `resnet-20` | `the loss was nan in epoch 1` |" in text
+    begun = report_of(make_grid("resnet-20", done=0))
+    assert "resnet-20" in plain(begun.title)
+    state, nothing, *_ = prose(begun).splitlines()
+    for fact in ("interrupted", "0 of 1 trial", "resnet-search resume small-run"):
+        assert fact in state
+    assert "%" not in nothing
+    failed = report_of(make_grid("resnet-20", fail="resnet-20"))
+    assert ["0000", "resnet-20", "the loss was nan in epoch 1"] in rows(failed)
 
 
 def test_weights_of_imagenet_are_told(make_grid: Callable[..., RunView]) -> None:
     recipe = {**make_content()["recipe"], "init": "imagenet", "frozen_stages": 2}
-    text = written(make_grid("resnet-50-v2", recipe=recipe))
-    assert "`resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5`; the head is new |" in text
-    assert "| Frozen | 2 stages of 4, the stem with them: weights and batch-norm statistics |" in text
-    assert "mean 127.5, 127.5, 127.5, std 127.5, 127.5, 127.5 |" in text
-    assert "First weights" not in written(make_grid("resnet-50-v2"))
+    view = make_grid("resnet-50-v2", recipe=recipe)
+    text = "\n".join(cells(winner.about(view, best_of(view), None)))
+    facts = (
+        "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "2 stages of 4",
+        "mean 127.5, 127.5, 127.5",
+        "std 127.5, 127.5, 127.5",
+    )
+    for fact in facts:
+        assert fact in text
+    other = make_grid("resnet-50-v2")
+    assert not [fact for fact in facts if fact in "\n".join(cells(winner.about(other, best_of(other), None)))]
 
 
 def test_a_network_that_was_extended(make_view: MakeView) -> None:
@@ -156,7 +155,7 @@ def test_a_network_that_was_extended(make_view: MakeView) -> None:
             )
         )
     ]
-    text = written(make_view(run, content))
-    assert text.startswith("# Training of `resnet-20`")
-    assert "Each trial continues the weights" in text
-    assert "| `0001` | 1 / 0 / 0 | 2 to 3 | 60.00 % |" in text
+    view = make_view(run, content)
+    assert "resnet-20" in plain(report_of(view).title)
+    chain = [row[:4] for row in rows(winner.way(view, best_of(view)))[:2]]
+    assert chain == [["0000", "0 / 0 / 0", "0 to 2", "50.00 %"], ["0001", "1 / 0 / 0", "2 to 3", "60.00 %"]]

@@ -14,7 +14,7 @@ import pytest
 from resnet_search.report.document import Bullets, Code, Document, Fence, Figure, Paragraph, Section, Strong, Table
 from resnet_search.report.html import to_html
 from resnet_search.report.illustrated import illustrated
-from resnet_search.report.markdown import to_markdown
+from resnet_search.report.markdown import escape, inline, to_markdown
 
 from .hostile import NAMES, hostile_run, whole_run
 
@@ -174,4 +174,4 @@ def test_the_words_have_what_the_page_has(tmp_path):
     figures = [block for section in document.sections for block in section.blocks if isinstance(block, Figure)]
     assert len(figures) == 10
     for figure in figures:
-        assert f"**{figure.title}:** " in words
+        assert f"**{escape(figure.title)}:** {inline(figure.alternative)}\n" in words

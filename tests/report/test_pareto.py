@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_search.report.content import report_of
-from resnet_search.report.markdown import to_markdown
-from resnet_search.report.pareto import LATENCY, MACS, PARAMETERS, front, measured, pareto
+from resnet_search.report.pareto import LATENCY, MACS, PARAMETERS, front, fronts, measured, pareto
 from resnet_search.runs.latency import Latency, keep_latency
 from resnet_search.runs.trials import RunView
 from tests.report.conftest import search_events
+from tests.report.reading import prose, rows
 
 MakeView = Callable[..., RunView]
 # Few values, so that ties are many.
@@ -56,9 +56,12 @@ def test_the_report_shows_the_fronts_with_the_times_of_this_machine(make_view: M
     keep_latency(view.folder, "0006", [Latency(device="cpu", batch=1, p50=1.25, **times)])
     keep_latency(view.folder, "0005", [Latency(device="A GPU", batch=1, p50=0.5, **times)])
     assert measured(view) == {"0006": 1.25}
-    text = to_markdown(report_of(view)).replace("\\", "")
-    assert "## Accuracy against cost" in text
-    assert "Of the 3 candidates trained for all epochs" in text
-    assert "on this machine's processor, known of 1 of them." in text
-    row = next(line for line in text.splitlines() if line.startswith("| `0006`") and "latency" in line)
-    assert row.endswith("| 1.25 | latency |")
+    [section] = fronts(view)
+    assert section in report_of(view).sections
+    compared, timed = prose(section).splitlines()
+    assert "3 candidates" in compared
+    assert "1 of them" in timed
+    assert [[row[0], *row[-2:]] for row in rows(section)] == [
+        ["0004", "", f"{PARAMETERS}, {MACS}"],
+        ["0006", "1.25", LATENCY],
+    ]

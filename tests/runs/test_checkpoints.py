@@ -80,19 +80,19 @@ def test_cleaning_keeps_the_best_and_says_what_it_frees(finished: Writer, checkp
     assert again.seconds == seconds, "no time is spent on the search"
     assert plan_cleaning(again, 1).files == ()
     assert weights_of(again, again.trials["0002"])
-    with pytest.raises(ExportError, match="was removed by resnet-search clean") as raised:
+    with pytest.raises(ExportError, match="resnet-search clean") as raised:
         weights_of(again, again.trials["0000"])
-    assert raised.value.cure == "Export one that was kept: --trial 0002"
-    assert "was removed by resnet-search clean" in describe(again, again.trials["0000"])
+    assert "--trial 0002" in raised.value.cure
+    assert "resnet-search clean" in describe(again, again.trials["0000"])
 
 
 def test_cleaning_everything(finished: Writer, checkpoints: Files) -> None:
     view = finished.view()
     clean(view, plan_cleaning(view, 0))
     assert checkpoints() == set()
-    with pytest.raises(ExportError, match="removed") as raised:
+    with pytest.raises(ExportError, match="resnet-search clean") as raised:
         weights_of(view, view.trials["0002"])
-    assert raised.value.cure == "Nothing was kept."
+    assert "--trial" not in raised.value.cure, "nothing was kept"
 
 
 def test_an_interrupted_cleaning_goes_on(finished: Writer, checkpoints: Files) -> None:
@@ -129,7 +129,8 @@ def test_leftovers_go_and_nothing_else(finished: Writer, checkpoints: Files) -> 
 def test_what_is_there_of_a_checkpoint(finished: Writer) -> None:
     view = finished.view()
     drop_superseded(view)
-    assert describe(view, view.trials["0002"]) == "checkpoint.weights.h5 and state.h5 in trial_0002"
-    assert describe(view, view.trials["0001"]).endswith("state.h5 is superseded by a later rung")
+    for file in ("checkpoint.weights.h5", "state.h5", "trial_0002"):
+        assert file in describe(view, view.trials["0002"])
+    assert "superseded" in describe(view, view.trials["0001"])
     shutil.rmtree(finished.folder.trial("0000"))
-    assert describe(view, view.trials["0000"]) == "checkpoint.weights.h5 is missing"
+    assert "missing" in describe(view, view.trials["0000"])

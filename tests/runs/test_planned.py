@@ -86,6 +86,6 @@ def test_a_trial_without_a_place_in_the_plan_is_damage(tmp_path: Path, values: d
     place = next(number for number, line in enumerate(lines) if json.loads(line)["event"] == "created")
     lines[place] = json.dumps({**json.loads(lines[place]), **values})
     folder.events.write_text("\n".join(lines) + "\n")
-    with pytest.raises(RunError, match=r"trial 0000: slot .* is not in the plan") as caught:
+    with pytest.raises(RunError, match="trial 0000: slot ") as caught:
         check_drivable(read_run(folder, locked=False))
     assert "doctor" in caught.value.cure

@@ -38,7 +38,7 @@ def mistakes(text):
     return caught.value.mistakes
 
 
-WIDTHS = "integers from 1 to 1,024"
+WIDTHS = "1 to 1,024"
 WRONG = [
     # what is changed, the key that is named, the value shown, what is said of it
     ({"axes.width": '"abc"'}, "[axes] width", '"abc"', WIDTHS),
@@ -47,8 +47,8 @@ WRONG = [
     ({"axes.width": "[8, 16.0]"}, "[axes] width", "16.0", WIDTHS),
     ({"axes.width": "true"}, "[axes] width", "true", WIDTHS),
     ({"axes.width": "[1, true]"}, "[axes] width", "true", WIDTHS),
-    ({"axes.width": "[]"}, "[axes] width", "[]", "not an empty list"),
-    ({"axes.width": "[8, 16, 8]"}, "[axes] width", "8", "each value once, not 2 times"),
+    ({"axes.width": "[]"}, "[axes] width", "[]", "empty"),
+    ({"axes.width": "[8, 16, 8]"}, "[axes] width", "8", "2 times"),
     ({"axes.width": "[[8, 16]]"}, "[axes] width", "[8, 16]", WIDTHS),
     ({"axes.width": "{ min = 8, max = 16 }"}, "[axes] width", "{ min = 8, max = 16 }", WIDTHS),
     ({"axes.width": "nan"}, "[axes] width", "nan", WIDTHS),
@@ -57,107 +57,107 @@ WRONG = [
     ({"axes.width": '"\\u001b[31mred\\u0000"'}, "[axes] width", '"\\x1b[31mred\\x00"', WIDTHS),
     ({"axes.width": None}, "[axes] width", "missing", WIDTHS),
     ({"axes.width": None, "axes.widht": "[8]"}, "[axes] widht", "[8]", 'nearest: "width"'),
-    ({"axes.n": None}, "[axes] n", "missing", "or depth or blocks in its place"),
-    ({"axes.depth": "[8]"}, "[axes] depth", "[8]", "one of n, depth and blocks, not several"),
-    ({"axes.n": None, "axes.depth": "[15]"}, "[axes] depth", "15", "the nearest are 14 and 20"),
-    ({"axes.n": None, "axes.depth": "[8, 9]"}, "[axes] depth", "9", "the nearest are 8 and 11"),
-    ({"axes.n": None, "axes.depth": "[7]"}, "[axes] depth", "7", "integers from 8 to 1,000"),
-    ({"axes.n": "101"}, "[axes] n", "101", "integers from 1 to 100"),
-    ({"axes.n": "[0]"}, "[axes] n", "0", "integers from 1 to 100"),
-    ({"axes.n": "[1.5]"}, "[axes] n", "1.5", "integers from 1 to 100"),
-    ({"axes.n": "[true]"}, "[axes] n", "true", "integers from 1 to 100"),
-    ({"axes.n": "[]"}, "[axes] n", "[]", "not an empty list"),
-    ({"axes.n": "{ min = 1, max = 3 }"}, "[axes] n", "{ min = 1, max = 3 }", "integers from 1 to 100"),
-    ({"axes.n": "9" * 80}, "[axes] n", "digits", "integers from 1 to 100"),
+    ({"axes.n": None}, "[axes] n", "missing", "depth or blocks"),
+    ({"axes.depth": "[8]"}, "[axes] depth", "[8]", "n, depth and blocks"),
+    ({"axes.n": None, "axes.depth": "[15]"}, "[axes] depth", "15", "14 and 20"),
+    ({"axes.n": None, "axes.depth": "[8, 9]"}, "[axes] depth", "9", "8 and 11"),
+    ({"axes.n": None, "axes.depth": "[7]"}, "[axes] depth", "7", "8 to 1,000"),
+    ({"axes.n": "101"}, "[axes] n", "101", "1 to 100"),
+    ({"axes.n": "[0]"}, "[axes] n", "0", "1 to 100"),
+    ({"axes.n": "[1.5]"}, "[axes] n", "1.5", "1 to 100"),
+    ({"axes.n": "[true]"}, "[axes] n", "true", "1 to 100"),
+    ({"axes.n": "[]"}, "[axes] n", "[]", "empty"),
+    ({"axes.n": "{ min = 1, max = 3 }"}, "[axes] n", "{ min = 1, max = 3 }", "1 to 100"),
+    ({"axes.n": "9" * 80}, "[axes] n", "digits", "1 to 100"),
     ({"axes.block": '["basic", "botleneck"]'}, "[axes] block", '"botleneck"', 'nearest: "bottleneck"'),
     ({"axes.block": "3"}, "[axes] block", "3", '"plain", "basic", "bottleneck", "resnext"'),
     ({"axes.block": None}, "[axes] block", "missing", '"plain", "basic"'),
-    ({"axes.block": '"basic"'}, "[axes] cardinality", "[2, 4]", "only beside a block that has it: resnext"),
+    ({"axes.block": '"basic"'}, "[axes] cardinality", "[2, 4]", "resnext"),
     ({"axes.block": '"basic"', "axes.cardinality": None, "axes.base_width": "4"}, "[axes] base_width", "4", "resnext"),
     (
         {"axes.block": '"plain"', "axes.cardinality": None, "axes.shortcut": '"identity"'},
         "[axes] shortcut",
         '"identity"',
-        "only beside a block that has it: basic",
+        "basic",
     ),
-    ({"axes.cardinality": None}, "[axes] cardinality", "missing", "block resnext needs it"),
-    ({"axes.blocks": "[[2, 2, 2]]"}, "[axes] blocks", "[[2, 2, 2]]", "one of n, depth and blocks, not several"),
-    ({"axes.n": None, "axes.blocks": "[]"}, "[axes] blocks", "[]", "not an empty list"),
-    ({"axes.n": None, "axes.blocks": "[[]]"}, "[axes] blocks", "[]", "lists of integers from 1 to 100"),
-    ({"axes.n": None, "axes.blocks": "3"}, "[axes] blocks", "3", "lists of integers from 1 to 100"),
-    ({"axes.n": None, "axes.blocks": "[3, 0, 3]"}, "[axes] blocks", "[3, 0, 3]", "lists of integers from 1 to 100"),
-    ({"axes.n": None, "axes.blocks": "[[2, 2], 3]"}, "[axes] blocks", "3", "lists of integers from 1 to 100"),
-    ({"axes.n": None, "axes.blocks": "[[2, 2], [2, true]]"}, "[axes] blocks", "[2, true]", "lists of integers"),
-    ({"axes.n": None, "axes.blocks": "[[2, 2], [2, 2]]"}, "[axes] blocks", "[2, 2]", "each value once"),
-    ({"axes.n": None, "axes.blocks": str([1] * 9)}, "[axes] blocks", "[1, 1, 1", "at most 8 stages"),
-    ({"axes.multiples": "[1, 2]"}, "[axes] multiples", "[1, 2]", "one for each stage: 3 numbers"),
-    ({"axes.multiples": "[[1, 2, 4], [1, 2.0, 4]]"}, "[axes] multiples", "[1, 2, 4]", "each value once"),
-    ({"axes.multiples": "[1, 2, 100]"}, "[axes] multiples", "[1, 2, 100]", "numbers from 0.0625 to 64"),
+    ({"axes.cardinality": None}, "[axes] cardinality", "missing", "resnext"),
+    ({"axes.blocks": "[[2, 2, 2]]"}, "[axes] blocks", "[[2, 2, 2]]", "n, depth and blocks"),
+    ({"axes.n": None, "axes.blocks": "[]"}, "[axes] blocks", "[]", "empty"),
+    ({"axes.n": None, "axes.blocks": "[[]]"}, "[axes] blocks", "[]", "1 to 100"),
+    ({"axes.n": None, "axes.blocks": "3"}, "[axes] blocks", "3", "1 to 100"),
+    ({"axes.n": None, "axes.blocks": "[3, 0, 3]"}, "[axes] blocks", "[3, 0, 3]", "1 to 100"),
+    ({"axes.n": None, "axes.blocks": "[[2, 2], 3]"}, "[axes] blocks", "3", "1 to 100"),
+    ({"axes.n": None, "axes.blocks": "[[2, 2], [2, true]]"}, "[axes] blocks", "[2, true]", "1 to 100"),
+    ({"axes.n": None, "axes.blocks": "[[2, 2], [2, 2]]"}, "[axes] blocks", "[2, 2]", "once"),
+    ({"axes.n": None, "axes.blocks": str([1] * 9)}, "[axes] blocks", "[1, 1, 1", "8 stages"),
+    ({"axes.multiples": "[1, 2]"}, "[axes] multiples", "[1, 2]", "3 numbers"),
+    ({"axes.multiples": "[[1, 2, 4], [1, 2.0, 4]]"}, "[axes] multiples", "[1, 2, 4]", "once"),
+    ({"axes.multiples": "[1, 2, 100]"}, "[axes] multiples", "[1, 2, 100]", "0.0625 to 64"),
     ({"axes.n": None, "axes.blocks": "[[2, 2], [2, 2, 2, 2]]", "axes.multiples": "[1, 2, 4]"},
      "[axes] multiples", "[1, 2, 4]", "2 or 4 numbers"),
     ({"axes.attention": '"see"'}, "[axes] attention", '"see"', 'nearest: "se"'),
-    ({"axes.attention_ratio": "8"}, "[axes] attention_ratio", "8", 'only beside attention "se"'),
-    ({"axes.attention": '"none"', "axes.attention_ratio": "8"}, "[axes] attention_ratio", "8", 'beside attention "se"'),
+    ({"axes.attention_ratio": "8"}, "[axes] attention_ratio", "8", '"se"'),
+    ({"axes.attention": '"none"', "axes.attention_ratio": "8"}, "[axes] attention_ratio", "8", '"se"'),
     ({"axes.stem": '["cifar", "deap"]'}, "[axes] stem", '"deap"', 'nearest: "deep"'),
     ({"axes.activation": '"swish"'}, "[axes] activation", '"swish"', '"relu", "leaky_relu"'),
     ({"axes.block": '["basic", "wide"]', "axes.cardinality": None, "axes.dropout": "1"},
-     "[axes] dropout", "1", "numbers from 0 to 0.9"),
-    ({"axes.dropout": "0.3"}, "[axes] dropout", "0.3", "only beside a block that has it: wide"),
-    ({"axes.stochastic_depth": "nan"}, "[axes] stochastic_depth", "nan", "numbers from 0 to 0.9"),
+     "[axes] dropout", "1", "0 to 0.9"),
+    ({"axes.dropout": "0.3"}, "[axes] dropout", "0.3", "wide"),
+    ({"axes.stochastic_depth": "nan"}, "[axes] stochastic_depth", "nan", "0 to 0.9"),
     ({"axes.zero_gamma": "1"}, "[axes] zero_gamma", "1", "true or false"),
-    ({"axes.zero_gamma": "[true, true]"}, "[axes] zero_gamma", "true", "each value once"),
+    ({"axes.zero_gamma": "[true, true]"}, "[axes] zero_gamma", "true", "once"),
     ({"axes.block": '"wide"', "axes.cardinality": None, "axes.zero_gamma": "true"},
-     "[axes] zero_gamma", "true", "only beside a block that has it: basic, bottleneck, resnext"),
+     "[axes] zero_gamma", "true", "basic, bottleneck, resnext"),
     ({"axes.shortcut": '"projektion"'}, "[axes] shortcut", '"projektion"', 'nearest: "projection"'),
-    ({"limits.max_params": "-1"}, "[limits] max_params", "-1", "integers from 1 to 10,000,000,000"),
-    ({"limits.max_params": "0"}, "[limits] max_params", "0", "integers from 1 to 10,000,000,000"),
-    ({"limits.max_params": "[1, 2]"}, "[limits] max_params", "[1, 2]", "integers from 1"),
-    ({"limits.max_macs": "inf"}, "[limits] max_macs", "inf", "integers from 1"),
+    ({"limits.max_params": "-1"}, "[limits] max_params", "-1", "1 to 10,000,000,000"),
+    ({"limits.max_params": "0"}, "[limits] max_params", "0", "1 to 10,000,000,000"),
+    ({"limits.max_params": "[1, 2]"}, "[limits] max_params", "[1, 2]", "1 to "),
+    ({"limits.max_macs": "inf"}, "[limits] max_macs", "inf", "1 to "),
     ({"limits.max_flops": "5"}, "[limits] max_flops", "5", "allowed: max_params, max_macs"),
-    ({"hyperband.max_epochs": "27.0"}, "[hyperband] max_epochs", "27.0", "integers from 1 to 10,000"),
-    ({"hyperband.max_epochs": "0"}, "[hyperband] max_epochs", "0", "integers from 1 to 10,000"),
-    ({"hyperband.max_epochs": '"3"'}, "[hyperband] max_epochs", '"3"', "integers from 1 to 10,000"),
-    ({"hyperband.max_epochs": "false"}, "[hyperband] max_epochs", "false", "integers from 1 to 10,000"),
-    ({"hyperband.factor": "1"}, "[hyperband] factor", "1", "integers from 2 to 100"),
-    ({"hyperband.iterations": "0"}, "[hyperband] iterations", "0", "integers from 1 to 1,000"),
+    ({"hyperband.max_epochs": "27.0"}, "[hyperband] max_epochs", "27.0", "1 to 10,000"),
+    ({"hyperband.max_epochs": "0"}, "[hyperband] max_epochs", "0", "1 to 10,000"),
+    ({"hyperband.max_epochs": '"3"'}, "[hyperband] max_epochs", '"3"', "1 to 10,000"),
+    ({"hyperband.max_epochs": "false"}, "[hyperband] max_epochs", "false", "1 to 10,000"),
+    ({"hyperband.factor": "1"}, "[hyperband] factor", "1", "2 to 100"),
+    ({"hyperband.iterations": "0"}, "[hyperband] iterations", "0", "1 to 1,000"),
     ({"hyperband.max_epoch": "9"}, "[hyperband] max_epoch", "9", 'nearest: "max_epochs"'),
     ({"recipe.name": '"serch"'}, "[recipe] name", '"serch"', 'nearest: "search"'),
     ({"recipe.name": '["search", "he"]'}, "[recipe] name", '["search", "he"]', '"search", "he"'),
     ({"recipe.momentm": "0.9"}, "[recipe] momentm", "0.9", 'nearest: "momentum"'),
-    ({"recipe.learning_rate": '"high"'}, "[recipe] learning_rate", '"high"', "or a range { min, max, log }"),
-    ({"recipe.learning_rate": "inf"}, "[recipe] learning_rate", "inf", "numbers from 1e-06 to 10"),
-    ({"recipe.learning_rate": "1e9"}, "[recipe] learning_rate", "1000000000.0", "numbers from 1e-06 to 10"),
-    ({"recipe.learning_rate": "nan"}, "[recipe] learning_rate", "nan", "numbers from 1e-06 to 10"),
-    ({"recipe.learning_rate": "[0.1, 1, 1.0]"}, "[recipe] learning_rate", "1", "each value once"),
-    ({"recipe.learning_rate": "{ min = 0.1 }"}, "[recipe] learning_rate.max", "missing", "numbers from"),
-    ({"recipe.learning_rate": "{ min = 0.4, max = 0.1 }"}, "[recipe] learning_rate", "{ min = 0.4", "min below max"),
-    ({"recipe.learning_rate": "{ min = 0.1, max = 0.1 }"}, "[recipe] learning_rate", "{ min = 0.1", "min below max"),
-    ({"recipe.learning_rate": "{ min = 0.1, max = 99 }"}, "[recipe] learning_rate.max", "99", "numbers from"),
+    ({"recipe.learning_rate": '"high"'}, "[recipe] learning_rate", '"high"', "{ min, max, log }"),
+    ({"recipe.learning_rate": "inf"}, "[recipe] learning_rate", "inf", "1e-06 to 10"),
+    ({"recipe.learning_rate": "1e9"}, "[recipe] learning_rate", "1000000000.0", "1e-06 to 10"),
+    ({"recipe.learning_rate": "nan"}, "[recipe] learning_rate", "nan", "1e-06 to 10"),
+    ({"recipe.learning_rate": "[0.1, 1, 1.0]"}, "[recipe] learning_rate", "1", "once"),
+    ({"recipe.learning_rate": "{ min = 0.1 }"}, "[recipe] learning_rate.max", "missing", "1e-06 to 10"),
+    ({"recipe.learning_rate": "{ min = 0.4, max = 0.1 }"}, "[recipe] learning_rate", "{ min = 0.4", "below"),
+    ({"recipe.learning_rate": "{ min = 0.1, max = 0.1 }"}, "[recipe] learning_rate", "{ min = 0.1", "below"),
+    ({"recipe.learning_rate": "{ min = 0.1, max = 99 }"}, "[recipe] learning_rate.max", "99", "1e-06 to 10"),
     ({"recipe.learning_rate": "{ min = 0.1, max = 1, log = 1 }"}, "[recipe] learning_rate.log", "1", "true or false"),
     ({"recipe.learning_rate": "{ min = 0.1, max = 1, lg = true }"}, "[recipe] learning_rate.lg", "true", '"log"'),
-    ({"recipe.momentum": "{ min = 0, max = 0.9, log = true }"}, "[recipe] momentum.min", "0", "numbers above 0"),
-    ({"recipe.batch_size": "{ min = 1.5, max = 8 }"}, "[recipe] batch_size.min", "1.5", "integers from 1"),
-    ({"recipe.batch_size": "0x" + "f" * 4_000}, "[recipe] batch_size", "an integer of 4817 digits", "integers from 1"),
-    ({"recipe.batch_size": "true"}, "[recipe] batch_size", "true", "integers from 1"),
+    ({"recipe.momentum": "{ min = 0, max = 0.9, log = true }"}, "[recipe] momentum.min", "0", "above 0"),
+    ({"recipe.batch_size": "{ min = 1.5, max = 8 }"}, "[recipe] batch_size.min", "1.5", "1 to "),
+    ({"recipe.batch_size": "0x" + "f" * 4_000}, "[recipe] batch_size", "an integer of 4817 digits", "1 to "),
+    ({"recipe.batch_size": "true"}, "[recipe] batch_size", "true", "1 to "),
     ({"recipe.flip": "{ min = 0, max = 1 }"}, "[recipe] flip", "{ min = 0, max = 1 }", "true or false"),
     ({"recipe.flip": "1"}, "[recipe] flip", "1", "true or false"),
     ({"recipe.schedule": '"cosin"'}, "[recipe] schedule", '"cosin"', 'nearest: "cosine"'),
-    ({"recipe.schedule": '"step"'}, "[recipe] milestones", "()", "milestones with the step schedule"),
-    ({"recipe.schedule": '["linear", "step"]'}, "[recipe] milestones", "()", "milestones with the step schedule"),
+    ({"recipe.schedule": '"step"'}, "[recipe] milestones", "()", "step schedule"),
+    ({"recipe.schedule": '["linear", "step"]'}, "[recipe] milestones", "()", "step schedule"),
     ({"recipe.init": '["imagenet", "he_normal"]', "recipe.frozen_stages": "[0, 2]"},
      "[recipe] frozen_stages", "2", "init 'imagenet'"),
     ({"recipe.frozen_stages": "{ min = 0, max = 2 }"}, "[recipe] frozen_stages", "2", "init 'imagenet'"),
-    ({"recipe.milestones": "[[0.5]]"}, "[recipe] milestones", "[[0.5]]", "pairs [fraction of the horizon"),
+    ({"recipe.milestones": "[[0.5]]"}, "[recipe] milestones", "[[0.5]]", "[fraction"),
     ({"data.source": '"shape"'}, "[data] source", '"shape"', 'nearest: "shapes"'),
     ({"data.source": '"tfds:"'}, "[data] source", '"tfds:"', "tfds:NAME"),
     ({"data.source": "7"}, "[data] source", "7", '"cifar10", "shapes"'),
-    ({"data.validation": "1.0"}, "[data] validation", "1.0", "a fraction above 0 and below 1"),
-    ({"data.validation": "0"}, "[data] validation", "0", "a number of images from 1"),
-    ({"data.validation": "nan"}, "[data] validation", "nan", "a fraction above 0 and below 1"),
-    ({"data.image_size": "4"}, "[data] image_size", "4", "integers from 8 to 512"),
+    ({"data.validation": "1.0"}, "[data] validation", "1.0", "below 1"),
+    ({"data.validation": "0"}, "[data] validation", "0", "from 1"),
+    ({"data.validation": "nan"}, "[data] validation", "nan", "below 1"),
+    ({"data.image_size": "4"}, "[data] image_size", "4", "8 to 512"),
     ({"axis.width": "[8]"}, "axis", "{ width = [8] }", 'nearest: "axes"'),
-    ({"hyperband.method": '"grid"'}, "[hyperband] method", '"grid"', "at the top of the file, above the first table"),
-    ({"data.description": '"a"'}, "[data] description", '"a"', "at the top of the file"),
+    ({"hyperband.method": '"grid"'}, "[hyperband] method", '"grid"', "file"),
+    ({"data.description": '"a"'}, "[data] description", '"a"', "file"),
 ]  # fmt: skip
 
 
@@ -175,11 +175,11 @@ def test_a_mistake_names_its_key_its_value_and_what_is_allowed(changes, key, val
     ("text", "said"),
     [
         ("", ["[axes] block: missing", "[axes] width: missing", "[axes] n: missing"]),
-        ("axes = 3", ["axes: got 3; allowed: a table, headed [axes]"]),
-        ("[[axes]]\nn = 1", ["axes: got [{ n = 1 }]; allowed: a table, headed [axes]"]),
-        ("width = [8]\n" + written({}), ["width: got [8]; allowed: below its table's heading, [axes]"]),
-        ("name = 3\n" + written({}), ["name: got 3; allowed: below its table's heading, [recipe]"]),
-        ("description = 3\n" + written({}), ["description: got 3; allowed: one line of text"]),
+        ("axes = 3", ["axes: got 3; allowed: ", "[axes]"]),
+        ("[[axes]]\nn = 1", ["axes: got [{ n = 1 }]; allowed: ", "[axes]"]),
+        ("width = [8]\n" + written({}), ["width: got [8]; allowed: ", "[axes]"]),
+        ("name = 3\n" + written({}), ["name: got 3; allowed: ", "[recipe]"]),
+        ("description = 3\n" + written({}), ["description: got 3; allowed: "]),
         ('description = "a\\u0007"\n' + written({}), ['description: got "a\\x07"']),
         ('descripton = "a"\n' + written({}), ['descripton: got "a"', 'nearest: "description"']),
         ('method = "grit"\n' + written({}), ['method: got "grit"; allowed: "hyperband", "grid"; nearest: "grid"']),
@@ -201,8 +201,8 @@ GRID = 'method = "grid"\n'
 @pytest.mark.parametrize(
     ("changes", "place", "value", "said"),
     [
-        ({"hyperband.factor": "4"}, "[hyperband] factor", "4", "trains everything once"),
-        ({"hyperband.iterations": "2"}, "[hyperband] iterations", "2", "trains everything once"),
+        ({"hyperband.factor": "4"}, "[hyperband] factor", "4", "once"),
+        ({"hyperband.iterations": "2"}, "[hyperband] iterations", "2", "once"),
         ({"recipe.batch_size": "[64, 128]"}, "[recipe] batch_size", "[64, 128]", "one value"),
         ({"recipe.momentum": "{ min = 0.8, max = 0.9 }"}, "[recipe] momentum", "{ min = 0.8, max = 0.9 }", "one value"),
     ],
@@ -228,10 +228,10 @@ def models(text):
     [
         (models('["resnet-20", "resnext29-8x64d"]'), "[axes] models", 'nearest: "resnext-29-8x64d"'),
         (models('"ResNet20"'), "[axes] models", 'nearest: "resnet-20"'),
-        (models("[]"), "[axes] models", "names that `resnet-search models` lists"),
-        (models('["plain-20", "plain-20"]'), "[axes] models", "each value once"),
-        (models('"plain-20"') + "width = 16\n", "[axes] width", "nothing beside models"),
-        (models('"plain-20"') + "n = 3\n", "[axes] n", "nothing beside models"),
+        (models("[]"), "[axes] models", "resnet-search models"),
+        (models('["plain-20", "plain-20"]'), "[axes] models", "once"),
+        (models('"plain-20"') + "width = 16\n", "[axes] width", "models"),
+        (models('"plain-20"') + "n = 3\n", "[axes] n", "models"),
     ],
 )
 def test_models_are_names_in_place_of_all_axes(text, place, said):
@@ -270,19 +270,19 @@ def test_a_mistyped_key_is_checked_under_the_name_it_meant():
 def test_an_empty_list_is_one_mistake():
     found = mistakes('[axes]\nblock = "basic"\nwidth = 16\nn = 1\nblocks = []')
     assert len(found) == 1
-    assert "not an empty list" in found[0]
+    assert found[0].startswith("[axes] blocks: got []; allowed: ")
 
 
 def test_a_long_list_of_wrong_values_is_counted():
     found = mistakes(written({"axes.width": str(list(range(2_000, 4_000)))}))
     assert len(found) == 11
-    assert found[-1].startswith("[axes] width: 1,990 more wrong values; allowed: ")
+    assert found[-1].startswith("[axes] width: 1,990 more ")
 
 
 def test_many_unknown_keys_are_counted():
     found = mistakes("\n".join(f"k{number} = 1" for number in range(2_000)) + "\n" + written({}))
     assert len(found) == 11
-    assert found[-1].startswith("1,990 more unknown names; allowed: ")
+    assert found[-1].startswith("1,990 more ")
 
 
 PRETRAINED = """
@@ -310,7 +310,7 @@ def test_weights_of_imagenet_are_for_models_that_have_them(models, init, wrong):
         assert parse_space(text, "mine")
         return
     (mistake,) = mistakes(text)
-    assert mistake.startswith('[recipe] init: got "imagenet"; allowed: with [axes] models alone')
+    assert mistake.startswith('[recipe] init: got "imagenet"; allowed: ')
     assert mistake.endswith(f"resnet-152-v2{wrong}")
 
 

@@ -78,7 +78,7 @@ def test_two_show_the_same(finished):
 def test_a_port_that_is_taken_is_said(finished):
     with serving(finished, 0) as server, pytest.raises(TrackingError) as raised, serving(finished, server.server_port):
         pass
-    assert f"--port: got {server.server_port}, which is taken" in str(raised.value)
+    assert f"--port: got {server.server_port}" in str(raised.value)
     assert "--port 0" in raised.value.cure
 
 
@@ -90,7 +90,7 @@ def test_a_missing_package_is_said(finished, monkeypatch):
 
 def test_a_run_that_cannot_be_mirrored_is_said(finished):
     (finished.path / "optuna").write_text("")
-    with pytest.raises(TrackingError, match="cannot be mirrored"), serving(finished, 0):
+    with pytest.raises(TrackingError, match="whole"), serving(finished, 0):
         pass
 
 
@@ -100,7 +100,7 @@ def test_ctrl_c_is_how_it_ends(finished, tmp_path):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert out.endswith("The dashboard is closed.\n")
+    assert len(out.splitlines()) == 2, "how to end it, and that it has ended"
     assert not err
 
 

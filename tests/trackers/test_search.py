@@ -83,5 +83,5 @@ def test_a_missing_package_is_said_before_anything_is_made(tmp_path, monkeypatch
 
 
 def test_an_unknown_tracker_is_said():
-    with pytest.raises(UsageError, match="--track: got 'comet'; allowed: tensorboard, mlflow, wandb"):
+    with pytest.raises(UsageError, match=r"--track: got 'comet'; allowed: .*mlflow"):
         SearchSettings(track=("comet",))

@@ -43,9 +43,9 @@ def test_what_a_trial_cannot_take(values):
 
 def test_without_ray_its_install_command_is_named(monkeypatch):
     monkeypatch.setattr(connect, "find_spec", lambda _: None)
-    with pytest.raises(TrainingError, match="Ray is not installed") as caught:
+    with pytest.raises(TrainingError, match="Ray") as caught:
         connect.connect(Cluster())
-    assert caught.value.cure == "Install it: pip install 'resnet-search[ray]'"
+    assert "pip install 'resnet-search[ray]'" in caught.value.cure
 
 
 def test_where_nothing_answers(monkeypatch):
@@ -54,14 +54,14 @@ def test_where_nothing_answers(monkeypatch):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{closed.getsockname()[1]}"
-    with pytest.raises(TrainingError, match=f"--workers: got 'ray://{address}', where nothing answers"):
+    with pytest.raises(TrainingError, match=f"--workers: got 'ray://{address}'"):
         connect.connect(Cluster(address=address))
 
 
 def test_a_name_that_no_host_can_have(monkeypatch):
     monkeypatch.setattr(connect, "find_spec", lambda _: True)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    with pytest.raises(TrainingError, match=r"--workers: got 'ray://a\.\.b:1', where nothing answers"):
+    with pytest.raises(TrainingError, match=r"--workers: got 'ray://a\.\.b:1'"):
         connect.connect(Cluster(address="a..b:1"))
 
 
@@ -72,12 +72,12 @@ class AuthenticationError(Exception):
 @pytest.mark.parametrize(
     ("address", "error", "message", "cure"),
     [
-        ("a:1", AuthenticationError("no token"), "asks for its token", "ray get-auth-token"),
-        ("a:1", ConnectionError("Failed"), "refuses this machine's token, or no head", "not the one of Ray Client"),
-        ("auto", ConnectionError("Could not find any"), "no node of a Ray cluster runs on this", "ray start"),
-        ("a:1", RuntimeError("Version mismatch: Ray: 2.59"), "has other versions", "same Python and Ray"),
-        ("a:1", RuntimeError("not started on this machine"), "cannot be used", "--num-cpus=0"),
-        ("", RuntimeError("timed out"), "Ray on this machine cannot be used: timed out", "logs"),
+        ("a:1", AuthenticationError("no token"), "a:1", "ray get-auth-token"),
+        ("a:1", ConnectionError("Failed"), "token", "Ray Client"),
+        ("auto", ConnectionError("Could not find any"), "no node", "ray start"),
+        ("a:1", RuntimeError("Version mismatch: Ray: 2.59"), "Ray: 2.59", "Python"),
+        ("a:1", RuntimeError("not started on this machine"), "a:1", "--num-cpus=0"),
+        ("", RuntimeError("timed out"), "timed out", "logs"),
     ],
 )
 def test_every_refusal_has_a_cure(address, error, message, cure):
@@ -131,14 +131,14 @@ def test_gpus_where_there_are_some(nodes, monkeypatch):
 
     monkeypatch.setattr(connect, "_ask_a_gpu", ask)
     assert chosen()[1].device == "cpu"
-    with pytest.raises(TrainingError, match="no node of the cluster has one"):
+    with pytest.raises(TrainingError, match="--device: got 'gpu'"):
         chosen("gpu")
     nodes[:] = [WITH_GPU]
     assert chosen()[0] == 2
     slots, settings = chosen(cluster=Cluster(gpus=0.25))
     assert (slots, settings.precision, settings.cluster["gpus"]) == (6, "mixed_bfloat16", 0.25)  # By memory, not 8.
     assert chosen("cpu")[1].device == "cpu"
-    with pytest.raises(UsageError, match=r"--gpus-per-trial: got 0\.5 beside --device cpu"):
+    with pytest.raises(UsageError, match=r"--gpus-per-trial: got 0\.5 .*--device cpu"):
         chosen("cpu", Cluster(gpus=0.5))
     assert all(needs["GPU"] for needs in asked)
 
@@ -196,33 +196,35 @@ def test_a_gpu_answers(asked):
 
 
 @pytest.mark.parametrize(
-    ("answer", "message"),
+    ("answer", "facts"),
     [
-        (GetTimeoutError("Get timed out"), "--device: no GPU of the cluster was free within 120 s"),
+        (GetTimeoutError("Get timed out"), ("--device: ", "120 s")),
         (
             RayTaskError(TrainingError("--precision: got 'bfloat16', which this GPU has not")),
-            "on a node of the cluster: --precision: got 'bfloat16', which this GPU has not",
+            ("", "node", "--precision: got 'bfloat16', which this GPU has not"),
         ),
         (
             RayTaskError(RuntimeError("no CUDA")),
-            "--device: got 'gpu', which a node of the cluster cannot use: no CUDA",
+            ("--device: got 'gpu'", "node", ": no CUDA"),
         ),
-        (RayError("The worker died"), "--device: got 'gpu', which a node of the cluster cannot use: The worker died"),
+        (RayError("The worker died"), ("--device: got 'gpu'", "node", ": The worker died")),
     ],
     ids=["taken", "refused", "failed", "died"],
 )
-def test_a_gpu_that_does_not(asked, answer, message):
+def test_a_gpu_that_does_not(asked, answer, facts):
     asked.answer = answer
     with pytest.raises(TrainingError) as caught:
         chosen("gpu")
-    assert caught.value.message == message
+    assert caught.value.message.startswith(facts[0])
+    assert [fact for fact in facts if fact not in caught.value.message] == []
     assert asked.cancelled == 1
 
 
 def test_a_gpu_beside_which_there_is_too_little_is_not_asked(asked):
     with pytest.raises(TrainingError) as caught:
         chosen("gpu", Cluster(cpus=32.0))
-    assert caught.value.message == "no node of the cluster has what a trial takes: 32 CPU, 3.0 GB of memory, 1 GPU"
+    for fact in ("32 CPU", "3.0 GB", "1 GPU"):
+        assert fact in caught.value.message
     assert not asked.threads
 
 
@@ -233,7 +235,7 @@ def test_bfloat16_is_a_matter_of_the_nodes(nodes, monkeypatch, address, asks_her
     monkeypatch.setattr(precision, "processor_has_bfloat16", lambda: False)
     cluster = Cluster(address=address)
     if asks_here:
-        with pytest.raises(TrainingError, match="but this processor has none of"):
+        with pytest.raises(TrainingError, match="--precision: got 'bfloat16'"):
             chosen(cluster=cluster, precision="bfloat16")
     else:
         assert chosen(cluster=cluster, precision="bfloat16")[1].precision == "wide_bfloat16"
@@ -291,8 +293,8 @@ def test_an_address_in_the_environment_that_is_none(started, monkeypatch, word, 
     monkeypatch.setenv("RAY_ADDRESS", named)
     with pytest.raises(TrainingError) as caught:
         connect.connect(Cluster.from_word(word))
-    assert caught.value.message.startswith(f"RAY_ADDRESS: got {named!r}; allowed: local, auto or HOST:PORT")
-    assert "unset it" in caught.value.cure
+    assert caught.value.message.startswith(f"RAY_ADDRESS: got {named!r}; allowed: ")
+    assert caught.value.cure
     assert not started
 
 

@@ -95,7 +95,7 @@ def test_a_life_of_a_worker(workers, tmp_path, data):
     child.send_signal(signal.SIGKILL)
     lost = hear(workers, Lost)
     assert (lost.trial, lost.exit_code, lost.blameless) == ("0003", -signal.SIGKILL, False)
-    assert lost.reason == "was killed (SIGKILL), as the system does when memory runs out"
+    assert "SIGKILL" in lost.reason
 
     workers.submit(0, job(tmp_path, data, "0004", parent=str(folder), initial_epoch=1, epochs=2))
     promoted = hear(workers, Done)

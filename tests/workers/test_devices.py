@@ -111,7 +111,7 @@ def test_no_more_workers_on_a_gpu_than_processors_or_than_the_machines_memory_ho
 
 
 def test_more_workers_than_a_gpu_has_room_for_are_refused(monkeypatch):
-    with pytest.raises(TrainingError, match="--workers: got 20, for which a GPU of 8 GiB is too small") as caught:
+    with pytest.raises(TrainingError, match=r"--workers: got 20.* 8 GiB") as caught:
         devices.share_gpus(20, 1, 8 * GIB, GIB)
     most = int(caught.value.cure.split()[2])
     assert devices.share_gpus(most, 1, 8 * GIB, GIB)[1] > 0
@@ -154,19 +154,17 @@ def test_a_missing_backend_has_a_cure(monkeypatch):
     there = {"jax"}
     monkeypatch.setattr(backend, "find_spec", lambda name: name if name in there else None)
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
-    with pytest.raises(
-        TrainingError, match="the run was started on 'tensorflow', which is not installed here"
-    ) as caught:
+    with pytest.raises(TrainingError, match="'tensorflow'") as caught:
         backend.check_backend("tensorflow")
     assert "pip install 'tensorflow" in caught.value.cure
     backend.check_backend("jax")
     monkeypatch.setenv("KERAS_BACKEND", "torch")
-    with pytest.raises(TrainingError, match="KERAS_BACKEND: got 'torch'; allowed: tensorflow, jax"):
+    with pytest.raises(TrainingError, match=r"KERAS_BACKEND: got 'torch'; allowed: .*jax"):
         backend.check_backend()
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    with pytest.raises(TrainingError, match="KERAS_BACKEND: got 'tensorflow', which is not installed here"):
+    with pytest.raises(TrainingError, match="KERAS_BACKEND: got 'tensorflow'"):
         backend.check_backend()
     there.clear()
     monkeypatch.delenv("KERAS_BACKEND")
-    with pytest.raises(TrainingError, match="neither TensorFlow nor JAX is installed"):
+    with pytest.raises(TrainingError, match=r"TensorFlow .*JAX"):
         backend.check_backend()

@@ -295,7 +295,7 @@ def test_a_worker_that_ray_kills_for_its_memory_is_replaced(pool, ray, job):
     ray.faults.append(("hear", OutOfMemoryError("Task was killed due to the node running low on memory.")))
     lost = hear(pool, Lost)
     assert (lost.trial, lost.blameless) == ("0000", False)
-    assert lost.reason.startswith("was killed by Ray, as memory ran out on its node ")
+    assert " memory " in lost.reason
     pool.submit(0, job)
     hear(pool, Ready)
     assert len(ray.hosts) == 2
@@ -413,7 +413,7 @@ def test_a_promotion_takes_its_parents_state_along(pool, ray, job, tmp_path):
 def test_a_node_with_other_versions_is_refused(pool, ray, job, monkeypatch):
     monkeypatch.setattr(host_module, "worker_versions", lambda _: on_ray.worker_versions("tensorflow") | {"keras": "2"})
     pool.submit(0, job)
-    with pytest.raises(TrainingError, match=r"has keras 2 where this machine has 3") as caught:
+    with pytest.raises(TrainingError, match=r" keras 2 .* 3") as caught:
         hear(pool, Ready)
     assert "same versions" in caught.value.cure
 
@@ -428,9 +428,7 @@ def test_a_node_without_instructions_for_bfloat16_is_refused(ray, job, tmp_path,
         if precision == FLOAT32:
             hear(workers, Ready)
         else:
-            with pytest.raises(
-                TrainingError, match="--precision: got 'bfloat16', but the processor of node "
-            ) as caught:
+            with pytest.raises(TrainingError, match="--precision: got 'bfloat16'") as caught:
                 hear(workers, Ready)
             assert "--precision float32" in caught.value.cure
         workers.close()
@@ -443,9 +441,7 @@ def test_what_a_node_words_itself_is_told_as_it_is(ray, job, tmp_path, monkeypat
     wanted = settings(gpus=0.25, needs={"CPU": 1.0, "GPU": 0.25, "memory": 2e9})
     workers = RayWorkers(replace(wanted, device="gpu"), tmp_path / "run" / "worker.log")
     workers.submit(0, job)
-    with pytest.raises(
-        TrainingError, match=r"--gpus-per-trial: got 0\.25, too small a part of a GPU of 2 GiB on node "
-    ):
+    with pytest.raises(TrainingError, match=r"--gpus-per-trial: got 0\.25.* 2 GiB "):
         hear(workers, Ready)
     workers.close()
 
@@ -462,7 +458,7 @@ def test_what_a_node_words_later_names_it(pool, ray, job):
 def test_any_other_error_of_a_node_is_no_matter_of_room(pool, ray, job):
     ray.faults.append(("join", RayTaskError(RuntimeError("no such library"))))
     pool.submit(0, job)
-    with pytest.raises(TrainingError, match=r"a worker on node .* cannot go on: no such library"):
+    with pytest.raises(TrainingError, match=r"node .*: no such library"):
         hear(pool, Ready)
 
 
@@ -480,7 +476,7 @@ def test_workers_that_never_join_end_the_search(pool, ray, job):
         pool.submit(0, job)
         assert hear(pool, Lost).blameless
     pool.submit(0, job)
-    with pytest.raises(TrainingError, match="workers in a row ended before they joined"):
+    with pytest.raises(TrainingError, match=f"{on_ray._NEVER_JOINED} workers"):
         hear(pool, Lost)
 
 
@@ -516,7 +512,8 @@ def test_a_trial_without_a_place_is_said_to_wait(pool, ray, job, monkeypatch):
     pool.submit(0, job)
     waiting = hear(pool, Waiting)
     assert waiting.trial == "0000"
-    assert waiting.reason == "the cluster has no node for it: a trial takes 1 CPU, 2.0 GB of memory"
+    for fact in ("1 CPU", "2.0 GB"):
+        assert fact in waiting.reason
     ray.placed = True
     hear(pool, Ready)
 

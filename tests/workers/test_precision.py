@@ -25,14 +25,14 @@ def test_a_processor_computes_in_bfloat16_where_it_was_asked_for(processor, flag
     processor("avx2", flag)
     assert on_processor(AUTO, "tensorflow") == on_processor("float32", "tensorflow") == "float32"
     assert on_processor(BFLOAT16, "tensorflow") == "wide_bfloat16"
-    with pytest.raises(TrainingError, match="--precision: got 'bfloat16', with which jax on a processor is slow"):
+    with pytest.raises(TrainingError, match=r"--precision: got 'bfloat16'.* jax "):
         on_processor(BFLOAT16, "jax")
 
 
 def test_a_processor_without_instructions_for_it(processor):
     for known in (lambda: None, lambda: processor("avx512f")):
         known()
-        with pytest.raises(TrainingError, match="has none of amx_bf16, avx512_bf16") as caught:
+        with pytest.raises(TrainingError, match="amx_bf16, avx512_bf16") as caught:
             on_processor(BFLOAT16, "tensorflow")
         assert "--precision float32" in caught.value.cure
 
@@ -41,7 +41,7 @@ def test_other_machines_are_asked_for_themselves(processor):
     """A head without work of its own may have another processor than those that train."""
     processor("avx512f")
     assert on_processor(BFLOAT16, "tensorflow", elsewhere=True) == "wide_bfloat16"
-    with pytest.raises(TrainingError, match="with which jax on a processor is slow"):
+    with pytest.raises(TrainingError, match=" jax "):
         on_processor(BFLOAT16, "jax", elsewhere=True)
 
 
@@ -59,5 +59,5 @@ def test_a_gpu_computes_in_bfloat16_where_it_can(asked, has, found):
 
 
 def test_a_gpu_without_it():
-    with pytest.raises(TrainingError, match="which this GPU has not"):
+    with pytest.raises(TrainingError, match="--precision: got 'bfloat16'"):
         on_gpu(BFLOAT16, has_bfloat16=False)

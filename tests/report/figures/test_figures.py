@@ -8,13 +8,16 @@ import pytest
 
 from resnet_search.report.document import Figure, Section, Table
 from resnet_search.report.figures import axes, cost, halving, learning, workers
+from resnet_search.report.figures.halving import DROPPED, FAILS, OPEN, TO_THE_END, WENT_ON
 from resnet_search.report.figures.reading import read
 from resnet_search.report.illustrated import illustrated
+from resnet_search.report.kind import accuracy_name
 from resnet_search.runs.trials import read_run
 from resnet_search.spaces.load import parse_space
 from tests.cli.conftest import make_run
 from tests.report.conftest import Events, make_content, search_events
 from tests.report.hostile import whole_run
+from tests.report.reading import prose
 
 GRID = """
 method = "grid"
@@ -37,18 +40,14 @@ def named(plot: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {trace.get("name", trace["type"]): trace for trace in plot["data"]}
 
 
-@pytest.mark.parametrize(
-    ("merged", "title"),
-    [
-        (False, "Validation accuracy, by epoch"),
-        (True, "Accuracy on the validation images, trained on too, by epoch"),
-    ],
-)
-def test_curves_are_named_after_what_they_are_of(merged, title, tmp_path):
-    view = whole_run(tmp_path, max_epochs=3)
-    view.content["data"]["merged"] = merged
-    (section,) = learning.curves(read(view))
-    assert [block.title for block in section.blocks if isinstance(block, Figure)] == [title]
+def test_curves_are_named_after_what_they_are_of(make_view):
+    view = make_view(search_events())
+    names = set()
+    for merged in (False, True):
+        view.content["data"]["merged"] = merged
+        names.add(accuracy_name(view))
+        assert figures(learning.curves(read(view)))["curves"].title.startswith(f"{accuracy_name(view)}, ")
+    assert len(names) == 2
 
 
 def test_candidates_are_read_once_with_their_curves(make_view):
@@ -68,7 +67,7 @@ def test_damaged_histories_are_counted(make_view):
     (view.folder.trial("0003") / "history.jsonl").write_text("not JSON\n")
     reading = read(view)
     assert reading.unread == 2
-    assert "2 candidates are missing" in str(learning.curves(reading))
+    assert "2 candidates" in prose(*learning.curves(reading))
 
 
 def test_cost_shows_the_longest_trained_and_their_front(make_view):
@@ -85,15 +84,15 @@ def test_published_networks_are_for_cifar10_alone(make_view):
     content["data"]["source"] = "cifar10"
     traces = named(figures(cost.against_cost(read(make_view(search_events(), content))))["cost-macs"].plot)
     places = dict(zip(traces["Published (test)"]["text"], traces["Published (test)"]["y"], strict=True))
-    assert places["resnet-20<br>He et al. 2015, Deep Residual Learning"] == pytest.approx(0.9125)
+    assert [place for name, place in places.items() if name.startswith("resnet-20<br>")] == [pytest.approx(0.9125)]
 
 
 def test_what_became_of_each_trial(make_view):
     run = search_events()
     view = make_view(run)
     assert {trial.trial: outcome for trial, outcome in halving.outcomes(view)} == {
-        "0000": "went on", "0001": "failed", "0002": "dropped", "0003": "dropped", "0004": "trained to the end",
-        "0005": "trained to the end", "0006": "trained to the end"}  # fmt: skip
+        "0000": WENT_ON, "0001": FAILS, "0002": DROPPED, "0003": DROPPED, "0004": TO_THE_END, "0005": TO_THE_END,
+        "0006": TO_THE_END}  # fmt: skip
 
 
 def test_before_the_next_rung_is_full_nobody_is_dropped(make_view):
@@ -101,19 +100,19 @@ def test_before_the_next_rung_is_full_nobody_is_dropped(make_view):
     for trial in range(3):
         run.create(trial, trial, (0, 1, 0), (0, 1), slot=trial)
         run.complete(trial, 0.5 - trial / 10)
-    assert {outcome for _, outcome in halving.outcomes(make_view(run))} == {"still open"}
+    assert {outcome for _, outcome in halving.outcomes(make_view(run))} == {OPEN}
 
 
 def test_flows_add_up(make_view):
     found = figures(halving.brackets(make_view(search_events())))
     sankey = found["halving"].plot["data"][0]
     assert sankey["node"]["label"] == ["bracket 1, epoch 1: 4", "epoch 3: 1", "bracket 0, epoch 3: 2",
-                                       "trained to the end: 3", "dropped: 2", "failed: 1"]  # fmt: skip
+                                       f"{TO_THE_END}: 3", f"{DROPPED}: 2", f"{FAILS}: 1"]  # fmt: skip
     links = list(zip(*(sankey["link"][key] for key in ("source", "target", "value")), strict=True))
     assert links == [(0, 1, 1), (0, 4, 2), (0, 5, 1), (1, 3, 1), (2, 3, 2)]
     spent = named(found["budget"].plot)
     assert {name: sum(trace["x"]) for name, trace in spent.items()} == {
-        "went on": 1, "trained to the end": 8, "dropped": 2}  # fmt: skip
+        WENT_ON: 1, TO_THE_END: 8, DROPPED: 2}  # fmt: skip
 
 
 def test_of_many_curves_some_are_shown_and_the_rest_is_counted(tmp_path, monkeypatch):
@@ -124,7 +123,7 @@ def test_of_many_curves_some_are_shown_and_the_rest_is_counted(tmp_path, monkeyp
     for trial in reading.trials.values():
         groups[trial.epochs] = groups.get(trial.epochs, 0) + 1
     left_out = sum(max(0, number - 3) for number in groups.values())
-    assert f"{left_out:,} are left out" in str(section)
+    assert f" {left_out:,} " in prose(section)
     shown = section.blocks[-1]
     assert isinstance(shown, Figure)
     for trace in shown.plot["data"][:-1]:
@@ -163,7 +162,7 @@ def test_very_many_trials_become_a_line(tmp_path, monkeypatch):
     made = figures(workers.timeline(view))["timeline"]
     (trace,) = made.plot["data"]
     assert max(trace["y"]) <= 1.0 + 1e-6
-    assert "too many for a bar each" in str(made.alternative)
+    assert f"{len(view.trials)} trials" in str(made.alternative)
 
 
 @pytest.fixture(scope="module")
@@ -208,17 +207,16 @@ def test_values_stand_in_their_order(searched):
 
 
 def test_few_candidates_have_no_importance(make_view):
-    sections = axes.sections(read(make_view(search_events())))
-    assert "are too few to say" in str(sections[1])
+    _, importance, _ = axes.sections(read(make_view(search_events())))
+    assert not any(isinstance(block, Figure) for block in importance.blocks)
 
 
-@pytest.mark.parametrize("events", [Events(), "one running"], ids=["none", "one running"])
-def test_a_run_that_has_just_begun_has_a_report(make_view, events):
+@pytest.mark.parametrize("running", [False, True])
+def test_a_run_that_has_just_begun_has_a_report(make_view, running):
     run = Events()
-    if isinstance(events, str):
+    if running:
         run.create(0, 0, (0, 1, 0), (0, 1))
-    document = illustrated(make_view(run))
-    assert "No trial has completed yet." in str(document.blocks)
+    assert "0 of 6 trials" in prose(illustrated(make_view(run)))
 
 
 def test_a_grid_has_no_brackets_but_curves_and_costs(tmp_path):
@@ -240,8 +238,8 @@ def test_an_extended_search_is_shown_with_its_new_bracket(tmp_path):
     found = figures(halving.brackets(view))
     assert any(label.startswith("extension 1, ") for label in found["halving"].plot["data"][0]["node"]["label"])
     outcomes = [outcome for _, outcome in halving.outcomes(view)]
-    assert outcomes.count("trained to the end") > 0
+    assert outcomes.count(TO_THE_END) > 0
     links = found["halving"].plot["data"][0]["link"]
-    assert sum(
-        number for number, kind in zip(links["value"], links["customdata"], strict=True) if kind != "went on"
-    ) == (len(outcomes) - outcomes.count("went on"))
+    assert sum(number for number, kind in zip(links["value"], links["customdata"], strict=True) if kind != WENT_ON) == (
+        len(outcomes) - outcomes.count(WENT_ON)
+    )

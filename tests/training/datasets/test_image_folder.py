@@ -43,7 +43,7 @@ def test_other_sizes_are_resized(folder: Path) -> None:
     _save(folder / "train" / "bee" / "wide.jpg", 90, (30, 10))
     data = load_data(str(folder), image_size=16)
     assert data.x_train.shape == (10, 16, 16, 3)
-    with pytest.raises(DataError, match="8 x 8 and of 30 x 10 pixels"):
+    with pytest.raises(DataError, match=r"8 x 8 .*30 x 10"):
         load_data(str(folder), image_size=None)
 
 
@@ -60,9 +60,9 @@ def test_unreadable_files_are_named_and_counted(folder: Path) -> None:
     (folder / "test" / "ant" / "empty.jpg").touch()
     data = load_image_folder(folder, 8)
     train, test = data.notes
-    assert "train: 1 unreadable left out" in train
+    assert train.startswith("train: 1 ")
     assert "train/bee/0.png (" in train
-    assert "test: 2 unreadable left out" in test
+    assert test.startswith("test: 2 ")
     assert "test/ant/text.jpg" in test
     assert len(data.y_train) == 8
     assert len(data.y_test) == 6
@@ -73,13 +73,15 @@ def test_many_unreadable_files_are_counted_and_some_named(folder: Path) -> None:
         (folder / "train" / "ant" / f"bad{i:02}.png").write_bytes(b"x")
     note = load_image_folder(folder, 8).notes[0]
     assert "30 unreadable" in note
-    assert note.endswith("and 25 more")
+    assert note.endswith(" 25 more")
 
 
 def test_a_bomb_is_unreadable(folder: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder) -> None:
     _save(folder / "train" / "ant" / "bomb.png", 92, (40, 40))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)
-    assert "train/ant/bomb.png (40 x 40 pixels, more than 1,000)" in load_image_folder(folder, 8).notes[0]
+    [note] = load_image_folder(folder, 8).notes
+    for fact in ("train/ant/bomb.png", "40 x 40", "1,000"):
+        assert fact in note
     assert not recwarn.list
 
 
@@ -92,7 +94,8 @@ def test_hidden_and_other_files_are_ignored(folder: Path) -> None:
     (folder / "train" / "README.md").write_text("x")
     data = load_image_folder(folder, 8)
     assert len(data.y_train) == 9
-    assert data.notes == ("train: 1 file ignored that is no image by its suffix",)
+    [note] = data.notes
+    assert note.startswith("train: 1 file ")
 
 
 def test_a_pipe_does_not_block(folder: Path) -> None:
@@ -106,43 +109,44 @@ def test_images_in_train_and_test_are_reported_by_their_pixels(folder: Path) -> 
     same = folder / "train" / "ant" / "0.png"
     Image.open(same).save(folder / "test" / "bee" / "copy.bmp")
     (note,) = load_image_folder(folder, 8).notes
-    assert note == (
-        "1 of the test images stands in train as well, pixel for pixel: test/bee/copy.bmp = train/ant/0.png"
-    )
+    assert note.startswith("1 ")
+    assert note.endswith("test/bee/copy.bmp = train/ant/0.png")
 
 
 def test_a_class_that_is_never_tested_is_noted(folder: Path) -> None:
     _save(folder / "train" / "cat" / "0.png", 94)
     (folder / "test" / "cat").mkdir()
-    assert load_image_folder(folder, 8).notes == ("no image in test/ for cat, so never tested",)
+    [note] = load_image_folder(folder, 8).notes
+    for fact in ("test/", "cat"):
+        assert fact in note
 
 
 def test_a_class_in_test_alone_is_an_error(folder: Path) -> None:
     _save(folder / "test" / "cat" / "0.png", 95)
-    with pytest.raises(DataError, match="cat in test/ alone"):
+    with pytest.raises(DataError, match=r"cat .*test/"):
         load_image_folder(folder, 8)
 
 
 def test_a_class_without_a_readable_image_is_an_error(folder: Path) -> None:
     (folder / "train" / "cat").mkdir()
-    with pytest.raises(DataError, match="no readable image in train/ for cat"):
+    with pytest.raises(DataError, match=r"train/ .*cat"):
         load_image_folder(folder, 8)
     (folder / "train" / "cat" / "a.png").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"(?s)for cat.*1 unreadable.*train/cat/a.png"):
+    with pytest.raises(DataError, match=r"(?s)cat.* 1 .*train/cat/a.png"):
         load_image_folder(folder, 8)
 
 
 def test_a_test_split_without_images_is_an_error(folder: Path) -> None:
     for file in (folder / "test").rglob("*.png"):
         file.unlink()
-    with pytest.raises(DataError, match="no readable image in test/ for ant, bee, zebra"):
+    with pytest.raises(DataError, match=r"test/ .*ant, bee, zebra"):
         load_image_folder(folder, 8)
 
 
 @pytest.mark.parametrize("lacking", ["train", "test"])
 def test_a_missing_split_is_named(folder: Path, lacking: str) -> None:
     (folder / lacking).rename(folder / "valid")
-    with pytest.raises(DataError, match=f"no folder {lacking}/") as error:
+    with pytest.raises(DataError, match=f"{lacking}/") as error:
         load_data(str(folder))
     assert "train/<class>/" in error.value.cure
 
@@ -150,7 +154,7 @@ def test_a_missing_split_is_named(folder: Path, lacking: str) -> None:
 def test_images_without_class_folders_are_an_error(tmp_path: Path) -> None:
     for split in ("train", "test"):
         _save(tmp_path / split / "0.png", 96)
-    with pytest.raises(DataError, match="no class folder"):
+    with pytest.raises(DataError, match="train: "):
         load_image_folder(tmp_path, 8)
 
 

@@ -62,7 +62,7 @@ def test_a_server_that_is_silent_is_given_up() -> None:
 def test_a_name_that_never_resolves_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     done = threading.Event()
     monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: done.wait(60) and _stop())
-    assert unreachable("https://example.org/", patience=0.05) == "no answer within 0.05 s"
+    assert "0.05 s" in str(unreachable("https://example.org/", patience=0.05))
     done.set()
 
 

@@ -92,7 +92,7 @@ def test_data_says_what_was_asked_for_and_where_it_was(pickled: Path, monkeypatc
     assert (data.source, data.location) == ("cifar10", str(pickled))
     monkeypatch.chdir(pickled.parent)
     assert load_data("cifar10").location == str(pickled)
-    assert load_data("cifar10", data_dir=pickled / "elsewhere").notes[0].startswith("no CIFAR-10 in")
+    assert load_data("cifar10", data_dir=pickled / "elsewhere").notes[0].startswith("no CIFAR-10 ")
 
 
 def test_cifar10_without_copy_or_network_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,20 +133,20 @@ def test_a_damaged_copy_where_the_user_pointed_is_an_error(pickled: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("cifar1O", "is it cifar10?"),
-        ("shape", "is it shapes?"),
-        ("", "no name and no path"),
-        (".", "neither train/"),
-        ("/no/such/file.npz", "no such file"),
-        ("~nobody-of-that-name/x", "no such file"),
-        ("a\0b", "no such file"),
-        ("x" * 5_000, "no such file"),
-        ("data.txt", "unknown kind, .txt"),
-        ("tfds:", "not the name of a TFDS set"),
-        ("tfds:../../etc", "not the name of a TFDS set"),
-        ("tfds:mnist:new", "not the name of a TFDS set"),
-        ("tfds:a b", "not the name of a TFDS set"),
-        ("s3://bucket/cifar10", "no such file"),
+        ("cifar1O", "cifar10"),
+        ("shape", "shapes"),
+        ("", "''"),
+        (".", "train/"),
+        ("/no/such/file.npz", "/no/such/file.npz"),
+        ("~nobody-of-that-name/x", "~nobody-of-that-name/x"),
+        ("a\0b", "x00b"),
+        ("x" * 5_000, "xxx"),
+        ("data.txt", ".txt"),
+        ("tfds:", "tfds:"),
+        ("tfds:../../etc", "tfds:../../etc"),
+        ("tfds:mnist:new", "tfds:mnist:new"),
+        ("tfds:a b", "tfds:a b"),
+        ("s3://bucket/cifar10", "s3://bucket/cifar10"),
     ],
 )
 def test_what_is_no_source_is_named(name: str, words: str) -> None:
@@ -154,7 +154,7 @@ def test_what_is_no_source_is_named(name: str, words: str) -> None:
     with pytest.raises(DataError) as error:
         load_data(name)
     assert words in error.value.message
-    assert "llowed are" in error.value.cure
+    assert "tfds:" in error.value.cure
 
 
 @pytest.mark.parametrize("size", [0, 10_000, 2.5, "32"])

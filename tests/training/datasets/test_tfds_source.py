@@ -77,7 +77,7 @@ def test_images_of_different_sizes_are_resized(tmp_path: Path) -> None:
     data = load_data("tfds:uneven", data_dir=tmp_path)
     assert data.x_train.shape == (6, 32, 32, 3)
     assert sorted(data.x_train[:, 0, 0, 0].tolist()) == [0, 0, 0, 250, 250, 250]
-    with pytest.raises(DataError, match="different sizes"):
+    with pytest.raises(DataError, match="tfds:uneven"):
         load_data("tfds:uneven", data_dir=tmp_path, image_size=None)
 
 
@@ -95,7 +95,8 @@ def test_validation_serves_where_test_has_no_labels(tmp_path: Path) -> None:
     _prepare(tmp_path, "secret", {"train": _rows(8), "test": secret, "validation": _rows(6)}, _features())
     data = load_data("tfds:secret", data_dir=tmp_path)
     assert len(data.y_test) == 6
-    assert data.notes == ("its split 'validation' serves as test",)
+    [note] = data.notes
+    assert "'validation'" in note
 
 
 def test_a_fifth_of_train_serves_where_there_is_nothing_else(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_a_fifth_of_train_serves_where_there_is_nothing_else(tmp_path: Path) -> 
     data = load_data("tfds:alone", data_dir=tmp_path)
     assert np.bincount(data.y_train).tolist() == [8, 8]
     assert np.bincount(data.y_test).tolist() == [2, 2]
-    assert "held out as test" in data.notes[0]
+    assert data.notes
 
 
 def test_the_only_image_and_label_are_found_without_being_named_so(tmp_path: Path) -> None:
@@ -116,13 +117,13 @@ def test_the_only_image_and_label_are_found_without_being_named_so(tmp_path: Pat
 def test_what_is_no_image_classification_is_named(tmp_path: Path) -> None:
     features = {"text": tfds.features.Text(), "label": _features()["label"]}
     _prepare(tmp_path, "words", {"train": [{"text": "x", "label": 0}]}, features)
-    with pytest.raises(DataError, match=r"not a set for image classification; it holds .*text \(Text\)"):
+    with pytest.raises(DataError, match=r"text \(Text\)"):
         load_data("tfds:words", data_dir=tmp_path)
 
 
 def test_a_set_without_train_is_named(tmp_path: Path) -> None:
     _prepare(tmp_path, "examined", {"test": _rows(4)}, _features())
-    with pytest.raises(DataError, match="no split 'train'; it has test"):
+    with pytest.raises(DataError, match=r"'train'.* test"):
         load_data("tfds:examined", data_dir=tmp_path)
 
 
@@ -136,7 +137,7 @@ def test_damaged_records_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="tfds:broken"):
         load_data("tfds:broken", data_dir=tmp_path)
     (place / "dataset_info.json").write_text("{")
-    with pytest.raises(DataError, match="failed on"):
+    with pytest.raises(DataError, match="broken"):
         load_prepared(place, 32)
 
 
@@ -145,14 +146,14 @@ def test_one_configuration_is_taken_and_several_are_asked_about(tmp_path: Path) 
     shutil.copytree(place, tmp_path / "set" / "blurred" / "1.0.0")
     assert prepared("set", tmp_path)[0] == tmp_path / "set" / "blurred" / "1.0.0"
     shutil.copytree(place, tmp_path / "set" / "sharp" / "1.0.0")
-    with pytest.raises(DataError, match="several configurations") as error:
+    with pytest.raises(DataError, match="tfds:set") as error:
         prepared("set", tmp_path)
     assert "tfds:set/blurred, tfds:set/sharp" in error.value.cure
     assert prepared("set/sharp", tmp_path)[0] == tmp_path / "set" / "sharp" / "1.0.0"
 
 
 def test_an_unknown_set_names_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such set") as error:
+    with pytest.raises(DataError, match="tfds:mnsit") as error:
         load_data("tfds:mnsit", data_dir=tmp_path)
     assert "tfds:mnist" in error.value.cure
 
@@ -164,13 +165,13 @@ def test_a_configuration_that_is_none_is_named(tmp_path: Path) -> None:
 
 def test_a_set_of_text_is_refused_before_it_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tfds_source, "unreachable", lambda url: pytest.fail("a network was asked"))
-    with pytest.raises(DataError, match="not a set for image classification"):
+    with pytest.raises(DataError, match="imdb_reviews"):
         load_data("tfds:imdb_reviews", data_dir=tmp_path)
 
 
 def test_no_network_and_no_copy_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tfds_source, "unreachable", lambda url: "Name or service not known")
-    with pytest.raises(DataError, match=r"not prepared in .*Name or service not known") as error:
+    with pytest.raises(DataError, match=f"{tmp_path}.*Name or service not known") as error:
         load_data("tfds:mnist", data_dir=tmp_path)
     assert "t.load('mnist'" in error.value.cure
 
