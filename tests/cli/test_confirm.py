@@ -178,8 +178,11 @@ def test_training_before_the_confirmation_is_done_is_told(
     assert "Note" not in named.out, "whoever names a trial has chosen"
 
 
-def test_a_confirmation_is_kept_where_a_new_one_cannot_start(run: str, command: Callable[..., Outcome]) -> None:
-    """The images of this run are not those that are there; and while another process drives it."""
+def test_a_confirmation_is_kept_where_a_new_one_cannot_start(
+    run: str, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Options that are wrong, images that are not those of the run, and another process that drives it."""
+    monkeypatch.setattr(after, "arrays_of", stopped)
     of = {"run": run, "kind": "confirm", "trials": ["0000"], "seeds": 1}
     there = make_run(Path("runs") / run, "confirm", of=of, known=KNOWN)
     before = open_run(there.path).trials
@@ -187,7 +190,7 @@ def test_a_confirmation_is_kept_where_a_new_one_cannot_start(run: str, command: 
         outcome = command("confirm", run, "--discard", *words)
         assert outcome.status in {1, 2}, outcome
         assert open_run(there.path).trials == before
-    refused(outcome, 1, run, "shapes")
+    assert outcome.error is DataError
     with there.lock():
         outcome = command("confirm", run, "--discard")
     refused(outcome, 1, str(there.path))
