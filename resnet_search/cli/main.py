@@ -173,7 +173,8 @@ def _worded_usage(error: click.ClickException) -> tuple[str, str]:
     cure = f"Try: {context.command_path} --help" if context else ""
     param = getattr(error, "param", None)
     if isinstance(error, click.NoSuchOption):
-        return error.format_message().replace("(Possible options:", "(nearest:"), cure
+        nearest = f"; nearest: {', '.join(sorted(error.possibilities))}" if error.possibilities else ""
+        return f"{error.option_name}: no such option{nearest}", cure  # Click's own wording differs by its version.
     if param is None:
         return error.format_message(), cure
     spellings = [spelling for spelling in param.opts if spelling.startswith("--")]
