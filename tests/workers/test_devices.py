@@ -17,7 +17,7 @@ def test_a_gpu_that_the_backend_does_not_see_is_named(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert "NVIDIA A100" in devices.unusable_gpu(["NVIDIA A100"], [])
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert "CUDA_VISIBLE_DEVICES hides it" in devices.unusable_gpu(["NVIDIA A100"], [])
+    assert "CUDA_VISIBLE_DEVICES" in devices.unusable_gpu(["NVIDIA A100"], [])
 
 
 @pytest.mark.parametrize("device", ["auto", "gpu"])
