@@ -178,10 +178,11 @@ def recipe_from(values: dict[str, Any]) -> Recipe:
     name = values.get("name", "search")
     if name not in RECIPES:
         raise UsageError(f"recipe name: got {name!r}; allowed: {', '.join(RECIPES)}")
-    unknown = sorted(set(values) - {"name"} - set(_FIELDS))
-    if unknown:
-        raise UsageError(f"recipe: got the unknown value {unknown[0]!r}; allowed: {', '.join(_FIELDS)}")
-    return replace(RECIPES[name], **{key: value for key, value in values.items() if key != "name"})
+    changes = {key: value for key, value in values.items() if key != "name"}
+    for key in changes:
+        if key not in _FIELDS:
+            raise UsageError(f"recipe: got the unknown value {key!r}; allowed: {', '.join(_FIELDS)}")
+    return replace(RECIPES[name], **changes)
 
 
 _PLAIN: dict[str, Any] = {

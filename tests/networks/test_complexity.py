@@ -222,18 +222,16 @@ def test_random_architectures_have_unique_names_and_round_trip():
 
 def of_every_kind():
     """Each block and shortcut, each stem, every way of downsampling, attention and biases, in two stages."""
-    late, se = {"downsample": "last", "blocks": (3, 1)}, {"attention": "se", "attention_ratio": 4}
+    se = {"attention": "se", "attention_ratio": 4, "attention_bias": True}
     axes = [
         {"block": "plain", "bias": "all"},
-        {"block": "basic", "shortcut": "identity", **se},
         {"block": "basic", "shortcut": "avgpool", "stem": "imagenet", "shortcut_norm": False},
         {"block": "bottleneck", "shortcut": "projection", "downsample": "conv1", "bias": "unnormalised"},
-        {"block": "bottleneck", "shortcut": "avgpool", **late},
         {"block": "resnext", "shortcut": "all_projection", "cardinality": 2, "stem": "deep", "bias": "unnormalised"},
         {"block": "preact_basic", "shortcut": "avgpool", "stem": "deep", "bias": "unnormalised"},
-        {"block": "preact_bottleneck", "shortcut": "projection", "stem": "imagenet", **late},
+        {"block": "preact_bottleneck", "shortcut": "projection", "stem": "imagenet", "downsample": "last"},
         {"block": "preact_resnext", "shortcut": "identity", "cardinality": 2, "base_width": 3, "stem_width": 5},
-        {"block": "wide", "shortcut": "all_projection", "multiples": (2, 3), **se, "attention_bias": True},
+        {"block": "wide", "shortcut": "all_projection", "multiples": (2, 3), **se},
         {"block": "highway", "shortcut": "projection", "bias": "all"},
     ]
     return [Architecture(**{"blocks": (2, 1), "width": 4, **values}) for values in axes]

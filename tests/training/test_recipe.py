@@ -309,7 +309,7 @@ def test_other_milestones_are_refused(milestones):
         ({"init": "imagenet", "frozen_stages": 5}, ["frozen_stages", "5", "from 0 to 4"]),
         ({"frozen_stages": 1}, ["frozen_stages", "1", "he_normal", "imagenet"]),
         ({"lr": 0.1}, ["'lr'", "learning_rate"]),
-        ({"zeta": 1, "alpha": 1}, ["'alpha'"]),
+        ({"epochs": 3, "zeta": 1, "alpha": 1}, ["'zeta'"]),
     ],
 )
 def test_wrong_values_are_named(values, words):
