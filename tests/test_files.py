@@ -288,7 +288,7 @@ def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["rb+", "ab+"])
-def test_a_file_that_is_open_is_written_anew(tmp_path, mode):
+def test_an_open_file_is_rewritten(tmp_path, mode):
     (tmp_path / "lock").write_text("longer than the new text")
     with (tmp_path / "lock").open(mode) as file:
         rewrite(file, "new")
@@ -304,7 +304,7 @@ def test_json_is_for_readers_or_in_one_line(tmp_path):
     assert (tmp_path / "a").read_text() == '{"n": [1]}\n'
 
 
-def test_of_a_whole_log_only_the_end_is_read(tmp_path):
+def test_only_the_end_of_a_whole_log_is_read(tmp_path):
     """A line is appended in a time that does not grow with the log."""
 
     class Log(io.BytesIO):

@@ -1,4 +1,4 @@
-"""What the check of an exported file refuses, what it times and what it writes; with fakes in place of the runtimes."""
+"""Which exported files are refused, how calls are timed and what is written, with fakes in place of the runtimes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Worker processes: what they are told and how they are watched with fakes, that they end with real ones."""
+"""Worker processes: jobs, messages and the watch for hangs with fake processes; replacement and end with real ones."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ def test_a_process_without_a_trial_does_not_hang(fakes):
     assert fakes.pass_time(2 * FIRST_TIMEOUT) is None
 
 
-def test_every_step_and_every_job_begins_the_wait_anew(fakes):
+def test_every_step_and_every_job_restarts_the_wait(fakes):
     fakes.pool()
     for trial in ("0000", "0001"):
         fakes.submit(trial)
@@ -281,7 +281,7 @@ def test_every_step_and_every_job_begins_the_wait_anew(fakes):
 
 
 def test_the_time_for_which_a_driver_was_suspended_does_not_count(fakes):
-    """After a laptop's sleep nobody hangs: what the workers said meanwhile is on its way."""
+    """After a laptop's sleep no worker hangs: its messages are on their way."""
     fakes.pool()
     fakes.submit("0000")
     fakes.children[0].say("step")
@@ -293,7 +293,7 @@ def test_the_time_for_which_a_driver_was_suspended_does_not_count(fakes):
     assert isinstance(fakes.pass_time(5), Lost)
 
 
-def test_settings_of_workers_that_nobody_chose():
+def test_default_settings():
     assert WorkerSettings(threads=2) == WorkerSettings(
         threads=2, precision="float32", jit=False, device="cpu", hang_timeout=HANG_TIMEOUT, gpus=1, gpu_share=0.0,
         gpu_bytes=0, backend="", cluster=None,
