@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from contextlib import suppress
 from unittest.mock import ANY
 
@@ -180,6 +181,26 @@ def test_nothing_feasible_says_why_and_what_the_smallest_costs():
     assert "max_params" in caught.value.cure
 
 
+def test_the_reason_that_excludes_most_comes_first():
+    with pytest.raises(SpaceError) as caught:
+        space(
+            'n = [1, 2]\nwidth = 9\nblock = ["basic", "resnext"]\ncardinality = [4, 5]',
+            "[limits]\nmax_params = 10",
+        ).feasible()
+    (mistake,) = caught.value.mistakes
+    assert re.findall(r"(\d+) excluded", mistake) == ["4", "2"]
+
+
+def test_the_smallest_and_the_cheapest_may_be_different_networks():
+    axes = 'n = 1\nwidth = 8\nblock = "basic"\nmultiples = [[1, 2, 4], [2, 2, 2]]'
+    deep_wide, early_wide = (complexity(a) for a in space(axes).feasible().architectures)
+    assert deep_wide.trainable > early_wide.trainable
+    assert deep_wide.macs < early_wide.macs
+    with pytest.raises(SpaceError) as caught:
+        space(axes, "[limits]\nmax_params = 10").feasible()
+    assert f"{early_wide.trainable:,} parameters, the cheapest {deep_wide.macs:,} multiply" in caught.value.mistakes[0]
+
+
 def test_nothing_feasible_without_a_cost_to_name():
     with pytest.raises(SpaceError, match="1 excluded: cardinality does not divide"):
         space('n = 1\nwidth = 9\nblock = "resnext"\ncardinality = 4').feasible()
@@ -217,10 +238,10 @@ def test_a_large_space_is_estimated_and_can_be_counted(low_cap, monkeypatch):
         listed = large.feasible()
     assert not sampled.exact
     assert counted.exact
-    assert (counted.count, counted.interval, counted.excluded, counted.total) == (
-        listed.count, listed.interval, listed.excluded, listed.total,
-    )  # fmt: skip
+    assert (counted.count, counted.interval, counted.total) == (listed.count, listed.interval, listed.total)
+    assert (counted.excluded, counted.explained) == (listed.excluded, listed.explained)
     assert listed.counted() is listed
+    assert sum(listed.excluded.values()) + listed.count == listed.total
     assert sampled.interval[0] <= listed.count <= sampled.interval[1]
     assert sampled.interval[0] < sampled.count < sampled.interval[1]
     assert sampled.total == listed.total
@@ -231,6 +252,12 @@ def test_a_large_space_is_estimated_and_can_be_counted(low_cap, monkeypatch):
     assert places == sorted(set(places))
     assert len(places) == pytest.approx(200 * listed.count / listed.total, rel=0.3)
     assert all(complexity(a) == cost for a, cost in zip(sampled.architectures, sampled.costs, strict=True))
+
+
+def test_the_sample_of_a_space_is_the_same_in_every_version(low_cap):
+    """So that a run that goes on plans what it began with."""
+    here = space(LARGE, LIMITS).feasible()
+    assert (here.count, here.interval) == (135, (98, 181))
 
 
 def test_the_interval_covers_the_count_as_often_as_it_says():
@@ -294,13 +321,14 @@ def test_an_order_of_a_listed_space_is_the_one_that_earlier_versions_drew():
 
 
 class Looks:
-    """A survey that finds a network at the looks named, whatever the point, and counts its looks."""
+    """A survey that finds a network at the looks named, whatever the point, and notes the points."""
 
     def __init__(self, *hits):
         self.hits, self.points = hits, []
 
     def again(self):
-        return self
+        self.anew = Looks(*self.hits)
+        return self.anew
 
     def look(self, point):
         self.points.append(point)
@@ -326,7 +354,8 @@ def test_an_order_ends_with_enough_or_after_so_many_points_in_a_row_without_any(
     large = Sampled(("a", "b", "c"), (), {}, {}, 20, 3, (1, 5), exact=False, survey=survey)
     assert large.order("a key", least) == [*(f"network {look}" for look in networks), *"abc"][:least]
     permutation = Permutation(20, "a key")
-    assert survey.points == [permutation[place] for place in range(looks)]
+    assert survey.anew.points == [permutation[place] for place in range(looks)]
+    assert not survey.points, "what it has counted stays as it is"
 
 
 BLOCKS = 'n = [1, 2, 3]\nwidth = [8, 9]\nblock = ["basic", "resnext"]\ncardinality = 4'
