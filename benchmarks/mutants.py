@@ -63,7 +63,7 @@ TARGETS = {
     "search/oracle": ["search/test_oracle.py"],
     "search/reuse": ["search/test_reuse.py"],
     "search/resume": ["search/test_resume.py"],
-    "search/loop": ["search/test_loop.py", "search/test_budget.py"],
+    "search/loop": ["search/test_loop.py", "search/test_budget.py", "search/test_loop_cluster.py"],
     "workers/local": ["workers/test_local.py"],
     "export/verify": ["export/test_verify.py"],
 }

@@ -82,7 +82,7 @@ class SearchLoop:
         self._tidy()
         self._oracle.project(self._folder)
         reason = self._budget.spent(self._started)
-        if reason and (self._jobs or self._pending or not self._oracle.finished):
+        if reason and not self._oracle.finished:
             self._note("stopped", reason=reason)
         else:
             self._note("finished")

@@ -7,15 +7,25 @@ import json
 import random
 import weakref
 from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from resnet_search.errors import TrainingError
+from resnet_search.files import read_lines, write_json, write_lines
+from resnet_search.runs.checkpoints import superseded
+from resnet_search.runs.events import read_events
+from resnet_search.runs.trials import read_run
+from resnet_search.search.budget import Budget
 from resnet_search.search.candidates import Candidates
-from resnet_search.search.loop import FAILURES_IN_A_ROW, LOSSES_OF_A_TRIAL, SearchLoop
+from resnet_search.search.loop import LOSSES_OF_A_TRIAL, SearchLoop
 from resnet_search.search.schedule import Draw
+from resnet_search.search.store import TunerStore
 from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.plan import brackets_from
+from resnet_search.training.job import STATE
 from resnet_search.workers.contract import Lost, Ready
 
 from . import conftest
@@ -31,6 +41,9 @@ max_epochs = 9
 [data]
 source = "shapes"
 """
+
+
+ENDLESS = "[recipe]\nlearning_rate = { min = 0.01, max = 0.4 }"  # No candidate is drawn twice.
 
 
 def rungs(view):
@@ -130,7 +143,7 @@ def test_a_space_smaller_than_the_plan_is_gone_through_again_without_training_tw
     assert reused
     for trial in reused:
         assert view.history(trial)[-1]["val_accuracy"] == trial.score
-        assert trial.trained_epochs == 0
+        assert (trial.trained_epochs, trial.setup_seconds, trial.train_seconds) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 8, 64])
@@ -213,8 +226,9 @@ def test_a_lost_trial_starts_again_in_the_parts_that_fitted(make_search):
 
 def test_when_every_trial_fails_the_search_says_so_and_can_go_on(make_search):
     search = make_search()
-    with pytest.raises(TrainingError, match=f"{FAILURES_IN_A_ROW} trials failed in a row.*the loss was nan"):
+    with pytest.raises(TrainingError, match=r"10 trials failed in a row.*the loss was nan"):
         search.drive(KnownWorkers(1, lambda *_: "failed"))
+    assert [t.status for t in read_run(search.folder, locked=False).trials.values()] == ["failed"] * 10
     view = search.drive(KnownWorkers(1))
     assert rungs(view) == planned(view)
 
@@ -303,3 +317,237 @@ def test_the_costliest_free_draw_of_a_bracket_starts_first_and_slots_draw_what_t
         for trial in started:
             drawn = draws.draw(Draw(bracket, trial.slot, 0), set(), set())
             assert drawn.architecture.to_dict() == trial.architecture
+
+
+def test_nine_failures_in_a_row_are_no_reason_to_stop(make_search):
+    workers = KnownWorkers(1, lambda job, _: "done" if int(job.trial) % 10 == 9 else "failed")
+    view = make_search(make_space(extra=ENDLESS)).drive(workers, Budget(trials=30))
+    assert Counter(t.status for t in view.trials.values()) == {"failed": 27, "completed": 3}
+
+
+@pytest.mark.parametrize("epochs", [1, 9])
+def test_a_candidate_that_failed_is_not_trained_that_far_again(make_search, epochs):
+    """A space that is gone through again: what follows a failure of its candidate fails with it."""
+    space = parse_space(FOUR, "four").with_settings(iterations=3)
+    victim = []
+
+    def outcome(job, _):
+        if job.epochs == epochs:
+            victim[:] = victim or [job.seed]
+        return "failed" if job.epochs == epochs and job.seed == victim[0] else "done"
+
+    search = make_search(space)
+    workers = KnownWorkers(1, outcome)
+    view = search.drive(workers)
+    tried = [job.trial for job in workers.submitted if job.seed == victim[0] and job.epochs >= epochs]
+    assert len(tried) == 1
+    candidate = view.trials[tried[0]].candidate
+    again = [t for t in view.of_candidate(candidate) if t.epochs >= epochs and t.trial != tried[0]]
+    assert again
+    for trial in again:
+        assert (trial.status, trial.reason) == ("failed", f"as in trial {tried[0]}: the loss was nan")
+        assert (search.folder.trial(trial.trial) / "failure.txt").read_text() == f"{trial.reason}\n"
+    assert all(t.status == "completed" for t in view.of_candidate(candidate) if t.epochs < epochs)
+
+
+def harmed(line: dict, harm: str) -> dict | None:
+    """A line of a learning curve, without its end or one of its fields."""
+    if harm == "short":
+        return line if line["epoch"] == 1 else None
+    return {"epoch": line["epoch"]}
+
+
+@pytest.mark.parametrize("harm", ["gone", "short", "fields", "garbage"])
+def test_where_a_learning_curve_is_damaged_its_candidate_is_trained_again(make_search, whole, harm):
+    space = parse_space(FOUR, "four").with_settings(iterations=2)
+    search = make_search(space)
+    with pytest.raises(KeyboardInterrupt):
+        search.drive(KnownWorkers(1, stop_after=30))
+    for path in search.folder.path.glob("trial_*/history.jsonl"):
+        if harm == "gone":
+            path.unlink()
+        elif harm == "garbage":
+            path.write_text("garbage\n")
+        else:
+            write_lines(path, [line for each in read_lines(path) if (line := harmed(each, harm))])
+    workers = KnownWorkers(1)
+    view = search.drive(workers)
+    assert table(view) == table(whole(space))
+    events = read_events(search.folder.events)
+    reused = {event["trial"] for event in events if event["event"] == "created" and event["reused"]}
+    retrained = {event["trial"] for event in events if event["event"] == "retrained"}
+    assert retrained & reused
+    for job in workers.submitted:
+        if job.trial in retrained & reused:
+            assert (job.initial_epoch, job.parent) == (0, None)
+            assert not view.trials[job.trial].reused
+
+
+def test_a_worker_that_finds_nothing_to_continue_starts_again_and_says_so(make_search, whole):
+    class Forgetting(KnownWorkers):
+        def _train(self, slot, job):
+            messages = super()._train(slot, replace(job, initial_epoch=0))
+            lost = job.initial_epoch and sum(other.trial == job.trial for other in self.submitted) == 1
+            return [*messages[:-1], Lost(slot, job.trial, -9, "was killed")] if lost else messages
+
+    search = make_search()
+    workers = Forgetting(1)
+    view = search.drive(workers)
+    assert table(view) == table(whole())
+    retrained = [event["trial"] for event in read_events(search.folder.events) if event["event"] == "retrained"]
+    assert retrained == [t.trial for t in view.trials.values() if t.promoted_from]
+    for trial in retrained:
+        first, second = (job for job in workers.submitted if job.trial == trial)
+        assert (first.initial_epoch > 0, first.parent is None) == (True, False)
+        assert (second.initial_epoch, second.parent) == (0, None)
+
+
+class Keeping(KnownWorkers):
+    """Leaves a state of each trial, as training does, and what a write that was cut off leaves."""
+
+    def _train(self, slot, job):
+        messages = super()._train(slot, job)
+        (Path(job.folder) / STATE).touch()
+        (Path(job.folder) / ".partial-1-history.jsonl").touch()
+        return messages
+
+
+def states(search) -> set[str]:
+    return {path.parent.name.removeprefix("trial_") for path in search.folder.path.glob(f"trial_*/{STATE}")}
+
+
+def test_a_state_goes_as_soon_as_its_candidate_has_been_trained_on(make_search):
+    """The disk does not fill up with what nothing continues from."""
+    search = make_search()
+    with pytest.raises(KeyboardInterrupt):
+        search.drive(Keeping(1, stop_after=75))
+    view = read_run(search.folder, locked=False)
+    gone = {t.trial for t in superseded(view)}
+    assert len(gone) > 3
+    completed = {t.trial for t in view.trials.values() if t.status == "completed"}
+    assert states(search) & completed == completed - gone
+
+
+def test_what_killed_processes_left_goes_at_the_start_and_at_the_end(make_search):
+    search = make_search()
+    with pytest.raises(KeyboardInterrupt):
+        search.drive(Keeping(1, stop_after=75))
+    for trial in superseded(read_run(search.folder, locked=False)):
+        (search.folder.trial(trial.trial) / STATE).touch()
+    assert list(search.folder.path.glob("trial_*/.partial-*"))
+    with pytest.raises(KeyboardInterrupt):
+        search.drive(Keeping(1, stop_after=0))
+    view = read_run(search.folder, locked=False)
+    assert not list(search.folder.path.glob("trial_*/.partial-*"))
+    assert not states(search) & {t.trial for t in superseded(view)}
+    search.drive(Keeping(1))
+    assert not list(search.folder.path.glob("trial_*/.partial-*"))
+
+
+def test_keras_tuners_files_know_of_all_but_the_last_tenth_and_at_the_end_of_all(make_search, monkeypatch):
+    """To write them at each end of a trial would take longer and longer."""
+    written = []
+    project = TunerStore.project
+    monkeypatch.setattr(TunerStore, "project", lambda self, folder: (written.append(len(self.end_order)),
+                                                                     project(self, folder)))  # fmt: skip
+    search = make_search(make_space(extra=ENDLESS).with_settings(iterations=6))
+    view = search.drive(KnownWorkers(1))
+    assert written[-1] == len(view.trials) == 6 * 23
+    assert all(after - before <= max(1, before / 10 + 1) for before, after in pairwise(written))
+    assert len(written) < len(view.trials) / 3
+    oracle = json.loads((search.folder.path / "oracle.json").read_text())
+    assert sorted(oracle["end_order"]) == sorted(view.trials)
+
+
+def test_a_restored_driver_writes_keras_tuners_files_no_more_often(make_search, monkeypatch):
+    search = make_search(make_space(extra=ENDLESS).with_settings(iterations=2))
+    with pytest.raises(KeyboardInterrupt):
+        search.drive(KnownWorkers(1, stop_after=150))
+    ended = read_run(search.folder, locked=False).completed
+    written = []
+    monkeypatch.setattr(TunerStore, "project", lambda self, _: written.append(len(self.end_order)))
+    search.drive(KnownWorkers(1))
+    assert ended + 1 < written[0] <= ended * 1.1 + 1
+
+
+def test_a_completed_trial_says_how_long_it_took_validation_included(whole):
+    for trial in whole().trials.values():
+        assert trial.train_seconds == pytest.approx(0.12 * (trial.epochs - trial.initial_epoch))
+        assert trial.setup_seconds == 0.123
+
+
+def test_times_are_kept_to_the_millisecond(make_search):
+    class Exact(KnownWorkers):
+        def _train(self, slot, job):
+            *messages, done = super()._train(slot, job)
+            line = replace(done.history[-1], train_seconds=0.0123456, validation_seconds=0)
+            return [*messages, replace(done, history=(line,))]
+
+    view = make_search().drive(Exact(1), Budget(trials=1))
+    assert view.trials["0000"].train_seconds == 0.012
+
+
+@pytest.mark.parametrize("precision", [None, "mixed_bfloat16"])
+def test_jobs_are_of_the_run(make_search, precision):
+    search = make_search(make_space(extra="[recipe]\nnesterov = [true, false]"))
+    content = search.folder.read()
+    content["horizon"] = 12
+    content["recipe"] = {"name": "search", "batch_size": 7, "nesterov": None}
+    if precision:
+        content["workers"]["precision"] = precision
+    write_json(search.folder.path / "run.json", content)
+    workers = KnownWorkers(1)
+    view = search.drive(workers)
+    for job in workers.submitted:
+        trial = view.trials[job.trial]
+        assert (job.horizon, job.precision, job.parts) == (12, precision or "float32", 1)
+        assert job.recipe == {"name": "search", "batch_size": 7, **trial.recipe}
+        assert (job.initial_epoch, job.epochs, job.architecture) == (
+            trial.initial_epoch, trial.epochs, trial.architecture
+        )  # fmt: skip
+        assert job.folder == str(search.folder.trial(trial.trial))
+        assert job.parent == (None if trial.parent is None else str(search.folder.trial(trial.parent)))
+
+
+def test_the_order_in_which_an_event_names_recipe_values_means_nothing(make_search, whole):
+    space = make_space(extra="[recipe]\nlearning_rate = { min = 0.01, max = 0.4 }\nnesterov = [true, false]")
+    search = make_search(space)
+    with pytest.raises(KeyboardInterrupt):
+        search.drive(KnownWorkers(2, stop_after=20))
+    events = read_events(search.folder.events)
+    for event in events:
+        if "recipe" in event:
+            event["recipe"] = dict(reversed(event["recipe"].items()))
+    write_lines(search.folder.events, events)
+    assert table(search.drive(KnownWorkers(2))) == table(whole(space))
+
+
+def test_observers_hear_of_workers_and_of_time_without_news(make_search, whole):
+    """What is no event of the run is heard, and not written down."""
+
+    class Eventful(KnownWorkers):
+        def wait(self, seconds):
+            return messages.pop(0) if messages else super().wait(seconds)
+
+    messages = [None, Ready(0, ("cpu:0",)), Lost(0, None, 1, "ended"), Lost(0, "0099", -9, "was killed")]
+    search = make_search()
+    view = search.drive(Eventful(1))
+    assert table(view) == table(whole())
+    heard = [event for event in search.heard if event["event"].startswith("worker_")]
+    assert heard == [
+        {"event": "worker_ready", "slot": 0, "devices": ("cpu:0",)},
+        {"event": "worker_lost", "slot": 0, "exit_code": 1},
+        {"event": "worker_lost", "slot": 0, "exit_code": -9},
+    ]
+    kinds = {event["event"] for event in read_events(search.folder.events)}
+    assert kinds == {"started", "created", "completed", "finished"}
+    epochs = [event for event in search.heard if event["event"] == "epoch" and event["trial"] == "0000"]
+    assert [event["line"]["val_accuracy"] for event in epochs][-1] == view.trials["0000"].score
+
+
+def test_a_lost_worker_is_in_the_events(make_search):
+    search = make_search()
+    search.drive(KnownWorkers(1, lambda job, times: "lost" if (job.trial, times) == ("0000", 1) else "done"))
+    (lost,) = [event for event in read_events(search.folder.events) if event["event"] == "lost"]
+    del lost["time"]
+    assert lost == {"event": "lost", "trial": "0000", "exit_code": -9, "reason": "was killed (SIGKILL)"}

@@ -29,10 +29,11 @@ from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.job import Epoch
 
 from .conftest import KnownWorkers, Search, make_space, new_search
+from .test_loop import FOUR
 
 SPACES = {
     "three times": make_space(3).with_settings(iterations=3),
-    "small": make_space(extra="[limits]\nmax_params = 6000"),
+    "small": parse_space(FOUR, "four").with_settings(iterations=2),
     "recipe": make_space(extra="[recipe]\nnesterov = [true, false]\nlearning_rate = { min = 0.1, max = 0.2 }"),
     "asynchronous": make_space().with_settings(promotion="async"),
 }
@@ -347,7 +348,10 @@ def test_the_number_of_a_trial_that_a_repair_dropped_is_not_given_again(begun):
     assert created(oracle)["trial"] == "0002"
 
 
-def test_keras_tuner_forgets_an_oracle_that_was_restored(finished):
-    oracle = weakref.ref(restored_oracle(read_run(finished.folder, locked=False)))
+def test_keras_tuner_forgets_an_oracle_that_was_restored(begun):
+    view, oracle = begun()
+    oracle.fail(start(oracle, view).trial, "nan")
+    append_event(view.folder.events, "failed", trial="0000", reason="nan")
+    oracle = weakref.ref(restored_oracle(read_run(view.folder, locked=False)))
     gc.collect()
     assert oracle() is None

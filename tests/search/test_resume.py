@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -10,6 +10,7 @@ from resnet_search.errors import RunError, SpaceError, TrainingError
 from resnet_search.runs.trials import read_run
 from resnet_search.search import resume
 from resnet_search.search.resume import ResumeSettings, changed_workers, extension
+from resnet_search.spaces.plan import brackets_from
 from resnet_search.workers import devices, precision
 from resnet_search.workers.cluster import Cluster
 from resnet_search.workers.local import WorkerSettings
@@ -38,14 +39,11 @@ def test_more_iterations_give_the_run_that_had_them_from_the_start(make_search, 
     assert table(view) == table(reference)
 
 
-def test_more_iterations_than_a_plan_may_have_change_nothing(make_search):
-    search = make_search(make_space().with_settings(iterations=2))
-    search.drive(KnownWorkers(2))
-    before = search.folder.events.read_bytes()
+def test_a_plan_may_have_so_many_iterations(whole):
+    view = whole(make_space().with_settings(iterations=2))
     with pytest.raises(SpaceError, match="1001"):
-        extension(read_run(search.folder), ResumeSettings(add_iterations=999))
-    assert search.folder.events.read_bytes() == before
-    assert extension(read_run(search.folder), ResumeSettings(add_iterations=998))["hyperband"] == {"iterations": 1000}
+        extension(view, ResumeSettings(add_iterations=999))
+    assert extension(view, ResumeSettings(add_iterations=998))["hyperband"] == {"iterations": 1000}
 
 
 def test_the_run_json_stays_what_the_run_was_started_with(make_search):
@@ -124,6 +122,78 @@ def test_more_epochs_than_a_space_may_have(make_search):
     with pytest.raises(SpaceError, match="max_epochs"):
         search.drive(KnownWorkers(1), settings=ResumeSettings(add_epochs=10**7))
     assert read_run(search.folder, locked=False).state == "finished"
+
+
+@pytest.mark.parametrize(
+    ("settings", "extends"),
+    [({}, False), ({"workers": 2, "threads": 1}, False), ({"add_iterations": 1}, True), ({"add_epochs": 1}, True)],
+)
+def test_what_extends_a_run(settings, extends):
+    assert ResumeSettings(**settings).extends is extends
+
+
+def test_more_iterations_follow_those_that_there_are(whole):
+    before = whole(make_space().with_settings(iterations=2))
+    longer = extension(before, ResumeSettings(add_iterations=1))
+    once = brackets_from(whole().content["plan"])
+    added = (replace(bracket, iteration=2) for bracket in once)
+    assert brackets_from(longer["plan"]) == (*brackets_from(before.content["plan"]), *added)
+    assert (longer["hyperband"], longer["horizon"], longer["known"]) == ({"iterations": 3}, 9, None)
+
+
+def test_to_a_plan_without_brackets_the_first_iteration_is_added(whole):
+    empty = replace(whole(), content={**whole().content, "plan": []})
+    longer = extension(empty, ResumeSettings(add_iterations=1))
+    assert {bracket["iteration"] for bracket in longer["plan"]} == {0}
+
+
+def test_more_epochs_are_a_bracket_of_the_best(whole):
+    before = whole()
+    longer = extension(before, ResumeSettings(add_epochs=6))
+    assert (longer["hyperband"], longer["horizon"]) == ({"max_epochs": 15}, 15)
+    ranking = before.ranking()
+    assert longer["plan"][-1] == {
+        "iteration": 1,
+        "number": 1,
+        "offset": 0,
+        "rungs": (
+            {"index": 0, "size": len(ranking), "initial_epoch": 9, "epochs": 9},
+            {"index": 1, "size": -(-len(ranking) // 3), "initial_epoch": 9, "epochs": 15},
+        ),
+    }
+    known = longer["known"]
+    assert (known["iteration"], known["bracket"], known["presets"]) == (1, 1, [])
+    assert [each["architecture"] for each in known["candidates"]] == [trial.architecture for trial in ranking]
+
+
+def test_a_search_without_a_ranking_has_nothing_to_train_longer(whole):
+    nothing = replace(whole(), trials={})
+    with pytest.raises(RunError, match="--add-epochs"):
+        extension(nothing, ResumeSettings(add_epochs=6))
+
+
+@pytest.mark.parametrize("settings", [ResumeSettings(add_iterations=1), ResumeSettings(add_epochs=6)])
+def test_an_imported_run_cannot_be_extended(whole, settings):
+    imported = replace(whole(), content={**whole().content, "imported": {"tuner": "Hyperband"}})
+    with pytest.raises(RunError, match="imported from Keras Tuner"):
+        extension(imported, settings)
+
+
+def test_a_grid_has_no_more_networks_and_may_train_its_best_longer(whole):
+    space = {**whole().content["space"], "method": "grid"}
+    grid = replace(whole(), content={**whole().content, "space": space})
+    with pytest.raises(RunError, match="--add-iterations"):
+        extension(grid, ResumeSettings(add_iterations=1))
+    assert extension(grid, ResumeSettings(add_epochs=6))["horizon"] == 15
+
+
+def test_a_run_keeps_how_long_it_waits_for_a_worker_and_its_backend():
+    kept = {"hang_timeout": 77.0, "backend": "jax"}
+    before = {"workers": {"slots": 2, **asdict(WorkerSettings(threads=3)), **kept}}
+    after = changed_workers(before, ResumeSettings(workers=3))
+    assert (after["slots"], after["hang_timeout"], after["backend"]) == (3, 77.0, "jax")
+    assert changed_workers(before, ResumeSettings(hang_timeout=5.0))["hang_timeout"] == 5.0
+    assert before["workers"]["hang_timeout"] == 77.0
 
 
 def test_workers_change(monkeypatch):
@@ -209,8 +279,10 @@ def test_what_a_trial_takes_of_a_cluster_stays(monkeypatch, settings, device, cl
     """Who names the cluster again, as he has to, need not say again what each trial takes."""
     asked = []
 
-    def choose(*given, **_):
+    def choose(*given, **of_the_run):
         asked.append(given)
+        in_bytes = 1 if isinstance(given[1], Cluster) else 0
+        assert of_the_run == {"precision": "float32", "backend": "jax", "trial_bytes": in_bytes}
         return 2, WorkerSettings(threads=9)
 
     monkeypatch.setattr(resume, "choose_workers", choose)
@@ -218,8 +290,23 @@ def test_what_a_trial_takes_of_a_cluster_stays(monkeypatch, settings, device, cl
     monkeypatch.setenv("RAY_ADDRESS", "far:6379")
     was = {**Cluster(address="far:6379", cpus=4.0, gpus=0.25, storage="/s").to_dict(), "needs": {"CPU": 4.0}}
     workers = {"slots": 2, **asdict(WorkerSettings(threads=3, device="gpu", cluster=was))}
-    changed_workers({"workers": workers}, ResumeSettings(**settings))
+    changed_workers({"workers": workers, "backend": "jax"}, ResumeSettings(**settings))
     assert asked == [(device, cluster, threads)]
+
+
+def test_a_run_of_this_machine_goes_on_on_a_cluster(monkeypatch):
+    asked = []
+
+    def choose(*given, **_):
+        asked.append(given)
+        return 2, WorkerSettings(threads=9)
+
+    monkeypatch.setattr(resume, "choose_workers", choose)
+    monkeypatch.setattr(resume, "largest_trial", lambda _: 1)
+    content = {"workers": {"slots": 2, **asdict(WorkerSettings(threads=3))}}
+    for cluster, threads in ((Cluster(address="far:1", cpus=2.0), None), (Cluster(address="far:1"), 3)):
+        changed_workers(content, ResumeSettings(workers=cluster))
+        assert asked.pop() == ("cpu", cluster, threads)
 
 
 def test_a_cluster_that_a_file_names_is_named_again(monkeypatch):
@@ -233,6 +320,8 @@ def test_a_cluster_that_a_file_names_is_named_again(monkeypatch):
     assert changed_workers({"workers": workers}, ResumeSettings(workers=3, device="cpu"))["slots"] == 3
     monkeypatch.setenv("RAY_ADDRESS", "far:6379")
     assert changed_workers({"workers": workers}, ResumeSettings()) == workers
-    workers["cluster"]["address"] = "auto"
+    assert changed_workers({"workers": workers}, ResumeSettings(threads=2)) == {**workers, "threads": 2}
     monkeypatch.delenv("RAY_ADDRESS")
-    assert changed_workers({"workers": workers}, ResumeSettings()) == workers
+    for of_this_machine in ("auto", ""):
+        workers["cluster"]["address"] = of_this_machine
+        assert changed_workers({"workers": workers}, ResumeSettings()) == workers

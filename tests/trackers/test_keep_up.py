@@ -55,6 +55,7 @@ def test_what_fails_is_said_once_and_told_when_that_can_be(finished, broken):
     )
     thread.start()
     while len(tries) < 4:
+        assert thread.is_alive()
         time.sleep(0.01)
     assert said == ["ConnectionError: nobody is there"]
     gone.clear()

@@ -10,6 +10,7 @@ from resnet_search.search import start
 from resnet_search.search.start import SearchSettings, resume_run, run_search
 from resnet_search.spaces.load import parse_space
 from resnet_search.trackers import choice
+from resnet_search.training.datasets import shapes
 from tests.search.conftest import SPACE, KnownWorkers
 
 from .conftest import told
@@ -19,6 +20,8 @@ from .conftest import told
 def workers(monkeypatch):
     """How the searches of a test are worked on."""
     options = {}
+    monkeypatch.setattr(shapes, "TRAIN", 500)
+    monkeypatch.setattr(shapes, "TEST", 50)
     monkeypatch.setattr(start, "LocalWorkers", lambda slots, *_: KnownWorkers(slots, **options))
     return options
 
