@@ -43,7 +43,7 @@ def arrays() -> Arrays:
     return Arrays(images[:80], labels[:80], images[80:], labels[80:], ("a", "b", "c", "d"), mean, std)
 
 
-def job_in(folder: Path, **values) -> Job:
+def job_in(folder: Path, /, **values) -> Job:
     """A job on a tiny network; keyword arguments replace its fields."""
     trial = values.pop("trial", "0000")
     settings = {

@@ -63,10 +63,13 @@ def test_three_rungs_are_one_training_bit_for_bit(make_job, arrays, reference):
 def test_two_rungs_in_half_precision_are_one_training_bit_for_bit(make_job, arrays):
     """The second in a new process."""
     values = {"architecture": Architecture(block="basic", blocks=(1,), width=16).to_dict(), "precision": WIDE}
-    whole = make_job(trial="9", **values)
-    history = train(whole, arrays, ignore)
-    first = make_job(trial="1", epochs=1, **values)
-    train(first, arrays, ignore)
+    whole, first = make_job(trial="9", **values), make_job(trial="1", **values)
+
+    def copy_first(line: Epoch) -> None:
+        if line.epoch == 1:
+            shutil.copytree(whole.folder, first.folder)
+
+    history = train(whole, arrays, copy_first)
     KEPT.forget()
     second = make_job(trial="2", parent=first.folder, initial_epoch=1, **values)
     [line] = train(second, arrays, ignore)
@@ -81,8 +84,8 @@ def test_a_trial_that_was_cut_off_goes_on_from_its_last_epoch(make_job, arrays, 
     heard = []
     history = train(job, arrays, lambda line: heard.append(line.epoch))
     assert heard == [3]
-    assert [line.epoch for line in history] == [1, 2, 3]
     assert history[:2] == reference.history[:2]
+    assert untimed(history) == untimed(reference.history[:3])
     assert equal(state(job.folder), state(reference.at(3)))
 
 
@@ -223,7 +226,7 @@ def test_statistics_are_of_the_present_weights_even_after_one_step(make_job, arr
     trainer._estimate_statistics(0)
     first = trainer.normalisations[0]
     convolution = trainer.network.layers[trainer.network.layers.index(first) - 1]
-    seen = keras.Model(trainer.network.input, convolution.output)(arrays.x_train, training=False).numpy()
+    seen = np.asarray(keras.Model(trainer.network.input, convolution.output)(arrays.x_train, training=False))
     assert keras.ops.convert_to_numpy(first.moving_mean) == pytest.approx(seen.mean(axis=(0, 1, 2)), abs=1e-4)
     assert keras.ops.convert_to_numpy(first.moving_variance) == pytest.approx(seen.var(axis=(0, 1, 2)), rel=1e-3)
 
