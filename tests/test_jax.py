@@ -143,7 +143,7 @@ def test_what_reads_a_run_needs_no_backend(folder, searched):
 @needs_jax
 @pytest.mark.skipif(not WITHOUT_TENSORFLOW, reason="TensorFlow is installed")
 def test_a_run_without_tensorflow_ends_well_with_a_report_and_says_how_it_is_exported(folder, searched):
-    assert "SavedModel  not made: TensorFlow is not installed here." in searched.out
+    assert "SavedModel  not made" in searched.out
     assert "resnet-search export first" in searched.out
     assert "Best at the full budget" in searched.out
     report = (folder / "runs" / "first" / "report" / "report.md").read_text()
@@ -153,7 +153,7 @@ def test_a_run_without_tensorflow_ends_well_with_a_report_and_says_how_it_is_exp
     assert "nothing is left to train" in again.out
     assert "SavedModel  not made" in again.out
     refused = search(folder, "export", "first", status=1)
-    assert "TensorFlow, which writes the SavedModel, is not installed here" in refused.err
+    assert "TensorFlow" in refused.err
     assert "pip install 'tensorflow" in refused.err
 
 
@@ -161,7 +161,7 @@ def test_a_run_without_tensorflow_ends_well_with_a_report_and_says_how_it_is_exp
 @pytest.mark.skipif(not WITHOUT_TENSORFLOW, reason="TensorFlow is installed")
 def test_what_needs_tensorflow_names_it(folder):
     outcome = search(folder, "train", "--model", "resnet-20", "--data", "tfds:mnist", "--epochs", 1, status=1)
-    assert "read with TensorFlow Datasets, but TensorFlow Datasets is not installed" in outcome.err
+    assert "TensorFlow Datasets" in outcome.err
     assert "pip install tensorflow" in outcome.err
     assert not (folder / "runs" / "resnet-20").exists()
 
@@ -178,7 +178,7 @@ def test_without_tensorflow_jax_is_the_default_and_tensorflow_an_error(folder):
         command, cwd=folder, env={**plain, "KERAS_BACKEND": "tensorflow"}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "KERAS_BACKEND: got 'tensorflow', which is not installed here" in done.stderr
+    assert "KERAS_BACKEND: got 'tensorflow'" in done.stderr
 
 
 @needs_jax

@@ -25,6 +25,8 @@ from tests.export import colours
 
 from .conftest import Asked, Outcome, make_folder, make_run
 
+pytestmark = pytest.mark.interface
+
 # Of each command, typical calls and some of its typical mistakes.
 CALLS = {
     "run": [

@@ -23,6 +23,8 @@ from tests.export import colours
 
 from .conftest import Asked, Outcome, make_run
 
+pytestmark = pytest.mark.interface
+
 Command = Callable[..., Outcome]
 ROOT = Path(__file__).resolve().parents[2]
 # Of each command, the ways to call it that give documents of other kinds.

@@ -18,6 +18,8 @@ from resnet_search.errors import UserError
 
 from .conftest import Outcome, make_run, refused, spawn
 
+pytestmark = pytest.mark.interface
+
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch, command: Callable[..., Outcome]) -> Callable[..., Outcome]:

@@ -23,6 +23,8 @@ from resnet_search.runs.trials import RunView, open_run, read_run
 
 from .conftest import make_run
 
+pytestmark = pytest.mark.interface
+
 
 def epoch(trial: str, number: int, seconds: float = 2.0) -> dict[str, Any]:
     line = {"epoch": number, "loss": 1.25, "val_accuracy": 0.5, "train_seconds": seconds, "validation_seconds": 0.0}

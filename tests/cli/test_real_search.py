@@ -12,6 +12,8 @@ from resnet_search.runs.trials import open_run
 
 from .conftest import Outcome, commands
 
+pytestmark = pytest.mark.interface
+
 SPACE = """
 method = "grid"
 [axes]

@@ -11,6 +11,8 @@ import pytest
 from resnet_search.cli.main import COMMANDS, cli
 from resnet_search.cli.reference import reference
 
+pytestmark = pytest.mark.interface
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

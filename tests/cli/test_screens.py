@@ -25,6 +25,8 @@ from tests.export import colours
 
 from .conftest import Outcome, make_run, refused
 
+pytestmark = pytest.mark.interface
+
 Command = Callable[..., Outcome]
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")  # those of colours, and of what is drawn while one waits
 NAMES = {

@@ -21,6 +21,8 @@ from resnet_search.runs.trials import read_run
 
 from .conftest import Outcome, _heed_signals, make_run, refused
 
+pytestmark = pytest.mark.interface
+
 Command = Callable[..., Outcome]
 WATCHED = [["list"], ["trials", "run"], ["show", "run", "9"]]
 ROOT = Path(__file__).resolve().parents[2]

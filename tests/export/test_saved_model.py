@@ -27,6 +27,8 @@ from tests.export.conftest import CLASSES, VALIDATION, architecture
 from tests.report.conftest import Events
 from tests.report.test_exported import SAVED_MODEL as MADE
 
+pytestmark = pytest.mark.interface
+
 MakeView = Callable[..., RunView]
 
 

@@ -31,7 +31,7 @@ def test_two_signals_and_five_kills(tmp_path: Path) -> None:
         read_until(process, "  trial 0")
         err = stop(process, number)
         assert process.returncode == 128 + number
-        assert err.endswith("Continue with:\n  resnet-search resume killed\n")
+        assert err.endswith("\n  resnet-search resume killed\n")
         process = spawn("resume", "killed", "--no-export", cwd=tmp_path)
     for whom in ("driver", "worker", "both", "driver", "worker"):
         read_until(process, "  trial 0")  # A trial has ended, so others run.

@@ -19,6 +19,8 @@ from resnet_search.networks.layers import (  # noqa: E402
 )
 from resnet_search.networks.presets import PRESETS  # noqa: E402
 
+pytestmark = pytest.mark.interface
+
 RNG = np.random.default_rng(0)
 
 

@@ -18,6 +18,8 @@ from resnet_search.report.markdown import escape, inline, to_markdown
 
 from .hostile import NAMES, hostile_run, whole_run
 
+pytestmark = pytest.mark.interface
+
 VOID = {"meta", "br", "link", "img", "input"}
 
 

@@ -20,6 +20,8 @@ from resnet_search.report.statistics import (
     share,
 )
 
+pytestmark = pytest.mark.interface
+
 
 @pytest.mark.parametrize(
     ("right", "images", "low", "high"),

@@ -17,6 +17,8 @@ from tests.faults.table import fault
 from .conftest import KnownWorkers, make_space
 from .test_loop import planned, rungs
 
+pytestmark = pytest.mark.interface
+
 Outcome = Callable[[Any, int], "float | None"]
 
 

@@ -19,6 +19,8 @@ from resnet_search.spaces.load import load_space, parse_space, shipped_spaces
 
 from .conftest import KnownWorkers, make_space
 
+pytestmark = pytest.mark.interface
+
 TINY = """
 [axes]
 blocks = [[1, 1]]
@@ -215,7 +217,7 @@ def test_an_infeasible_draw_fails_with_its_reason(hypermodel):
     hp = keras_tuner.HyperParameters()
     hypermodel.declare(hp)
     hp.values |= {"block": "resnext", "width": 4, "cardinality": 2}
-    with pytest.raises(keras_tuner.errors.FailedTrialError, match="resnext8-w4-b1x1-c2 is outside the limits of tiny"):
+    with pytest.raises(keras_tuner.errors.FailedTrialError, match=r"resnext8-w4-b1x1-c2 .* tiny"):
         hypermodel.build(hp)
 
 

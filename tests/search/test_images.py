@@ -52,15 +52,13 @@ def test_images_that_are_gone_are_to_be_brought_back(run: Run, tmp_path: Path) -
     for read in (lambda: arrays_of(folder, content, space), lambda: load_again(content["data"], space)):
         with pytest.raises(DataError, match="no such file") as raised:
             read()
-        assert raised.value.cure == (
-            f"The run was started on {tmp_path / 'photos.npz'}: bring it back as it was, or start a new run."
-        )
+        assert str(tmp_path / "photos.npz") in raised.value.cure
 
 
 def test_other_images_in_their_place_are_refused(run: Run, tmp_path: Path) -> None:
     folder, content, space = run
     save(tmp_path / "photos.npz", seed=1)
-    with pytest.raises(RunError, match=r"r: its images, .*photos\.npz, are not those it started with"):
+    with pytest.raises(RunError, match=r"^r: .*photos\.npz"):
         arrays_of(folder, content, space)
 
 

@@ -26,6 +26,8 @@ from resnet_search.spaces.spelled import spelled
 
 from .projects import FAILS, TUNERS, make_images, make_project, score
 
+pytestmark = pytest.mark.interface
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

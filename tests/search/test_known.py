@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 
 import pytest
@@ -73,7 +74,7 @@ def test_one_that_fails_is_not_replaced(make_compared):
     view = make_compared().drive(KnownWorkers(1, lambda job, _: "failed" if job.trial == "0000" else "done"))
     assert [t.status for t in view.baselines] == ["failed", "completed"]
     assert view.state == "finished"
-    assert "`resnet-20` could not be trained: the loss was nan." in section_of(view)
+    assert re.search("`resnet-20`.*the loss was nan", section_of(view))
 
 
 def test_a_run_with_them_goes_on_to_the_same(make_compared):

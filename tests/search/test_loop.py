@@ -31,6 +31,8 @@ from resnet_search.workers.contract import Lost, Ready
 from . import conftest
 from .conftest import KnownWorkers, make_space
 
+pytestmark = pytest.mark.interface
+
 FOUR = """
 [axes]
 n = [1, 2]
@@ -193,7 +195,8 @@ def test_a_trial_that_kills_its_worker_again_and_again_is_failed_and_replaced(ma
     view = make_search().drive(KnownWorkers(1, outcome))
     failed = [t for t in view.trials.values() if t.status == "failed"]
     assert [t.losses for t in failed] == [LOSSES_OF_A_TRIAL]
-    assert failed[0].reason == "lost 3 times, the last time because its worker was killed (SIGKILL)"
+    assert "3 times" in failed[0].reason
+    assert failed[0].reason.endswith("was killed (SIGKILL)")
     assert rungs(view) == planned(view)
 
 
@@ -226,7 +229,7 @@ def test_a_lost_trial_starts_again_in_the_parts_that_fitted(make_search):
 
 def test_when_every_trial_fails_the_search_says_so_and_can_go_on(make_search):
     search = make_search()
-    with pytest.raises(TrainingError, match=r"10 trials failed in a row.*the loss was nan"):
+    with pytest.raises(TrainingError, match=r"^10 trials .*the loss was nan"):
         search.drive(KnownWorkers(1, lambda *_: "failed"))
     assert [t.status for t in read_run(search.folder, locked=False).trials.values()] == ["failed"] * 10
     view = search.drive(KnownWorkers(1))

@@ -31,6 +31,8 @@ from resnet_search.training.job import Epoch
 from .conftest import KnownWorkers, Search, make_space, new_search
 from .test_loop import FOUR
 
+pytestmark = pytest.mark.interface
+
 SPACES = {
     "three times": make_space(3).with_settings(iterations=3),
     "small": parse_space(FOUR, "four").with_settings(iterations=2),

@@ -10,6 +10,8 @@ import pytest
 from resnet_search.search.project import _hyperparameter, _last_words, _merged
 from resnet_search.spaces.schema import Range
 
+pytestmark = pytest.mark.interface
+
 KINDS: dict[str, tuple[Any, Any]] = {
     "choice": (lambda hp: hp.Choice("x", [3, 1, 2]), (3, 1, 2)),
     "boolean": (lambda hp: hp.Boolean("x"), (False, True)),

@@ -227,16 +227,16 @@ def test_what_a_machine_has_lost_is_an_error(monkeypatch):
     gpus = []
     monkeypatch.setattr(devices, "nvidia_gpus", list)
     monkeypatch.setattr(precision, "processor_has_bfloat16", lambda: False)
-    with pytest.raises(TrainingError, match="--device: got 'gpu', but this machine has none"):
+    with pytest.raises(TrainingError, match="--device: got 'gpu'"):
         changed_workers(before, ResumeSettings())
-    with pytest.raises(TrainingError, match="--precision: got 'bfloat16', but this processor has none"):
+    with pytest.raises(TrainingError, match="--precision: got 'bfloat16'"):
         changed_workers(before, ResumeSettings(device="cpu"))
     monkeypatch.setattr(precision, "processor_has_bfloat16", lambda: True)
-    with pytest.raises(TrainingError, match="would compute in wide_bfloat16; the run's scores are of mixed_bfloat16"):
+    with pytest.raises(TrainingError, match=r"wide_bfloat16.*mixed_bfloat16"):
         changed_workers(before, ResumeSettings(device="cpu"))
     monkeypatch.setattr(precision, "processor_has_bfloat16", lambda: False)
     before = {"workers": {"slots": 1, **asdict(WorkerSettings(threads=2, precision="wide_bfloat16"))}}
-    with pytest.raises(TrainingError, match="--precision: got 'bfloat16', but this processor has none"):
+    with pytest.raises(TrainingError, match="--precision: got 'bfloat16'"):
         changed_workers(before, ResumeSettings())
 
 
@@ -250,7 +250,7 @@ def test_a_run_keeps_its_precision_on_a_gpu_too(monkeypatch):
             after = changed_workers(before, ResumeSettings(device="gpu"))
             assert (after["device"], after["precision"]) == ("gpu", "float32")
         else:
-            with pytest.raises(TrainingError, match="--device: got 'gpu', it would compute in mixed_bfloat16"):
+            with pytest.raises(TrainingError, match=r"--device: got 'gpu'.* mixed_bfloat16"):
                 changed_workers(before, ResumeSettings(device="gpu"))
 
 

@@ -16,6 +16,8 @@ from tests.report.hostile import NAMES as HOSTILE
 
 from .conftest import tell, told
 
+pytestmark = pytest.mark.interface
+
 
 def expected(folder):
     """By candidate its name, the validation accuracy of each epoch, and what has become of it."""

@@ -16,6 +16,8 @@ from resnet_search.trackers.keep_up import keep_up, worded
 
 from .conftest import told
 
+pytestmark = pytest.mark.interface
+
 
 def is_over():
     over = threading.Event()

@@ -15,6 +15,8 @@ from tests.search.conftest import SPACE, KnownWorkers
 
 from .conftest import told
 
+pytestmark = pytest.mark.interface
+
 
 @pytest.fixture
 def workers(monkeypatch):

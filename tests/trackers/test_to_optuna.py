@@ -20,6 +20,8 @@ from tests.report.conftest import Events, epoch_line, make_content
 
 from .conftest import tell
 
+pytestmark = pytest.mark.interface
+
 SPACE = """
 [axes]
 n = [2, 1]

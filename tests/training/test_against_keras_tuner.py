@@ -13,6 +13,8 @@ import pytest
 from resnet_search.training.train import Trainer, train
 from tests.faults.table import fault
 
+pytestmark = pytest.mark.interface
+
 
 class _Steps(keras.callbacks.Callback):
     """The optimizer's steps and the weights that a trial begins with."""

@@ -10,6 +10,8 @@ import pytest
 from resnet_search.training import checkpoint
 from resnet_search.training.checkpoint import BadCheckpointError, load_state, read_epoch, save_state
 
+pytestmark = pytest.mark.interface
+
 
 class Slot:
     """What `load_state` needs of a variable."""

@@ -20,6 +20,8 @@ from resnet_search.training.train import Trainer, train
 from tests.training.conftest import job_in
 from tests.training.test_train import equal, ignore, state, untimed
 
+pytestmark = pytest.mark.interface
+
 # With dropout, whose random numbers are a state of their own.
 WIDE = Architecture(block="wide", blocks=(1,), width=4, dropout=0.3).to_dict()
 

@@ -18,6 +18,8 @@ from resnet_search.training.kept import KEPT
 from resnet_search.training.memory import is_out_of_memory, more_parts, train_in_parts
 from resnet_search.training.train import Trainer, train
 
+pytestmark = pytest.mark.interface
+
 
 class ResourceExhaustedError(Exception):
     """Named as TensorFlow's."""

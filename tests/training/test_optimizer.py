@@ -8,6 +8,8 @@ from keras import ops
 from resnet_search.training.optimizer import TableSchedule, build_optimizer, lasting_variables
 from resnet_search.training.recipe import RECIPES, Recipe
 
+pytestmark = pytest.mark.interface
+
 GRADIENTS = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
 
 

@@ -194,7 +194,7 @@ def _datasets(file: h5py.File) -> list[h5py.Dataset]:
 def test_a_loss_that_is_not_finite_fails_with_epoch_and_rate(make_job, arrays):
     # A standard deviation so small that the first step overflows.
     broken = replace(arrays, std=(1e-38,) * 3)
-    with pytest.raises(TrialFailure, match=r"loss was (nan|inf) (in|after) epoch 1 \(learning rate"):
+    with pytest.raises(TrialFailure, match=r"(nan|inf) .*epoch 1 \(learning rate"):
         train(make_job(epochs=1), broken, ignore)
 
 

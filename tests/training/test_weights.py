@@ -13,6 +13,8 @@ from resnet_search.errors import DataError
 from resnet_search.networks.imagenet import Source
 from resnet_search.training import weights
 
+pytestmark = pytest.mark.interface
+
 CONTENT = b"weights " * 1000
 SOURCE = Source("keras-resnet-50", "ResNet50", hashlib.md5(CONTENT).hexdigest(), 95)  # noqa: S324
 OTHER = Source("resnet-50-v2", "ResNet50V2", SOURCE.md5, 95)
@@ -87,12 +89,13 @@ def test_offline_the_message_names_the_file_its_place_and_the_cures(cache):
     with pytest.raises(DataError) as caught:
         weights.provide([SOURCE])
     error = caught.value
-    assert f"{cache / SOURCE.file} is not there" in error.message
-    assert error.message.endswith(f"{SOURCE.url} cannot be downloaded: Name or service not known")
-    assert error.cure.startswith("Download it (95 MB) where there is a network and put it there under its own name")
+    assert str(cache / SOURCE.file) in error.message
+    assert SOURCE.url in error.message
+    assert error.message.endswith("Name or service not known")
+    assert "95 MB" in error.cure
     assert "--init he_normal" in error.cure
     put(SOURCE, b"torn")
-    with pytest.raises(DataError, match=r"is another file than that of keras\.applications"):
+    with pytest.raises(DataError, match=r"another file .*keras\.applications"):
         weights.provide([SOURCE])
     assert SOURCE.path.read_bytes() == b"torn", "somebody's file is not thrown away for nothing"
 

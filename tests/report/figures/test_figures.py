@@ -19,6 +19,8 @@ from tests.report.conftest import Events, make_content, search_events
 from tests.report.hostile import whole_run
 from tests.report.reading import prose
 
+pytestmark = pytest.mark.interface
+
 GRID = """
 method = "grid"
 [axes]

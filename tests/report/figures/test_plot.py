@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from resnet_search.report.figures.plot import COLOURS, between, figure, label
 
+pytestmark = pytest.mark.interface
+
 
 def luminance(colour: str) -> float:
     """Relative luminance of WCAG 2.2."""

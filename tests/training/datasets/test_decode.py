@@ -8,6 +8,8 @@ from PIL import Image
 
 from resnet_search.training.datasets.decode import Unreadable, decode
 
+pytestmark = pytest.mark.interface
+
 RED = np.zeros((5, 4, 3), np.uint8)
 RED[..., 0] = 200
 GREY = np.arange(20, dtype=np.uint8).reshape(5, 4) * 10
