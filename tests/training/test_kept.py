@@ -10,11 +10,10 @@ import keras
 import pytest
 
 from resnet_search.networks.architecture import Architecture
-from resnet_search.training import memory, steps
+from resnet_search.training import steps
 from resnet_search.training import train as training
 from resnet_search.training.job import TrialFailure
 from resnet_search.training.kept import KEPT, Kept
-from resnet_search.training.memory import train_in_parts
 from resnet_search.training.steps import InTrainingMode
 from resnet_search.training.train import Trainer, train
 from tests.training.conftest import job_in
@@ -142,22 +141,6 @@ def test_what_has_failed_is_not_kept(make_job, arrays, reference, kept):
     with pytest.raises(TrialFailure):
         train(make_job(parent=str(reference.at(1)), initial_epoch=1), arrays, fail)
     assert not KEPT.forget()
-
-
-def test_kept_networks_go_before_a_batch_is_divided(make_job, arrays, kept, monkeypatch):
-    """So that the parts of a trial do not depend on what its process trained before."""
-    filled, divided = [], []
-
-    def planted(*_):
-        filled.append(bool(KEPT._trainers))
-        if len(filled) < 3:
-            raise MemoryError
-        return []
-
-    monkeypatch.setattr(memory, "train", planted)
-    train_in_parts(make_job(), arrays, ignore, lambda: None, divided.append)
-    assert filled == [True, False, False]
-    assert divided == [2]
 
 
 def test_only_as_many_are_kept_as_there_is_room_for(make_job):

@@ -247,58 +247,6 @@ def test_the_images_are_on_the_device_once_for_all_trials(make_job, arrays):
     assert all(variable is not one.model.get_layer("images").images for variable in one.state["network"])
 
 
-def test_weight_averages_equal_the_formula():
-    from resnet_search.training.optimizer import build_optimizer
-    from resnet_search.training.recipe import Recipe
-
-    variable = keras.Variable([0.0])
-    recipe = Recipe(average_fraction=0.5, average_epochs=3.0)
-    optimizer = build_optimizer(recipe, horizon=10, steps_per_epoch=2)
-    optimizer.build([variable])
-    average, values = None, []
-    for step in range(12):
-        optimizer.apply([keras.ops.convert_to_tensor([np.sin(step)])])
-        value = float(keras.ops.convert_to_numpy(variable)[0])
-        values.append(value)
-        window = max(1.0, min((step + 1) * 0.5, 6.0))
-        average = value if average is None else average + (value - average) / window
-    optimizer.load_average([variable])
-    assert float(keras.ops.convert_to_numpy(variable)[0]) == pytest.approx(average, rel=1e-3)
-
-
-def test_the_rate_of_every_step_is_the_recipes():
-    from resnet_search.training.optimizer import TableSchedule
-    from resnet_search.training.recipe import RECIPES
-
-    schedule = TableSchedule(RECIPES["he"], 10, 4)
-    for step in (0, 19, 20, 30, 39):
-        assert float(schedule(step)) == pytest.approx(RECIPES["he"].learning_rate_at((step + 0.5) / 4, 10))
-    assert float(schedule(1000)) == pytest.approx(0.001), "beyond the horizon the last rate stays"
-
-
-@pytest.mark.parametrize("options", [{}, {"nesterov": False}, {"momentum": 0.0}, {"average_fraction": 0.0}])
-def test_sgd_is_keras_own(options):
-    """In one operation a variable on TensorFlow; to rounding."""
-    from resnet_search.training.optimizer import build_optimizer
-    from resnet_search.training.recipe import Recipe
-
-    recipe = Recipe(**options)
-    random = np.random.default_rng(0)
-    start, gradients = random.normal(size=(5, 3)), random.normal(size=(6, 5, 3)).astype("float32")
-    own = build_optimizer(recipe, horizon=2, steps_per_epoch=3)
-    keras_own = keras.optimizers.SGD(own._learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov)
-    values = []
-    for optimizer in (own, keras_own):
-        variable = keras.Variable(start, dtype="float32")
-        optimizer.build([variable])
-        for gradient in gradients:
-            optimizer.apply([keras.ops.convert_to_tensor(gradient)])
-        momentums = [keras.ops.convert_to_numpy(one) for one in optimizer.variables if "momentum" in one.name]
-        values.append([keras.ops.convert_to_numpy(variable), *momentums])
-    for one, other in zip(*values, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
-
-
 def test_a_worker_trains_in_the_precision_that_was_set(make_job, arrays):
     before = keras.config.dtype_policy()
     for number in range(2):
