@@ -265,6 +265,15 @@ def test_known_networks_start_in_the_order_in_which_they_are_given(begun, names)
         assert values.keys() > {"block", "n", "width"}, "or Keras Tuner would draw them"
 
 
+def test_known_networks_of_older_runs_are_trained_once(begun):
+    """What names them says nothing of a repeat."""
+    view, _ = begun(None, "plain-20")
+    for known in view.content["known"]:
+        for candidate in known["candidates"]:
+            del candidate["repeat"]
+    assert created(oracle_of(view))["repeat"] == 0
+
+
 def test_known_networks_that_fail_are_not_replaced(begun):
     view, oracle = begun(None, "plain-20")
     known = start(oracle, view)
