@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ SKIPS = ROOT / "tests" / "skips.toml"
 
 # Temporary folders in memory: made runs are thousands of small files. Child processes and workers of xdist inherit it.
 if "TMPDIR" not in os.environ and os.access(RAM, os.W_OK) and shutil.disk_usage(RAM).free > RAM_NEEDED:
-    os.environ["TMPDIR"] = str(RAM)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(RAM)  # both: pytest has asked for the folder already
 # Child processes test this checkout, wherever they start and whatever is installed.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
