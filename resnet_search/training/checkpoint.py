@@ -39,7 +39,7 @@ def load_state(path: Path, groups: Mapping[str, Sequence[Any]]) -> int:
     try:
         with h5py.File(path, "r") as file:
             epoch = int(file.attrs["epoch"])
-            stored = {name: list(file[name].values()) for name in groups}  # HDF5 sorts them by name.
+            stored = {name: [file[name][key] for key in sorted(file[name])] for name in groups}
             for name, variables in groups.items():
                 # Before anything is read: a file may claim any size.
                 if [tuple(variable.shape) for variable in variables] != [dataset.shape for dataset in stored[name]]:

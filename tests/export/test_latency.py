@@ -5,10 +5,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
-from resnet_search.export import latency, verify
+from resnet_search.export import latency
 from resnet_search.export.build import Request
 from resnet_search.export.make import images_of
 from resnet_search.runs.latency import Latency, read_latencies
@@ -51,21 +50,3 @@ def test_trials_without_weights_are_passed_over(make_view: MakeView, built: list
     latency.measure(view, view.ranking(), lambda _: None)
     assert built == []
     assert read_latencies(view.folder) == {}
-
-
-def test_what_a_time_is_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that goes on by a millisecond in each call of the network, and by 5 in every 10th."""
-    clock, sizes = [0.0], []
-    monkeypatch.setattr(verify.time, "perf_counter", lambda: clock[0])
-
-    def run(images: np.ndarray) -> None:
-        sizes.append(len(images))
-        clock[0] += 0.005 if len(sizes) % 10 == 0 else 0.001
-
-    found = verify._timed(run, np.zeros((3, 2, 2, 3), "uint8"), 8)
-    assert set(sizes) == {8}
-    assert found["p50"] == pytest.approx(1.0)
-    assert found["p99"] == pytest.approx(5.0)
-    assert found["calls"] == verify.MOST
-    assert len(sizes) > verify.MOST + verify.WARM_UP_CALLS
-    assert found["throughput"] == pytest.approx(8 / 0.0014, rel=1e-3)

@@ -69,6 +69,16 @@ def test_half_precision_is_stored_as_float32(path):
     assert np.array_equal(loaded.value, keras.ops.convert_to_numpy(variable).astype(np.float32))
 
 
+def test_variables_are_read_by_their_names_in_whatever_order_they_were_written(path):
+    with h5py.File(path, "w", track_order=True) as file:
+        file.attrs["epoch"] = 1
+        group = file.create_group("a", track_order=True)
+        group["01"], group["00"] = np.array([1]), np.array([0])
+    loaded = slots((1,), (1,))
+    load_state(path, {"a": loaded})
+    assert [int(slot.value[0]) for slot in loaded] == [0, 1]
+
+
 def test_more_than_ten_variables_keep_their_order(path):
     save_state(path, 1, {"a": [np.array([number]) for number in range(120)]})
     loaded = slots(*[(1,)] * 120)
