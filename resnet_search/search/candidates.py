@@ -110,7 +110,8 @@ class Candidates:
             yield planned + (first + step) % spare, in_iteration
         # A planned draw keeps its architecture, whether its turn has come or not.
         own = {self._at(draw.bracket, draw.bracket.offset + other) for other in range(draw.bracket.draws)}
-        for step in range(1, count):
+        # All the way round: where the recipe varies, the same architecture may come again with other values.
+        for step in range(1, count + 1):
             yield slot + step, in_bracket | own
 
     def _at(self, bracket: Bracket, place: int) -> Architecture:

@@ -158,6 +158,13 @@ def test_where_the_recipe_varies_an_architecture_may_come_again():
     assert len(set(candidates)) == 9
 
 
+def test_where_the_recipe_varies_the_only_architecture_is_replaced_by_itself():
+    draws = Candidates(VARIED, Letters("a"), (FIRST, SECOND), 0)
+    first, second = (draws.draw(Draw(FIRST, 0, replacement), {"a"}, {"a"}) for replacement in (0, 1))
+    assert (first.architecture, second.architecture) == ("a", "a")
+    assert first.recipe != second.recipe
+
+
 def test_where_it_does_not_vary_a_candidate_has_no_recipe_of_its_own():
     draws = Candidates(FIXED, Letters("abcdefgh"), (FIRST, SECOND), 0)
     assert draws.draw(Draw(FIRST, 1, 0), set(), set()) == Candidate("b", (), 0)
