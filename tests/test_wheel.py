@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -42,9 +43,13 @@ def test_it_carries_the_search_spaces_and_no_tests(wheel):
 
 
 def test_the_whole_job_from_an_empty_folder(wheel, tmp_path):
-    run(sys.executable, "-m", "venv", tmp_path / "environment", folder=tmp_path)
     binaries = tmp_path / "environment" / ("Scripts" if os.name == "nt" else "bin")
-    run(binaries / "python", "-m", "pip", "install", "-q", wheel, folder=tmp_path)
+    if uv := shutil.which("uv"):  # Ten times as fast, where it has the packages.
+        run(uv, "venv", tmp_path / "environment", folder=tmp_path)
+        run(uv, "pip", "install", "--python", binaries / "python", wheel, folder=tmp_path)
+    else:
+        run(sys.executable, "-m", "venv", tmp_path / "environment", folder=tmp_path)
+        run(binaries / "python", "-m", "pip", "install", "-q", wheel, folder=tmp_path)
     empty = tmp_path / "empty"
     empty.mkdir()
     command = binaries / "resnet-search"
