@@ -44,7 +44,7 @@ def test_it_carries_the_search_spaces_and_no_tests(wheel):
 
 def test_the_whole_job_from_an_empty_folder(wheel, tmp_path):
     binaries = tmp_path / "environment" / ("Scripts" if os.name == "nt" else "bin")
-    if uv := shutil.which("uv"):  # Ten times as fast, where it has the packages.
+    if uv := shutil.which("uv"):  # Its cache has the packages in CI.
         run(uv, "venv", tmp_path / "environment", folder=tmp_path)
         run(uv, "pip", "install", "--python", binaries / "python", wheel, folder=tmp_path)
     else:
