@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -83,6 +83,26 @@ def _the_disk_is_not_waited_for() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         yield
+
+
+@pytest.fixture
+def set_cap(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Makes spaces of more than `cap` points too large to be listed, and samples of them `sample` points large."""
+    from resnet_search.spaces import feasible
+
+    def set_them(cap: int, sample: int) -> None:
+        monkeypatch.setattr(feasible, "CAP", cap)
+        monkeypatch.setattr(feasible, "SAMPLE", sample)
+        feasible.find_feasible.cache_clear()
+
+    yield set_them
+    feasible.find_feasible.cache_clear()
+
+
+@pytest.fixture
+def low_cap(set_cap: Callable[..., None]) -> None:
+    """A space of more than 100 points is large, and a sample has 200."""
+    set_cap(100, sample=200)
 
 
 @pytest.fixture(scope="session")

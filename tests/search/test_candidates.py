@@ -216,16 +216,6 @@ def test_draws_of_a_listed_space_are_the_ones_that_the_first_version_made(name, 
     assert [architecture.name for architecture in planned(load_space(name))[0]][:4] == first
 
 
-@pytest.fixture
-def low_cap(monkeypatch):
-    """A space of more than 100 points is large, and a sample has 200."""
-    monkeypatch.setattr(feasible, "CAP", 100)
-    monkeypatch.setattr(feasible, "SAMPLE", 200)
-    feasible.find_feasible.cache_clear()
-    yield
-    feasible.find_feasible.cache_clear()
-
-
 def test_a_large_space_is_drawn_from_without_repetition(low_cap):
     space = parse_space(LARGE, "large")
     assert not space.feasible().exact

@@ -218,16 +218,6 @@ zero_gamma = [false, true]
 LIMITS = "[limits]\nmax_params = 100_000"
 
 
-@pytest.fixture
-def low_cap(monkeypatch):
-    """A space of more than 100 points is large, and a sample has 200."""
-    monkeypatch.setattr(feasible, "CAP", 100)
-    monkeypatch.setattr(feasible, "SAMPLE", 200)
-    feasible.find_feasible.cache_clear()
-    yield
-    feasible.find_feasible.cache_clear()
-
-
 def test_a_large_space_is_estimated_and_can_be_counted(low_cap, monkeypatch):
     large = space(LARGE, LIMITS)
     sampled = large.feasible()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from resnet_search.errors import ArchitectureError, SpaceError
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.complexity import complexity
-from resnet_search.spaces import SearchSpace, feasible
+from resnet_search.spaces import SearchSpace
 from resnet_search.spaces.points import Points
 from resnet_search.spaces.schema import KEYS, has_axis
 from resnet_search.training.recipe import recipe_fields
@@ -65,13 +65,9 @@ def test_feasible_is_the_brute_force_filter(document):
 
 
 @pytest.fixture
-def tiny_cap(monkeypatch):
+def tiny_cap(set_cap):
     """More than 30 points are too many to list, and 30 are a sample."""
-    monkeypatch.setattr(feasible, "CAP", 30)
-    monkeypatch.setattr(feasible, "SAMPLE", 30)
-    feasible.find_feasible.cache_clear()
-    yield
-    feasible.find_feasible.cache_clear()
+    set_cap(30, sample=30)
 
 
 @pytest.mark.usefixtures("tiny_cap")

@@ -170,6 +170,18 @@ def test_a_set_that_tfds_prepared(full_cifar10: Path) -> None:
     assert count_images(str(full_cifar10 / "cifar10.npz")) == ImageCount(50_000, 10_000, 10)
 
 
+@pytest.mark.parametrize("shape", ["(4, 8, 8, 3)", "(print(), 8, 8, 3)", "()", "4", "(-4, 8, 8, 3)"])
+def test_a_header_is_read_only_as_numpy_writes_it(shape: str, tmp_path: Path) -> None:
+    arrays = {"x_train": shape, "y_train": "(2,)", "x_test": "(4, 8, 8, 3)"}
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
+        for name, size in arrays.items():
+            header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {size}, }}\n".encode()
+            content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes([0, 1])
+            file.writestr(f"{name}.npy", content)
+    expected = ImageCount(4, 4, 2) if shape == "(4, 8, 8, 3)" else None
+    assert count_images(str(tmp_path / "a.npz")) == expected
+
+
 def test_a_header_without_length_does_not_read_the_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, own, asked = tmp_path / "short.npz", zipfile.ZipExtFile.read, []
     with zipfile.ZipFile(path, "w") as file:
