@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -160,14 +160,6 @@ def new_search(runs_dir: Path, space: SearchSpace | None = None, seed: int = 0, 
         "seed": seed,
     }
     return Search(create_run(runs_dir, f"run{number}", content), space)
-
-
-@pytest.fixture(scope="package", autouse=True)
-def unsynced() -> Iterator[None]:
-    """No machine goes down here, so nothing waits for the disk."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda _: None)
-        yield
 
 
 @pytest.fixture(scope="session")

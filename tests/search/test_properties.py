@@ -15,7 +15,6 @@ where some do, it is too, as long as the space is large enough that no two repla
 
 from __future__ import annotations
 
-import os
 import random
 import tempfile
 from collections import Counter, defaultdict
@@ -105,7 +104,6 @@ def run(space: SearchSpace, seed: int, world: World, timing: Timing) -> RunView:
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        mock.patch.object(os, "fsync"),
         mock.patch.object(HyperbandOracle, "project"),
     ):
         search = new_search(Path(folder), space, seed)

@@ -143,7 +143,6 @@ def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     search = new_search(tmp_path_factory.mktemp("scale"), parse_space(SPACE, "scale"))
     view = read_run(search.folder, locked=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda _: None)
         patch.setattr("click.echo", lambda *_, **__: None)
         patch.setattr(Measured, "ends", request.param, raising=False)
         started = append_event(search.folder.events, "started", process=os.getpid(), host="test")
