@@ -32,6 +32,17 @@ def architecture() -> Architecture:
     return Architecture.from_axes(block="basic", n=1, width=4)
 
 
+# `verify` as it is, but for its times.
+_VERIFY_BRIEFLY = """
+from importlib.util import module_from_spec, spec_from_file_location
+spec = spec_from_file_location("verify", {path!r})
+verify = module_from_spec(spec)
+spec.loader.exec_module(verify)
+verify.SECONDS = verify.WARM_UP_SECONDS = 0.0
+verify.main()
+"""
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     """A folder of runs with trial 0000 trained in it, and the trial's score."""
@@ -117,3 +128,11 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "_limit_threads", lambda _: None)
     monkeypatch.setattr(verify, "WARM_UP_SECONDS", 0.0)
     monkeypatch.setattr(verify, "SECONDS", 0.0)
+
+
+@pytest.fixture
+def timed_briefly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes that run an exported file time it for a moment in place of seconds."""
+    script = tmp_path / "verify.py"
+    script.write_text(_VERIFY_BRIEFLY.format(path=verify.__file__))
+    monkeypatch.setattr(verify, "__file__", str(script))

@@ -121,6 +121,7 @@ _ALONE = {"keras": ("resnet_search",), SAVED_MODEL: ("resnet_search", "keras")}
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("timed_briefly")
 def test_the_lines_of_the_card_run_in_fresh_processes(make_view: MakeView, tmp_path: Path) -> None:
     """For each format whose runtime is installed, from a copy of the export elsewhere."""
     result = export_run(make_view(), formats=INSTALLED)
@@ -144,6 +145,7 @@ def test_the_lines_of_the_card_run_in_fresh_processes(make_view: MakeView, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("timed_briefly")
 def test_a_network_trained_in_mixed_precision_is_exported_in_float32(make_view: MakeView) -> None:
     """Where it trained, its layers computed in bfloat16; in every file they compute in float32."""
     import keras
@@ -182,6 +184,7 @@ def test_a_network_trained_in_mixed_precision_is_exported_in_float32(make_view: 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("timed_briefly")
 def test_saved_model_cli_runs_it(make_view: MakeView, tmp_path: Path) -> None:
     result = export_run(make_view())
     tool = str(Path(sys.executable).with_name("saved_model_cli"))
@@ -203,6 +206,7 @@ def test_saved_model_cli_runs_it(make_view: MakeView, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("timed_briefly")
 def test_a_format_that_gives_other_outputs_fails_and_leaves_nothing(
     make_view: MakeView, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from resnet_search.errors import ExportError, RunError
-from resnet_search.export import children, make, saved_model, verify
+from resnet_search.export import children, make, saved_model
 from resnet_search.export.build import Member, Request, load_network
 from resnet_search.export.children import build_saved_model, run_file, time_on_gpu
 from resnet_search.export.formats import FORMATS
@@ -66,25 +66,12 @@ def picture_program(report: str) -> str:
     return report.split("```python\n")[1].partition("```")[0]
 
 
-_VERIFY_FAST = """
-from importlib.util import module_from_spec, spec_from_file_location
-spec = spec_from_file_location("verify", {path!r})
-verify = module_from_spec(spec)
-spec.loader.exec_module(verify)
-verify.SECONDS = verify.WARM_UP_SECONDS = 0.0
-verify.main()
-"""
-
-
 def test_an_export_is_verified_described_and_works_as_it_says(
-    make_view: MakeView, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make_view: MakeView, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, timed_briefly: None
 ) -> None:
-    """With a real process for each step, of which the second times for a moment in place of seconds."""
+    """With a real process for each step."""
     from PIL import Image
 
-    script = tmp_path / "verify.py"
-    script.write_text(_VERIFY_FAST.format(path=verify.__file__))
-    monkeypatch.setattr(verify, "__file__", str(script))
     view = make_view()
     result = export_run(view)
     assert capfd.readouterr() == ("", "")
