@@ -485,7 +485,7 @@ CHANGES = {
     "copyfileobj", "copytree", "tofile",
 }  # fmt: skip
 ELSEWHERE = {
-    "cli/main.py",  # the details of an error that should not have happened
+    "cli/main.py",  # the details of an internal error
     # Children that fill the folder of an export, and what starts them.
     "export/build.py", "export/verify.py", "export/make.py", "export/convert.py",
     "training/weights.py",  # a download, inside `replacing`

@@ -1,4 +1,4 @@
-"""What `confirm` and `train RUN` have in common: a run that follows from another, begun or gone on with."""
+"""What `confirm` and `train RUN` share: start or continue a run that follows from another."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SETTINGS = ("recipe", "epochs", "workers", "threads", "device", "hang_timeout")
 
 
 def source_of(session: Session, run: str, runs_dir: Path, verb: str) -> RunView:
-    """The run that a command follows up, which must not be training now."""
+    """Return the run that a command follows up; it must not be training now."""
     from resnet_search.runs.after import CONFIRM, FINAL, put_back
     from resnet_search.runs.folder import find_run
     from resnet_search.runs.trials import read_run
@@ -32,7 +32,7 @@ def source_of(session: Session, run: str, runs_dir: Path, verb: str) -> RunView:
     view = read_run(find_run(run, runs_dir))
     if view.content.get("of"):
         raise UsageError(
-            f"RUN: got {run!r}, which follows from a search itself; allowed: a search",
+            f"RUN: got {run!r}, which itself follows from a search; allowed: a search",
             f"resnet-search {verb} {run_words(view.folder.path.parent, runs_dir)}",
         )
     if view.state == "running":
@@ -46,7 +46,7 @@ def source_of(session: Session, run: str, runs_dir: Path, verb: str) -> RunView:
 
 
 def take_settings(options: dict[str, Any]) -> AgainSettings:
-    """How networks are trained again; takes its options out."""
+    """Remove the options about retraining from `options` and return them as settings."""
     from resnet_search.search.after import AgainSettings
 
     return AgainSettings(**{name: options.pop(name) for name in _SETTINGS})
@@ -64,9 +64,9 @@ def begin_or_go_on(
     budget: Budget,
     quiet: bool,
 ) -> RunView:
-    """`start` what follows from a run, or go on with what is there, unless `given` says that it is to be another.
+    """`start` the run that follows from another, or continue an existing one whose settings agree with `given`.
 
-    discard: whether what is there makes way; `start` sees to that.
+    discard: whether `start` is to remove an existing one.
     """
     from resnet_search.cli.searching import watch
     from resnet_search.runs.after import following
@@ -82,7 +82,7 @@ def begin_or_go_on(
         raise there.folder.in_use()
     if there.state == "finished":
         return there
-    preparing = f"Going on with {there.folder.path}: starting the training backend ..."
+    preparing = f"Resuming {there.folder.path}: starting the training backend ..."
     return watch(
         session,
         lambda observers: go_on(there.folder, settings, observers, budget=budget),
@@ -92,7 +92,7 @@ def begin_or_go_on(
 
 
 def report_again(view: RunView, *, quiet: bool) -> None:
-    """Write the reports of a search again, with what has followed it; if that fails, it is said and no more."""
+    """Update the reports of a search with the runs that followed it; a failure is only printed."""
     from resnet_search.export.folder import REPORT
     from resnet_search.export.found import exported_of
     from resnet_search.files import write_text
@@ -105,20 +105,20 @@ def report_again(view: RunView, *, quiet: bool) -> None:
         page, _ = write_report(view, None, exported)
         if exported is not None:
             write_text(view.folder.path / "export" / REPORT, to_markdown(report_of(view, None, exported)))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is of the report alone
-        click.echo(safe(f"The report of {view.folder.name} could not be written again: {error}"), err=True)
+    except Exception as error:  # noqa: BLE001 - any failure concerns only the report
+        click.echo(safe(f"The report of {view.folder.name} could not be updated: {error}"), err=True)
         return
     if not quiet:
         click.echo(f"\n{'Report':<12}{safe(page)}")
 
 
 def _refuse(there: RunView, given: dict[str, Any]) -> None:
-    """`UsageError` naming what was given and is otherwise in what is there; None was not given."""
+    """Raise a `UsageError` that lists the options in `given` that differ from the existing run; None: not given."""
     differences = [f"  {option}: got {now}; it has {was}" for option, now, was in _compared(there, given) if now != was]
     if differences:
         raise UsageError(
-            "\n".join([f"RUN: {there.folder.path} was begun with other settings:", *differences]),
-            "Leave them out to go on with it, or discard it and begin anew: --discard",
+            "\n".join([f"RUN: {there.folder.path} was started with other settings:", *differences]),
+            "Leave them out to continue it, or start again from scratch with --discard.",
         )
 
 

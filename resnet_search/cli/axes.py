@@ -1,4 +1,4 @@
-"""An option for every axis of an architecture, made from the fields of `Architecture` themselves."""
+"""One option for every axis of an architecture, generated from the fields of `Architecture`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from resnet_search.cli.options import OneOf, ParamType, Whole
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.axes import CHOICES, MEANINGS
 
-MOST: Final = 10**6  # of any count: above all that is built, and what is printed keeps within bounds
-STAGES: Final = 16  # at most, for the same reason
+MOST: Final = 10**6  # largest count: no network needs more, and printed numbers stay short
+STAGES: Final = 16  # most stages, for the same reason
 
 
 class Number(ParamType):
-    """A number from -MOST to MOST; a whole one stays whole. `allowed`: what an axis takes, which its rule checks."""
+    """A number from -MOST to MOST; integers stay integers. `allowed`: the axis's range, for messages only."""
 
     name = "number"
 
@@ -36,7 +36,7 @@ class Number(ParamType):
 
 
 class Several(ParamType):
-    """Values of one type with commas between, one for each stage."""
+    """Comma-separated values of one type, one for each stage."""
 
     name = "list"
 
@@ -47,12 +47,12 @@ class Several(ParamType):
         words = str(value).split(",")
         if len(words) > STAGES or "" in words:
             got = f"{len(words)} values" if all(words) else repr(str(value))
-            self.fail(f"got {got}; allowed: 1 to {STAGES} values, with commas between", param, ctx)
+            self.fail(f"got {got}; allowed: 1 to {STAGES} comma-separated values", param, ctx)
         return tuple(self.each.convert(word, param, ctx) for word in words)
 
 
 class ImageShape(ParamType):
-    """Height, width and channels as HxWxC, or the one side of a square image with three channels."""
+    """Height, width and channels as HxWxC, or N for a square image with three channels."""
 
     name = "shape"
 
@@ -77,11 +77,11 @@ _NUMBERS: Final = {
 
 
 def axis_options() -> list[click.Parameter]:
-    """--block, --blocks, --width ...: one for each field of `Architecture`; what is not given is None.
+    """Make --block, --blocks, --width ...: one for each field of `Architecture`, None if not given.
 
-    --depth and --n stand in for --blocks.
+    --depth and --n replace --blocks.
     """
-    equal = "in three equal stages, in place of --blocks."
+    equal = "in three equal stages; replaces --blocks."
     options: list[click.Parameter] = [_option(axis) for axis in fields(Architecture)]
     sizes = (("depth", f"Layers with weights, {equal}"), ("n", f"Blocks in each stage, {equal}"))
     options[1:1] = [

@@ -1,4 +1,4 @@
-"""--baseline: known architectures that a search is held against, and what they cost."""
+"""--baseline: known architectures that a search is compared with, and what they cost."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 def baseline_option(function: Function) -> Function:
-    """--baseline, which can be given several times."""
+    """Add --baseline, which can be repeated."""
     return click.option(
         "--baseline", "baselines", multiple=True, metavar="MODEL", callback=_check, shell_complete=_complete,
-        help="A known network, such as resnet-20 (resnet-search models), or one by its axes, such as "
-        "block=basic,n=3,width=16, that is trained to the end first, on the space's recipe, and held against what is "
-        "found; repeat it for several.",
+        help="Compare the results with this network: a name such as resnet-20 (resnet-search models lists them), or "
+        "axes such as block=basic,n=3,width=16. It is trained first, for the full budget, with the space's recipe. "
+        "Repeatable.",
     )(function)  # fmt: skip
 
 
 def baseline_costs(space: SearchSpace, names: Sequence[str], classes: int) -> list[tuple[Preset, Complexity]]:
-    """The known networks and what they cost on colour images of the space's size."""
+    """Return the known networks and their cost on colour images of the space's size."""
     from resnet_search.networks.complexity import complexity
     from resnet_search.search.known import baselines_of
 
@@ -41,7 +41,7 @@ def baseline_costs(space: SearchSpace, names: Sequence[str], classes: int) -> li
 def baseline_lines(
     known: Sequence[tuple[Preset, Complexity]], epochs: int, speed: Speed, images: int | None
 ) -> Iterable[str]:
-    """What they add to a plan, a line each and one for all; nothing without any. Each is trained for `epochs`."""
+    """Yield the lines they add to a plan: one each and a total. Each is trained for `epochs`."""
     seconds = 0.0
     for named, cost in known:
         yield f"Baseline   {named.name}: {count(cost.trainable)} parameters, {count(cost.macs)} multiply-adds"
@@ -68,7 +68,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 
 
 def baseline_json(known: Sequence[tuple[Preset, Complexity]], epochs: int) -> list[dict[str, Any]]:
-    """The same for programs."""
+    """Return the same, JSON-able."""
     return [
         {"name": named.name, "params": cost.trainable, "macs": cost.macs, "epochs": epochs} for named, cost in known
     ]

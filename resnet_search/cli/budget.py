@@ -1,4 +1,4 @@
-"""Options about how long a search goes on, and times on the command line."""
+"""Options that limit how long a search runs, and times on the command line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ALLOWED = "a time such as 2h, 30m, 1h30m or 90s"
 
 
 class Duration(ParamType):
-    """A time in days, hours, minutes and seconds, in this order; in seconds."""
+    """A time in days, hours, minutes and seconds, in this order; converted to seconds."""
 
     name = "time"
 
@@ -36,7 +36,7 @@ class Duration(ParamType):
 
 
 def seconds_of(text: str) -> int | None:
-    """The seconds of 1h30m, None if it is no time."""
+    """Return the seconds of a time such as 1h30m; None if `text` is not a time."""
     found = _TIME.fullmatch(text)
     if not text or found is None:
         return None
@@ -44,33 +44,33 @@ def seconds_of(text: str) -> int | None:
 
 
 def time_budget_option(then: str, verb: str = "resume") -> Callable[[Function], Function]:
-    """--time-budget; `then` says what happens when it is spent, `verb` is the command that goes on."""
+    """Make --time-budget; `then` says what happens when it is spent, `verb` is the command that continues."""
     return click.option(
         "--time-budget", type=Duration("1s", "365d"), metavar="TIME",
-        help=f"Stop in order after this time, such as 2h, 30m, 1h30m or 90s: {then}, and resnet-search {verb} goes "
-        "on.  [default: none]",
+        help=f"Stop cleanly after this time, such as 2h, 30m, 1h30m or 90s: {then}, and resnet-search {verb} "
+        "continues.  [default: none]",
     )  # fmt: skip
 
 
 def budget_options(function: Function) -> Function:
-    """--time-budget and --max-trials, of `run` and `resume`; `take_budget` makes a budget of them."""
+    """Add --time-budget and --max-trials of `run` and `resume`; `take_budget` turns them into a budget."""
     trials = click.option("--max-trials", type=Whole(1, 10**6), metavar="N",
-                          help="Stop in order after N trials that train.  [default: all of the plan]")  # fmt: skip
-    return time_budget_option("running trials end their epoch, the best so far is exported")(trials(function))
+                          help="Stop cleanly after training N trials.  [default: the whole plan]")  # fmt: skip
+    return time_budget_option("running trials finish their epoch, the best so far is exported")(trials(function))
 
 
 def hang_option(default: str | None) -> Callable[[Function], Function]:
-    """--hang-timeout, with a default of its own or none."""
+    """Make --hang-timeout with this default; None: the run's."""
     shown = default or "the run's"
     return click.option(
         "--hang-timeout", type=Duration("30s", "7d"), default=default, metavar="TIME",
-        help="Replace a worker that finishes no step for this time, three times as long for the first step of a "
-        f"trial.  [default: {shown}]",
+        help="Replace a worker that finishes no step in this time; the first step of a trial may take three times as "
+        f"long.  [default: {shown}]",
     )  # fmt: skip
 
 
 def take_budget(options: dict[str, Any]) -> Budget:
-    """What a command may spend from now on; takes its options out."""
+    """Remove the budget options from `options` and return what the command may spend from now on."""
     from resnet_search.search.budget import Budget
 
     return Budget(seconds=options.pop("time_budget", None), trials=options.pop("max_trials", None))

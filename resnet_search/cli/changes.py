@@ -1,4 +1,4 @@
-"""Settings given to `resume`: what makes a run what it is must be what it was; the rest can be changed."""
+"""Settings given to `resume`: those that define the run must not change; the others can."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from resnet_search.cli.options import (
 from resnet_search.errors import UsageError
 from resnet_search.workers.precision import AUTO, PRECISIONS
 
-# Of a space: the option, and the table and key that it sets.
+# Settings of a space: the option, and the table and key that it sets.
 _OF_SPACE = {
     "max_epochs": ("--max-epochs", "hyperband", "max_epochs"),
     "factor": ("--factor", "hyperband", "factor"),
@@ -32,16 +32,16 @@ _OF_SPACE = {
     "source": ("--data", "data", "source"),
     "validation": ("--validation", "data", "validation"),
 }
-# What a run is that does not say it, since there was no choice yet.
+# Values for runs older than the setting.
 _BEFORE = {"promotion": "sync"}
 _CURES = {
-    "max_epochs": "To train the best ones longer: --add-epochs.",
-    "iterations": "To go through the brackets again: --add-iterations.",
+    "max_epochs": "To train the best candidates longer, use --add-epochs.",
+    "iterations": "To repeat the brackets, use --add-iterations.",
 }
 
 
 def fixed_options(function: Function) -> Function:
-    """The options of `run` that say what a run is. Not shown: who gives them to `resume` repeats the first command."""
+    """Add the options of `run` that define the run; hidden, for those who repeat the first command with `resume`."""
     options = [
         click.option("--space", "ref", shell_complete=complete_space, hidden=True),
         click.option("--seed", type=Whole(0, MAX_SEED), hidden=True),
@@ -59,26 +59,26 @@ def fixed_options(function: Function) -> Function:
 
 
 def changing_options(function: Function) -> Function:
-    """The options that a resumed run takes over."""
+    """Add the options that can change when a run is resumed."""
     for option in (
         click.option("--device", type=OneOf(DEVICES), metavar="|".join(DEVICES),
-                     help="What trials train on from now on.  [default: as before]"),
+                     help="Device to train on from now on.  [default: as before]"),
         click.option("--threads", type=Whole(1, 1024), metavar="N",
                      help="Processor threads of each worker from now on.  [default: as before]"),
         click.option("--workers", type=WorkerCount(auto=False), metavar="N|ray[://ADDRESS]",
                      help="Trials that train at the same time from now on.  [default: as before]"),
         click.option("--add-epochs", type=Whole(0, 10**6), default=0, metavar="N",
-                     help="Of a finished run: train the best, one in --factor, for N epochs more, and rank those.  "
+                     help="Extend a finished run: train the best, one in --factor, for N more epochs and rank those.  "
                      "[default: 0]"),
         click.option("--add-iterations", type=Whole(0, 1000), default=0, metavar="N",
-                     help="Go through all brackets N times more, with fresh draws.  [default: 0]"),
+                     help="Repeat all brackets N more times, with new candidates.  [default: 0]"),
     ):  # fmt: skip
         function = option(function)
     return function
 
 
 def refuse_changes(name: str, content: dict[str, Any], given: dict[str, Any]) -> None:
-    """`UsageError` naming every setting in `given` that is not the run's; those that are None were not given."""
+    """Raise a `UsageError` that lists every setting in `given` that differs from the run's; None: not given."""
     differences = list(_differences(content, {key: value for key, value in given.items() if value is not None}))
     if differences:
         cures = [cure for key, cure in _CURES.items() if given.get(key) is not None]
@@ -110,7 +110,7 @@ def _differences(content: dict[str, Any], given: dict[str, Any]) -> Iterable[str
 
 
 def _other_space(space: dict[str, Any], ref: str) -> Iterable[str]:
-    """Where the space that `ref` names is another; what options set is compared as such."""
+    """Yield the differences to the space that `ref` names, without the settings that have options."""
     from resnet_search.search.images import with_absolute_source
     from resnet_search.spaces.load import load_space
 
@@ -119,7 +119,7 @@ def _other_space(space: dict[str, Any], ref: str) -> Iterable[str]:
     for table in ("axes", "limits", "hyperband", "recipe", "data"):
         for key in sorted(space[table].keys() | other[table].keys()):
             was, now = space[table].get(key), other[table].get(key)
-            # An option may have set it, then and now: that is compared above.
+            # Settings that have options are compared above.
             if was != now and (table, key) not in options:
                 yield _told(f"--space {ref}: [{table}] {key}", now, was)
     if other["name"] != space["name"]:

@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 def command(*, run: str, runs_dir: Path, keep: int, yes: bool, as_json: bool) -> None:
     """Remove the checkpoints of a finished run.
 
-    It says first what it frees, and asks. Scores, learning curves, the report and what was exported stay. Trials whose
-    checkpoints go cannot be exported any more, and an extension of the run trains their candidates from the beginning.
+    It shows what it would free and asks first. Scores, learning curves, the report and exports stay. Trials without
+    checkpoints cannot be exported any more, and an extension of the run trains their candidates from scratch.
     """
     from resnet_search.runs.checkpoints import clean, plan_cleaning
     from resnet_search.runs.folder import find_run
     from resnet_search.runs.trials import read_run
 
     if as_json and not yes:
-        raise UsageError("--json: got it without --yes; allowed: with it, as nobody is asked", "Nothing was removed.")
+        raise UsageError("--json requires --yes, since it cannot ask", "Nothing was removed.")
     folder = find_run(run, runs_dir)
-    # A running one is told from a finished one before its lock is asked for.
+    # Refuse a running run before asking for its lock.
     plan_cleaning(read_run(folder), keep)
     with folder.lock():
         view = read_run(folder, locked=False)
@@ -51,7 +51,7 @@ def command(*, run: str, runs_dir: Path, keep: int, yes: bool, as_json: bool) ->
             _print_json(folder.name, cleaning)
             return
         if not cleaning.files:
-            click.echo(f"{safe(folder.name)}: there is nothing to remove.")
+            click.echo(f"{safe(folder.name)}: nothing to remove.")
             return
         _tell(cleaning)
         if not yes and not _agreed():
@@ -82,7 +82,7 @@ def _tell(cleaning: Cleaning) -> None:
     lines = (
         f"Frees      {count(cleaning.size)}B in {len(cleaning.files):,} files",
         f"Of         {len(cleaning.trials):,} trials, which cannot be exported or continued afterwards",
-        f"Keeps      checkpoints of {kept}{more}; all scores and learning curves; what was exported",
+        f"Keeps      checkpoints of {kept}{more}; all scores, learning curves and exports",
     )
     show(map(Hanging, lines))
 
@@ -91,5 +91,5 @@ def _agreed() -> bool:
     import sys
 
     if not sys.stdin.isatty():
-        raise UsageError("--yes: missing; there is no terminal to ask at", "Nothing was removed.")
+        raise UsageError("--yes is required: there is no terminal to ask on", "Nothing was removed.")
     return click.confirm("Remove them?")

@@ -1,4 +1,4 @@
-"""Options about a Ray cluster, and the word of --workers that names one."""
+"""Options for a Ray cluster, and the values of --workers that name one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OPTIONS = {"cpus_per_trial": "cpus", "gpus_per_trial": "gpus", "storage": "stor
 
 
 class OfCluster(ParamType):
-    """A cluster, for what is not divided over several workers."""
+    """A cluster, for a command that trains with one worker."""
 
     name = "ray"
 
@@ -29,7 +29,7 @@ class OfCluster(ParamType):
 
 
 class Part(ParamType):
-    """A number of processors or GPUs, which need not be whole."""
+    """A number of processors or GPUs; fractions are allowed."""
 
     name = "number"
 
@@ -40,42 +40,42 @@ class Part(ParamType):
 
 
 def cluster_options(function: Function) -> Function:
-    """What a trial takes of a Ray cluster; `take_cluster` makes them part of --workers."""
+    """Add the options for a trial's share of a Ray cluster; `take_cluster` makes them part of --workers."""
     for option in (
         click.option("--storage", type=FolderPath(), metavar="DIR",
-                     help="With --workers ray: a folder that every node sees under this path, and that --runs-dir lies "
-                     "in. Workers then read and write there.  [default: files travel through Ray]"),
+                     help="With --workers ray: shared folder, at the same path on every node; must contain --runs-dir. "
+                     "Workers then read and write there.  [default: files travel through Ray]"),
         click.option("--gpus-per-trial", type=Part(), metavar="N",
-                     help="With --workers ray: 1, or the part of a GPU that each trial takes.  [default: 1 where the "
-                     "cluster has GPUs, else 0]"),
+                     help="With --workers ray: GPUs for each trial, 1 or a fraction.  [default: 1 if the cluster has "
+                     "GPUs, else 0]"),
         click.option("--cpus-per-trial", type=Part(), metavar="N",
-                     help="With --workers ray: processors that each trial takes.  [default: 1]"),
+                     help="With --workers ray: processors for each trial.  [default: 1]"),
     ):  # fmt: skip
         function = option(function)
     return function
 
 
 def on_cluster_option(function: Function) -> Function:
-    """--workers of a command that trains one network."""
+    """Add --workers for a command that trains one network."""
     return click.option("--workers", type=OfCluster(), metavar="ray[://ADDRESS]",
                         help="Train on a Ray cluster.  [default: on this machine]")(function)  # fmt: skip
 
 
 def take_cluster(session: Session, options: dict[str, Any], runs_dir: Path) -> None:
-    """Make what the options say of a cluster part of --workers; it is refused without a cluster."""
+    """Move the cluster options into --workers; refuse them without a cluster."""
     workers = options["workers"]
     given = {key: options.pop(key) for key in _OPTIONS}
     given = {key: value for key, value in given.items() if value is not None}
     if not isinstance(workers, Cluster):
         if given:
             option = next(iter(given)).replace("_", "-")
-            raise UsageError(f"--{option}: is of a cluster; allowed: beside --workers ray or ray://HOST:PORT")
+            raise UsageError(f"--{option} only applies with --workers ray or ray://HOST:PORT")
         return
     storage = given.pop("storage", None)
     if storage is not None and not runs_dir.resolve().is_relative_to(storage.resolve()):
         raise UsageError(
-            f"--storage: got {str(storage)!r}, in which --runs-dir {str(runs_dir)!r} does not lie",
-            f"Put the runs there too: --runs-dir {storage / 'runs'}",
+            f"--storage: got {str(storage)!r}, which does not contain --runs-dir {str(runs_dir)!r}",
+            f"Keep the runs in it: --runs-dir {storage / 'runs'}",
         )
     values = {_OPTIONS[key]: value for key, value in given.items()}
     options["workers"] = replace(workers, **values, storage="" if storage is None else str(storage.resolve()))
@@ -83,5 +83,5 @@ def take_cluster(session: Session, options: dict[str, Any], runs_dir: Path) -> N
 
 
 def again(cluster: Cluster) -> str:
-    """What has to be said to go on with a run on a cluster, since no address is taken from the run's folder."""
+    """Return the option to repeat when a run on a cluster is continued: its folder does not supply the address."""
     return f" --workers {cluster.word}" if cluster.address else ""

@@ -15,12 +15,12 @@ from resnet_search.errors import UsageError
 @click.argument("runs", metavar="RUN RUN [RUN...]", nargs=-1, shell_complete=complete_run)
 @json_option
 def command(*, runs: tuple[str, ...], runs_dir: Path, as_json: bool) -> None:
-    """Hold runs against each other.
+    """Compare runs.
 
-    What they were started with, as far as that differs; the best of each, and whether the difference is larger than
-    its standard error, if both are of as many epochs and the same images; what each has spent, and the best so far at
-    equal epochs; the candidates that all of them trained; confirmations and test results, if there are any. It says
-    first if their scores are of other images.
+    Shows the settings that differ, the best trial of each run, what each run has spent, the best so far at equal
+    epochs, the candidates that all runs trained, and confirmations and test results, if any. If two best trials
+    trained for equally many epochs on the same images, it says whether their difference exceeds its standard error.
+    A warning comes first if the runs used different images.
     """
     if len(runs) < 2:  # noqa: PLR2004
         raise UsageError(f"RUN: got {len(runs)}; allowed: two or more", "resnet-search list shows all runs.")

@@ -1,4 +1,4 @@
-"""What `compare` shows of runs held against each other."""
+"""What `compare` shows."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from resnet_search.cli.tables import line, shown
 from resnet_search.cli.text import count, cut, score
 from resnet_search.report.units import counted, duration, energy
 
-_ROWS = 10  # of the candidates that all trained
-_HASH, _DIGITS = re.compile(r"[0-9a-f]{64}"), 12  # of a fingerprint those that tell it from another
+_ROWS = 10  # rows in the table of candidates that all runs trained
+_HASH, _DIGITS = re.compile(r"[0-9a-f]{64}"), 12  # digits shown of a fingerprint
 _SETTING, _VALUE = 28, 60  # characters of a setting's name, and of its value
-# Why two runs do not compare, whatever their epochs are.
+# Why two runs cannot be compared, at any number of epochs.
 _UNLIKE = {
-    "images": "are of different images",
+    "images": "use different images",
     "split": "were trained or validated on different parts of their images",
     "no result": "cannot be compared before both have a result",
 }
 
 
 def comparison_tables(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """`report.compared.compare` as tables, the warnings first."""
+    """Yield the result of `report.compared.compare` as tables, warnings first."""
     names = [run["run"] for run in found["runs"]]
     yield from _warnings(found["comparable"])
     yield _bests(found["runs"])
@@ -45,12 +45,12 @@ def comparison_tables(found: dict[str, Any]) -> Iterator[RenderableType]:
 
 def _warnings(comparable: dict[str, bool]) -> Iterator[RenderableType]:
     if not comparable["data"]:
-        yield line("NOT COMPARABLE: these runs are of different images. Their scores say nothing of each other.", "red")
+        yield line("NOT COMPARABLE: these runs use different images. Their scores cannot be compared.", "red")
         yield Text()
     elif not comparable["split"]:
         yield line(
-            "NOT COMPARABLE score by score: these runs are of the same images, but trained or validated on different "
-            "parts of them. Only differences well beyond the standard error mean something.",
+            "NOT COMPARABLE score by score: these runs trained or validated on different parts of the same images. "
+            "Only differences well beyond the standard error are meaningful.",
             "red",
         )
         yield Text()
@@ -82,7 +82,7 @@ def _bests(runs: Sequence[dict[str, Any]]) -> Grid:
 
 def _verdicts(found: dict[str, Any]) -> Iterator[str]:
     drawn = any(value is not None for curve in found["equal_epochs"]["curves"] for value in curve)
-    below = "; below is their best so far at equal epochs" if drawn else ""
+    below = "; their best so far at equal epochs is below" if drawn else ""
     for pair, runs in zip(found["pairs"], combinations(found["runs"], 2), strict=True):
         first, second = (cut(name, _VALUE) for name in pair["runs"])
         if pair["unlike"] in _UNLIKE:
@@ -90,7 +90,7 @@ def _verdicts(found: dict[str, Any]) -> Iterator[str]:
             continue
         if pair["unlike"] is not None:
             trained = " and ".join(f"{cut(run['run'], _VALUE)} after {_trained(run['best'])}" for run in runs)
-            yield f"No verdict {trained}: such scores do not compare{below}"
+            yield f"No verdict {trained}: these scores cannot be compared{below}"
             continue
         if pair["difference"] < 0:
             first, second = second, first
@@ -104,8 +104,8 @@ def _verdicts(found: dict[str, Any]) -> Iterator[str]:
             yield f"Difference {told}, more than the standard error of a difference, {error}"
         else:
             yield (
-                f"Difference {told}, within the standard error of a difference, {error}: by these images they cannot "
-                "be told apart"
+                f"Difference {told}, within the standard error of a difference, {error}: they cannot be distinguished "
+                "on these images"
             )
 
 
@@ -117,10 +117,10 @@ def _spent(runs: Sequence[dict[str, Any]]) -> Grid:
             Column("trials", [f"{one['trials']:,}" for one in spent], right=True, narrow=1),
             Column("epochs", [f"{one['epochs']:,}" for one in spent], right=True),
             Column("all workers", [duration(one["worker_seconds"]) for one in spent], right=True, narrow=2),
-            Column("on the clock", [duration(one["seconds"]) for one in spent], right=True),
+            Column("wall time", [duration(one["seconds"]) for one in spent], right=True),
             Column("energy", [_energy(one) for one in spent], right=True, narrow=3),
         ],
-        title="Spent (energy: ~ where it is assumed, not measured)",
+        title="Spent (energy: ~ means estimated, not measured)",
         elsewhere="--json has everything",
     )
 
@@ -150,7 +150,7 @@ def _anytime(names: Sequence[str], equal: dict[str, Any]) -> Iterator[Renderable
 
 
 def _drawn(curve: Sequence[float | None], span: tuple[float, float]) -> str:
-    """A bar for each value, nothing where there is none."""
+    """Draw a bar for each value and a space where there is none."""
     bars = spark([math.nan if value is None else value for value in curve], len(curve), span)
     return "".join(" " if value is None else bar for value, bar in zip(curve, bars, strict=False)).rstrip()
 
@@ -182,7 +182,7 @@ def _common(names: Sequence[str], found: dict[str, Any]) -> Iterator[RenderableT
     common = found["common"]
     yield Text()
     if not common:
-        yield line("No candidate was trained equally long by all of them.")
+        yield line("No candidate was trained for equally many epochs by all runs.")
         return
     rows = common[:_ROWS]
     yield Grid(
@@ -194,7 +194,7 @@ def _common(names: Sequence[str], found: dict[str, Any]) -> Iterator[RenderableT
                 for place, name in enumerate(names)
             ),
         ],
-        title=f"Trained by all of them: {counted(len(common), 'candidate')}",
+        title=f"Trained by all runs: {counted(len(common), 'candidate')}",
     )
     if len(rows) < len(common):
         yield line(f"and {len(common) - len(rows):,} more: --json has them", "dim")
@@ -214,7 +214,7 @@ def _ranked(pairs: Iterable[dict[str, Any]]) -> Iterator[str]:
 def _settings(names: Sequence[str], differences: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
     yield Text()
     if not differences:
-        yield line("They were started with the same settings.")
+        yield line("All runs were started with the same settings.")
         return
     settings = [one["setting"] for one in differences]
     yield Grid(

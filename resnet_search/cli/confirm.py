@@ -22,34 +22,34 @@ if TYPE_CHECKING:
 TOP, SEEDS = 3, 3
 
 
-@click.command("confirm", short_help="Train the best of a search again, with several seeds each.")
+@click.command("confirm", short_help="Retrain the best candidates of a search with several seeds each.")
 @run_argument
-@click.option("--top", type=Whole(1, 1000), metavar="K", help=f"The best K candidates.  [default: {TOP}]")
-@click.option("--seeds", type=Whole(1, 1000), metavar="S", help=f"Each with S seeds.  [default: {SEEDS}]")
-@click.option("--recipe", type=OneOf(RECIPES), metavar="NAME", help="Another recipe.  [default: the run's]")
+@click.option("--top", type=Whole(1, 1000), metavar="K", help=f"Confirm the best K candidates.  [default: {TOP}]")
+@click.option("--seeds", type=Whole(1, 1000), metavar="S", help=f"Train each with S seeds.  [default: {SEEDS}]")
+@click.option("--recipe", type=OneOf(RECIPES), metavar="NAME", help="Train with another recipe.  [default: the run's]")
 @click.option("--epochs", type=SpaceKey("hyperband", "max_epochs"), metavar="N",
-              help="Epochs of each.  [default: the run's full budget; of another recipe, its own]")  # fmt: skip
+              help="Epochs of each.  [default: the run's full budget; with --recipe, the recipe's]")  # fmt: skip
 @click.option("--workers", type=WorkerCount(), metavar="N|auto|ray[://ADDRESS]",
-              help="Networks that train at the same time.  [default: auto, as many as the processors, or the GPUs, and "
-              "their memory allow]")  # fmt: skip
+              help="Networks that train at the same time.  [default: auto, as many as processors or GPUs and their "
+              "memory allow]")  # fmt: skip
 @click.option("--threads", type=Whole(1, 1024), metavar="N",
               help="Processor threads of each worker.  [default: the processors divided by --workers]")  # fmt: skip
-@click.option("--device", type=OneOf(DEVICES), metavar="|".join(DEVICES), help="What they train on.  "
+@click.option("--device", type=OneOf(DEVICES), metavar="|".join(DEVICES), help="Device to train on.  "
               "[default: the run's]")  # fmt: skip
 @cluster_options
 @hang_option(None)
-@time_budget_option("running networks end their epoch", "confirm")
-@click.option("--discard", is_flag=True, help="Remove an earlier confirmation of this run, and begin anew.")
-@click.option("--quiet", "-q", is_flag=True, help="Print nothing but the table.")
+@time_budget_option("running networks finish their epoch", "confirm")
+@click.option("--discard", is_flag=True, help="Remove an earlier confirmation of this run and start from scratch.")
+@click.option("--quiet", "-q", is_flag=True, help="Print only the table.")
 @json_option
 @click.pass_obj
 def command(session: Session, /, *, run: str, runs_dir: Path, top: int | None, seeds: int | None, discard: bool,
             quiet: bool, as_json: bool, **options: Any) -> None:  # fmt: skip
-    """Train the best candidates of a search from scratch, with several seeds each.
+    """Retrain the best candidates of a search from scratch, with several seeds each.
 
-    The best score of a search is optimistic, since it is the best of many. This says what its best candidates reach on
-    average, with an interval, which of them are as good as equal, and by how much the search overestimated them. What
-    was stopped goes on with the same command.
+    The best score of a search is optimistic, since it is the best of many. `confirm` reports the mean accuracy of the
+    best candidates with a confidence interval, which candidates are tied, and by how much the search overestimated
+    each. Repeat the command to continue a confirmation that was stopped.
     """
     from resnet_search.report.confirmed import confirmation
     from resnet_search.runs.after import CONFIRM
@@ -63,7 +63,7 @@ def command(session: Session, /, *, run: str, runs_dir: Path, top: int | None, s
 
     best = min(TOP, max(1, len(view.ranking()))) if top is None else top
     if top is not None or not view.ranking():
-        best_of(view, best)  # Says what is wrong before anything is read.
+        best_of(view, best)  # Raises before anything is read.
 
     def start(observers: Any) -> Any:
         return confirm_run(view, best, seeds or SEEDS, settings, observers, discard=discard, budget=budget)
@@ -89,7 +89,7 @@ def command(session: Session, /, *, run: str, runs_dir: Path, top: int | None, s
 
 
 def _smaller(view: RunView, found: Confirmation) -> Trial | None:
-    """The smallest network of those that a finished confirmation does not tell from the best; None if that is it."""
+    """Return the smallest network tied with the best of a finished confirmation; None if that is the best itself."""
     if not found.finished or found.best is None:
         return None
     tied = [found.best, *(one for one in found.candidates if one.p is not None and one.tied)]
@@ -99,10 +99,10 @@ def _smaller(view: RunView, found: Confirmation) -> Trial | None:
 
 def _check(found: Confirmation) -> None:
     if found.finished and found.best is None:
-        what, reason = found.failures[-1] if found.failures else ("nothing", "no reason is known")
+        what, reason = found.failures[-1] if found.failures else ("nothing", "the reason is unknown")
         raise TrainingError(
-            f"no candidate could be trained again, the last one, {what}: {reason}",
-            "Train them otherwise: --recipe, --epochs, with --discard.",
+            f"no candidate could be retrained; the last was {what}: {reason}",
+            "Retrain them with another --recipe or --epochs, and --discard.",
         )
 
 
@@ -117,7 +117,7 @@ def _print_json(view: RunView, found: Confirmation) -> None:
 
 
 def _tell(found: Confirmation) -> None:
-    """The candidates, the best mean first, and what follows."""
+    """Print the candidates, the best mean first, with failures and notes."""
     from resnet_search.cli.grid import Column, Grid, Hanging
     from resnet_search.cli.screen import show
     from resnet_search.report.confirmed import cells, remarks

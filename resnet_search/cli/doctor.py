@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from resnet_search.runs.folder import RunFolder
 
 
-@click.command("doctor", short_help="Check this machine, or the folder of a run, and repair that.")
+@click.command("doctor", short_help="Check this machine, or check and repair the folder of a run.")
 @click.argument("run", metavar="[RUN]", required=False, shell_complete=complete_run)
 @runs_dir_option
-@click.option("--repair", is_flag=True, help="Put the folder of RUN in order, as far as that can be done.")
-@click.option("--data-dir", type=FolderPath(), metavar="DIR", help="Where cifar10 is looked for first.")
+@click.option("--repair", is_flag=True, help="Repair the folder of RUN as far as possible.")
+@click.option("--data-dir", type=FolderPath(), metavar="DIR", help="Folder to look for cifar10 in first.")
 @json_option
 @click.pass_context
 def command(
     ctx: click.Context, *, run: str | None, runs_dir: Path, repair: bool, data_dir: Path | None, as_json: bool
 ) -> None:
-    """Check what a search needs of this machine, or the folder of a run.
+    """Check whether this machine can run a search, or check the folder of a run.
 
-    Of the machine: versions, devices, where CIFAR-10 would come from, free disk. Of a run: whether its files are there,
-    can be read, and say what its events say. What is wrong, and the cure. Exit status 1 if there is a problem.
+    For the machine: versions, devices, where CIFAR-10 would come from, free disk. For a run: whether its files exist,
+    can be read and agree with its events. Each problem is listed with its fix. Exit status 1 if there is a problem.
 
-    --repair leaves out damaged events, removes damaged checkpoints and leftovers, writes Keras Tuner's files again, and
-    has the best trial trained again by resume if its weights are gone. What was damaged and may be of use stays beside
-    the repaired file.
+    --repair leaves out damaged events, removes damaged checkpoints and leftovers, and rewrites Keras Tuner's files. If
+    the weights of the best trial are gone, resume then trains it again. A copy of a damaged file stays beside the
+    repaired one if it may still be useful.
     """
     from resnet_search.cli.screen import show, show_json
 
     if run is None:
         if repair:
-            raise UsageError("--repair: got no RUN to repair", "Name it: resnet-search doctor RUN --repair")
+            raise UsageError("--repair requires a RUN", "Name it: resnet-search doctor RUN --repair")
         from resnet_search.runs.doctor import examine
 
         done, checks = [], examine(runs_dir, data_dir)

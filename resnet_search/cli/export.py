@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Formats(ParamType):
-    """Formats of `export.formats`, one or several with commas between."""
+    """One or several comma-separated formats of `export.formats`."""
 
     name = "formats"
 
@@ -64,7 +64,7 @@ _SHORTEST, _LONGEST = 0.001, 1e6
     type=Formats(),
     multiple=True,
     metavar="FORMAT[,FORMAT...]",
-    help=f"Of {', '.join(FORMATS)}. The SavedModel is always made: the others are made from it.  "
+    help=f"Any of {', '.join(FORMATS)}. The SavedModel is always written; the others are made from it.  "
     f"[default: {SAVED_MODEL}]",
 )
 @click.option("--trial", metavar="ID", help="The trial to export.  [default: the best of the full budget]")
@@ -72,32 +72,32 @@ _SHORTEST, _LONGEST = 0.001, 1e6
     "--ensemble",
     type=Whole(2, 1000),
     metavar="K",
-    help="The best K candidates as one model, which averages their probabilities.",
+    help="Export the best K candidates as one model that averages their probabilities.",
 )
 @click.option(
-    "--max-params", type=Whole(1, 10**12), metavar="N", help="The best candidate of at most N trainable parameters."
+    "--max-params", type=Whole(1, 10**12), metavar="N", help="Export the best candidate with at most N parameters."
 )
 @click.option(
     "--max-macs",
     type=Whole(1, 10**15),
     metavar="N",
-    help="The best candidate of at most N multiply-adds for one image.",
+    help="Export the best candidate with at most N multiply-adds for one image.",
 )
 @click.option(
     "--max-latency",
     type=Milliseconds(),
     metavar="MS",
-    help="The best candidate that takes at most MS milliseconds for one image on this machine's processor; "
-    "measures candidates, the most accurate first, until one does.",
+    help="Export the best candidate that takes at most MS milliseconds for one image on this machine's processor. "
+    "Measures candidates, the most accurate first, until one is fast enough.",
 )
 @click.option(
     "--license",
     "license_id",
     metavar="SPDX",
-    help="The licence that the model card states, such as Apache-2.0.  [default: none]",
+    help="Licence to state on the model card, such as Apache-2.0.  [default: none]",
 )
-@click.option("--out", type=FolderPath(), metavar="DIR", help="Where to.  [default: export/ in the run's folder]")
-@click.option("--quiet", "-q", is_flag=True, help="Print nothing but the paths of the results.")
+@click.option("--out", type=FolderPath(), metavar="DIR", help="Output folder.  [default: export/ in the run's folder]")
+@click.option("--quiet", "-q", is_flag=True, help="Print only the paths of the results.")
 @json_option
 def command(
     *, run: str, runs_dir: Path, formats: tuple[tuple[str, ...], ...], trial: str | None, ensemble: int | None,
@@ -106,9 +106,9 @@ def command(
 ) -> None:  # fmt: skip
     """Export a network of a run, and the report.
 
-    Every file takes raw uint8 images (batch, height, width, 3) and gives probabilities. It is reloaded by the runtime
-    that its users have, and nothing else; it must give what the trained network gives, or the export fails. How long it
-    takes is measured.
+    Every file takes raw uint8 images (batch, height, width, 3) and returns probabilities. Each is reloaded in its own
+    runtime, without this program, and must return what the trained network returns, or the export fails. Its latency
+    is measured.
     """
     given = {"trial": trial, "ensemble": ensemble, "max_params": max_params, "max_macs": max_macs,
              "max_latency": max_latency}  # fmt: skip
@@ -149,18 +149,17 @@ def _export_json(view: RunView, trial: Trial | None, out: Path | None, options: 
 
 
 def _check_together(given: set[str]) -> None:
-    """Each of these names what is exported; limits alone go together."""
+    """Raise a `UsageError` if options conflict: only limits can be combined."""
     for name in ("trial", "ensemble"):
         others = sorted(given - {name})
         if name in given and others:
             raise UsageError(
-                f"--{name}: got it with --{others[0].replace('_', '-')}; allowed: one of them, as each says what is "
-                "exported"
+                f"--{name} and --{others[0].replace('_', '-')} cannot be combined: each selects the network to export"
             )
 
 
 def export_and_tell(view: RunView, trial: Trial | None, out: Path | None, *, quiet: bool, **options: Any) -> None:
-    """Export a trial, None for the winner, and say where the files are. `options`: those of `export_run`."""
+    """Export a trial, None for the winner, and print where the files are. `options`: those of `export_run`."""
     from resnet_search.cli.screen import is_terminal, show, waiting
 
     with waiting("Exporting") if is_terminal() and not quiet else nullcontext() as progress:
@@ -173,7 +172,7 @@ def export_and_tell(view: RunView, trial: Trial | None, out: Path | None, *, qui
     if quiet:
         return
     together = result.exported.ensemble
-    what = "the SavedModel's own" if together is None else f"averaged over {', '.join(together.members)}"
+    what = "of the SavedModel" if together is None else f"averaged over {', '.join(together.members)}"
     if is_final(view):
         tell_test(view)
     else:
@@ -192,7 +191,7 @@ def export_and_tell(view: RunView, trial: Trial | None, out: Path | None, *, qui
 
 
 def tell_test(view: RunView) -> None:
-    """What a network that was trained on all images did on the test images; nothing of others."""
+    """Print the test accuracy of a network that was trained on all images; nothing for other networks."""
     from resnet_search.report.after import known_test
     from resnet_search.report.tested import interval
     from resnet_search.report.units import counted, percent
@@ -214,7 +213,7 @@ def _cost(params: int, macs: int) -> str:
 
 
 def tell(folder: Path, *, quiet: bool) -> None:
-    """Say where the files of an export are."""
+    """Print where the files of an export are."""
     from resnet_search.export.folder import REPORT, SAVED_MODEL
 
     for name, file in (("SavedModel", SAVED_MODEL), ("Report", REPORT)):
@@ -222,7 +221,7 @@ def tell(folder: Path, *, quiet: bool) -> None:
 
 
 def exported(view: RunView) -> bool:
-    """Whether the default export of a run is there, and no trial has completed since."""
+    """Return whether the default export of a run exists and no trial has completed since."""
     from resnet_search.export.folder import MANIFEST
 
     path = view.folder.path / "export" / MANIFEST

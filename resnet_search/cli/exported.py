@@ -1,4 +1,4 @@
-"""What the screen shows of an export: its files, and how long they take."""
+"""What the terminal shows of an export: its files and their latency."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from resnet_search.runs.latency import CPU, Latency
 
 
 def files_table(exported: Exported) -> list[RenderableType]:
-    """A line for each file and device, and what the times are of; nothing where there are no files."""
+    """Return a row for each file and device, and how the times were measured; nothing without files."""
     if not exported.files:
         return []
     rows = [
@@ -36,7 +36,7 @@ def files_table(exported: Exported) -> list[RenderableType]:
         ],
         elsewhere="export.json has everything",
     )
-    told = f"p50 and p99 are of one image a call, in its own runtime on {exported.machine}, as measured just now"
+    told = f"p50 and p99 with one image a call, in the format's own runtime on {exported.machine}, measured just now"
     return [grid, Hanging(f"Times      {told}")]
 
 

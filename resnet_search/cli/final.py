@@ -1,4 +1,4 @@
-"""`train RUN`: the winner of a search trained on all its images, exported, and measured once on the test images."""
+"""`train RUN`: train the winner of a search on all its images, export it, and measure it once on the test images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def train_winner(
     session: Session, run: str, *, runs_dir: Path, trial: str | None, all_images: bool, discard: bool, quiet: bool,
     export: bool, options: dict[str, Any],
 ) -> None:  # fmt: skip
-    """Train the best candidate of a run in full, or the one of `trial`; go on with it where that was begun."""
+    """Train the best candidate of a run, or that of `trial`, in full; continue the training if it was started."""
     from resnet_search.cli.searching import conclude
     from resnet_search.runs.after import FINAL
 
@@ -51,7 +51,7 @@ def train_winner(
 
 
 def _warn_unconfirmed(view: RunView, trial: str | None) -> None:
-    """Say that a confirmation, which would choose the trial, is not done, unless the trial was named."""
+    """Note that a confirmation, which would choose the trial, is unfinished, unless the trial was named."""
     from resnet_search.cli.grid import Hanging
     from resnet_search.cli.screen import show
     from resnet_search.runs.after import CONFIRM, following
@@ -60,11 +60,11 @@ def _warn_unconfirmed(view: RunView, trial: str | None) -> None:
     if trial is None and again is not None and again.state != "finished":
         state = "under way" if again.state == "running" else "unfinished"
         done = f"{again.completed:,} of {counted(again.planned_trials, 'network')}"
-        show([Hanging(f"Note       its confirmation is {state}, {done}: this trains the best of the search")])
+        show([Hanging(f"Note       its confirmation is {state}, {done}: this trains the best of the search instead")])
 
 
 def _chosen(view: RunView, trial: str | None) -> Trial:
-    """The trial named; else the best that a finished confirmation found; else the winner."""
+    """Return the trial named; else the best of a finished confirmation; else the winner."""
     from resnet_search.report.confirmed import confirmation
     from resnet_search.runs.after import CONFIRM, following
 
@@ -82,7 +82,7 @@ def _chosen(view: RunView, trial: str | None) -> Trial:
         return view.trials[best.trial]
     if view.winner is None:
         raise RunError(
-            f"RUN: got {view.folder.name!r}, where no trial has been trained for all {view.max_epochs} epochs yet",
-            f"Go on with it: resnet-search resume {view.folder.word}",
+            f"RUN: got {view.folder.name!r}, in which no trial has trained for all {view.max_epochs} epochs yet",
+            f"Continue it: resnet-search resume {view.folder.word}",
         )
     return view.winner

@@ -1,4 +1,4 @@
-"""What `trials --pareto` lists: the trials that are on a front of accuracy against a cost."""
+"""What `trials --pareto` lists: the trials on the Pareto fronts of accuracy and a cost."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fronts:
-    """The trials of a run that are on a front, by id."""
+    """The trials of a run that are on a Pareto front, by id."""
 
     places: Mapping[str, Place]
 
-    # What --json and --csv say beside `trials.FIELDS`.
+    # Keys in --json and --csv beside `trials.FIELDS`.
     fields: ClassVar[tuple[str, ...]] = ("front", "latency_ms")
 
     def values(self, trial: Trial) -> dict[str, Any]:
-        """The `fields` of a trial, JSON-able."""
+        """Return the `fields` of a trial, JSON-able."""
         place = self.places[trial.trial]
         return {"front": list(place.on), "latency_ms": place.latency}
 
     def table(self, trials: Sequence[Trial]) -> Sequence[RenderableType]:
-        """These trials in the order given, and what the times are of."""
+        """Return a table of these trials in the order given, and how the times were measured."""
         from resnet_search.cli.grid import Column, Grid, Hanging
         from resnet_search.cli.text import count, score
         from resnet_search.runs.latency import machine
@@ -49,12 +49,12 @@ class Fronts:
             ],
             elsewhere="--json has everything",
         )
-        told = f"the median time of one image on {machine()}, where it was measured: by an export, or by --measure"
+        told = f"median time of one image on {machine()}, where an export or --measure has measured it"
         return [grid, Hanging(f"ms         {told}")]
 
 
 def fronts_of(view: RunView, *, measure: bool, quiet: bool) -> Fronts:
-    """The fronts of a run; with `measure`, what was not measured on this machine is measured first."""
+    """Return the fronts of a run; with `measure`, first measure the latencies that this machine lacks."""
     if measure:
         from resnet_search.cli.screen import is_terminal, waiting
         from resnet_search.export.latency import measure as measure_all

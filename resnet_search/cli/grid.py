@@ -1,6 +1,6 @@
-"""Plain tables: aligned columns without lines, which give up columns, then fold names, on a narrow terminal.
+"""Plain tables: aligned columns without lines. On a narrow terminal they drop columns, then fold names.
 
-Not rich's own tables, which take a quarter of a second for 200 rows and cut what does not fit.
+rich's own tables take a quarter of a second for 200 rows and cut text that does not fit.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
 _GAP = "  "
-_WORD = 11  # cells of a word beside hanging text, with the gap behind it
-_LEAST = 40  # cells of hanging text, however narrow the terminal is
-_WHOLE = 80  # cells of a name that columns go for, so that it stays in a line
-_LONG = 40  # cells from which on text folds in any column
-_FOLDED = 8  # cells that are left of what folds
-_HEADER = 20  # cells of a header that stay in a line
+_WORD = 11  # cells of the word beside hanging text, with the gap after it
+_LEAST = 40  # least cells of hanging text, even on a narrower terminal
+_WHOLE = 80  # columns are dropped to keep a name of at most so many cells in one line
+_LONG = 40  # text of so many cells or more folds in any column
+_FOLDED = 8  # least cells of a folded column
+_HEADER = 20  # headers of at most so many cells stay in one line
 _BREAKS = re.compile(r"\s|(?<=-)")
 
 
 @dataclass(slots=True)
 class Column:
-    """A column, `least` cells wide or more. Where not all fit, the highest `spare` goes first; 0 stays, and the others
-    only if some cell says something.
+    """A column, at least `least` cells wide.
 
-    folds: where those that stay do not fit either, its cells go on in the next line, behind a hyphen.
-    narrow: where that does not do, the highest goes; 0 always stays.
+    spare: if not all columns fit, the one with the highest value is dropped first; 0 is never dropped this way. Columns
+    with a value above 0 and only empty cells are left out.
+    folds: if the others still do not fit, its cells continue on the next line, after a hyphen.
+    narrow: if that is not enough, the one with the highest value is dropped; 0 always stays.
     """
 
     header: str
@@ -52,21 +53,21 @@ class Column:
 
     @property
     def width(self) -> int:
-        """Terminal cells that it takes."""
+        """Terminal cells of the unfolded column."""
         return max(self.least, cell_len(self.header), *map(cell_len, self.cells))
 
     def floor(self, width: int) -> int:
-        """The fewest of `width` cells that it does with."""
+        """Return the fewest cells it can be reduced to from `width`."""
         folds = self.folds or width > _LONG
         return min(width, max(self.least, min(cell_len(self.header), _HEADER), _FOLDED)) if folds else width
 
     @property
     def word(self) -> int:
-        """The fewest cells with which it folds between words and behind hyphens alone."""
+        """The fewest cells that do not break a word, except after hyphens."""
         return max(cell_len(word) for text in (self.header, *self.cells) for word in _BREAKS.split(text))
 
     def lines(self, width: int) -> list[list[str]]:
-        """Header and cells, each in lines of this width."""
+        """Return header and cells, each as lines of this width."""
         folded = (_fold(text, width) for text in (self.header, *self.cells))
         return [[self._padded(line, width) for line in lines or [""]] for lines in folded]
 
@@ -76,7 +77,7 @@ class Column:
 
 
 def _fold(text: str, width: int) -> list[str]:
-    """Lines of at most so many cells: between words and behind hyphens, of wide characters anywhere."""
+    """Fold into lines of at most `width` cells: between words and after hyphens; wide characters anywhere."""
     if cell_len(text) <= width:
         return [text]
     return wrap(text, width) if cell_len(text) == len(text) else [line.strip() for line in chop_cells(text, width)]
@@ -84,7 +85,7 @@ def _fold(text: str, width: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Columns of equally many cells, rendered for the width there is. `elsewhere` says where left-out ones are."""
+    """Columns of equally many cells, rendered for the available width. `elsewhere`: where to find dropped columns."""
 
     columns: list[Column]
     title: str = ""
@@ -92,7 +93,7 @@ class Grid:
 
     @property
     def width(self) -> int:
-        """Cells of a line with all that there is to say."""
+        """Cells of a line with all columns."""
         widths = [column.width for column in self._said()]
         return sum(widths) + len(_GAP) * (len(widths) - 1)
 
@@ -114,13 +115,13 @@ class Grid:
                 yield _line(line, "" if number else "bold")
         left_out = [column.header for column in said if column not in kept]
         if left_out and self.elsewhere:
-            told = f"Left out here: {', '.join(left_out)}; {self.elsewhere}."
+            told = f"Not shown: {', '.join(left_out)}; {self.elsewhere}."
             for text in wrap(told, options.max_width, break_long_words=False, break_on_hyphens=False):
                 yield Text(text, style="dim")
 
 
 def _fitted(said: list[Column], room: int) -> tuple[list[Column], list[int]]:
-    """The columns that stay, and their widths."""
+    """Return the columns that stay, and their widths."""
     kept, natural = list(said), {id(column): column.width for column in said}
     while True:
         widths = [natural[id(column)] for column in kept]
@@ -134,7 +135,7 @@ def _fitted(said: list[Column], room: int) -> tuple[list[Column], list[int]]:
         elif sum(widths) <= room_left:
             return kept, widths
         else:
-            # A column that can fold between words gives before one whose words would be broken.
+            # Columns that can fold between words shrink before words are broken.
             words = [
                 max(floor, min(width, column.word)) for floor, width, column in zip(floors, widths, kept, strict=True)
             ]
@@ -142,7 +143,7 @@ def _fitted(said: list[Column], room: int) -> tuple[list[Column], list[int]]:
 
 
 def _shared(widths: list[int], floors: list[int], room: int) -> list[int]:
-    """Widths that add up to no more than there is room for, as far as the floors allow it: the widest gives first."""
+    """Shrink the widest columns until all fit into `room`, as far as the floors allow."""
     widths = list(widths)
     while sum(widths) > room:
         givers = [at for at, width in enumerate(widths) if width > floors[at]]
@@ -154,9 +155,9 @@ def _shared(widths: list[int], floors: list[int], room: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Hanging:
-    """A word and text beside it, as "Feasible   30 of 80": no line of the text comes below the word.
+    """A word and a hanging text, such as "Feasible   30 of 80": further lines are indented past the word.
 
-    indent: cells of the word, with the gap behind it. style: of the text; word_style: of the word.
+    indent: cells of the word, with the gap after it. style: of the text; word_style: of the word.
     """
 
     text: str
@@ -184,5 +185,5 @@ class Hanging:
 
 
 def _line(cells: tuple[str, ...], style: str = "") -> Text:
-    """What is still too wide is left for the terminal to wrap: a name that is cut is no name."""
+    """Return a line; the terminal wraps one that is still too wide, since a cut name is useless."""
     return Text(_GAP.join(cells).rstrip(), style=style, no_wrap=True, overflow="ignore")

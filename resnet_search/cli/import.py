@@ -1,4 +1,4 @@
-"""resnet-search import"""  # noqa: N999 - every command is a module of its name
+"""resnet-search import"""  # noqa: N999 - each command's module has its name
 
 from __future__ import annotations
 
@@ -29,42 +29,43 @@ if TYPE_CHECKING:
 TOP = 3
 
 
-@click.command("import", short_help="Make a run of a Keras Tuner project.")
+@click.command("import", short_help="Import a Keras Tuner project as a run.")
 @click.argument("project", metavar="PROJECT", type=click.Path(path_type=Path))
 @click.option("--map", "mapped", multiple=True, metavar="NAME=KEY",
-              help="What a hyperparameter is here: --map filters=width; where its values have other names, too: "
+              help="The KEY here for the hyperparameter NAME: --map filters=width; with renamed values: "
               "--map se=attention:true=se,false=none. Repeatable.  [default: KEY of the same name]")  # fmt: skip
 @click.option("--set", "fixed", multiple=True, metavar="KEY=VALUE",
-              help="What the project does not vary: --set block=basic. Repeatable.")  # fmt: skip
+              help="A value that the project does not vary: --set block=basic. Repeatable.")  # fmt: skip
 @click.option("--ignore", "ignored", multiple=True, metavar="NAME",
-              help="A hyperparameter that is no part of a network or recipe here. Repeatable.")  # fmt: skip
+              help="A hyperparameter to ignore: it is not part of a network or recipe here. Repeatable.")  # fmt: skip
 @click.option("--epochs", type=SpaceKey("hyperband", "max_epochs"), metavar="N",
-              help="Epochs of each trial.  [required, but for Hyperband, which records them]")  # fmt: skip
+              help="Epochs of each trial.  [required, except for Hyperband, which records them]")  # fmt: skip
 @click.option("--score", default="val_accuracy", show_default=True, metavar="METRIC",
-              help="The accuracy that trials are ranked by, from 0 to 1.")  # fmt: skip
+              help="The accuracy to rank trials by, from 0 to 1.")  # fmt: skip
 @click.option("--recipe", type=OneOf(RECIPES), default="search", show_default=True, metavar="NAME",
-              help="How the networks are trained from here on.")  # fmt: skip
+              help="Recipe to train the networks with from now on.")  # fmt: skip
 @click.option("--data", "source", type=SpaceKey("data", "source"), default="cifar10", show_default=True,
               metavar="SOURCE", help="The project's images: cifar10, shapes, tfds:NAME, or a path (archive, .npz, "
               "folder).")  # fmt: skip
 @data_dir_option
 @click.option("--validation", type=SpaceKey("data", "validation"), metavar="N",
-              help="Training images that trials were scored on: a number, or a fraction.  [default: 0.1]")  # fmt: skip
+              help="Training images that trials were scored on: a number or a fraction.  [default: 0.1]")  # fmt: skip
 @click.option("--image-size", type=SpaceKey("data", "image_size"), metavar="N",
-              help="Height and width that images are brought to.  [default: 32]")  # fmt: skip
+              help="Height and width that images are resized to.  [default: 32]")  # fmt: skip
 @click.option("--train-examples", type=Whole(1, 10**9), metavar="N",
-              help="The part of the training images that was trained on.  [default: all]")  # fmt: skip
+              help="Number of training images that trials were trained on.  [default: all]")  # fmt: skip
 @seed_option
 @name_option("the project's")
 @runs_dir_option
 @click.pass_obj
 def command(session: Session, /, *, project: Path, runs_dir: Path, **options: Any) -> None:
-    """Make a run of a Keras Tuner project: its folder, directory/project_name.
+    """Import a Keras Tuner project as a run. PROJECT is its folder, directory/project_name.
 
-    The run is finished, and is listed, shown, reported, compared and confirmed like any other; NAME.toml in it searches
-    the same choices here. Weights are not taken over, and the project is only read.
+    The run is finished; you can list, show, report, compare and confirm it like any other. NAME.toml in its folder is
+    a search space with the same choices. Weights are not imported, and the project is not changed.
 
-    Of Hyperband, RandomSearch, BayesianOptimization and GridSearch, whose hyperparameters make networks of this family.
+    Supports Hyperband, RandomSearch, BayesianOptimization and GridSearch, if the hyperparameters describe networks of
+    this family.
     """
     told = {"targets": dict(map(_target, options.pop("mapped"))), "ignored": options.pop("ignored")}
     told["fixed"] = dict(_pair("--set", text) for text in options.pop("fixed"))
@@ -80,7 +81,7 @@ def command(session: Session, /, *, project: Path, runs_dir: Path, **options: An
 
 
 def _pair(option: str, text: str) -> tuple[str, str]:
-    # From the right: a hyperparameter of Keras Tuner may have any name, a key has letters alone.
+    # Split from the right: a hyperparameter of Keras Tuner may contain "=", a key has only letters.
     name, equals, value = text.partition("=") if option == "--set" else text.rpartition("=")
     if not (equals and name and value):
         raise UsageError(f"{option}: got {text!r}; allowed: {'KEY=VALUE' if option == '--set' else 'NAME=KEY'}")
@@ -88,7 +89,7 @@ def _pair(option: str, text: str) -> tuple[str, str]:
 
 
 def _target(text: str) -> tuple[str, tuple[str, dict[str, str]]]:
-    """NAME=KEY, or NAME=KEY:VALUE=VALUE,...; names of hyperparameters have neither "=" nor ":" then."""
+    """Parse NAME=KEY or NAME=KEY:VALUE=VALUE,...; in the latter, NAME contains neither "=" nor ":"."""
     head, colon, values = text.partition(":")
     name, key = _pair("--map", head)
     if colon and not values:
@@ -119,7 +120,7 @@ def _tell(session: Session, view: RunView) -> None:
         f"Imported   {counted(len(trials), 'trial')} of {imported['tuner']}, {failed} failed: {safe(view.folder.path)}",
     ]
     for reason, number in imported["skipped"].items():
-        lines.append(f"Left out   {counted(number, 'trial')}, no networks here: {safe(reason)}")
+        lines.append(f"Left out   {counted(number, 'trial')} without a network here: {safe(reason)}")
     best = view.leader
     if best is not None and best.score is not None:
         epochs = counted(best.epochs, "epoch")
@@ -134,5 +135,5 @@ def _tell(session: Session, view: RunView) -> None:
     click.echo(f"  resnet-search report {words}")
     if best is not None and best.epochs == view.max_epochs:
         click.echo(f"  resnet-search confirm {words}")
-    # One line, so that it can be copied.
+    # In one line, to be copied.
     click.echo(safe(f"  resnet-search run --space {space} {baselines}".rstrip()))

@@ -1,4 +1,4 @@
-"""docs/json.md, made from the schemas: python -m resnet_search.cli.json_reference > docs/json.md"""
+"""Generate docs/json.md from the schemas: python -m resnet_search.cli.json_reference > docs/json.md"""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ import click
 
 from resnet_search.cli.main import COMMANDS
 
-# Parts of several documents, told once at the end.
+# Parts of several documents, described once at the end.
 PARTS = ("trial", "architecture")
 _HEAD = """\
 # JSON
 
-Made from the schemas by `python -m resnet_search.cli.json_reference > docs/json.md`; a test compares.
+Generated from the schemas by `python -m resnet_search.cli.json_reference > docs/json.md`; a test compares the two.
 
-Every command that shows something has `--json`. It prints one object to standard output, a line for each key and for
-each item of a list:
+Every command that shows something has `--json`. It prints one object to standard output, with a line for each key and
+for each item of a list:
 
 ```sh
 resnet-search trials latest --json | python -c 'import json, sys; print(json.load(sys.stdin)["trials"][0]["score"])'
 ```
 
-- `schema` says which document it is and in which version: `resnet-search/trials/1`. A version is raised when a key goes
-  or changes its meaning or its type. New keys come without a new version: pass over those that you do not know.
+- `schema` names the document and its version: `resnet-search/trials/1`. The version is raised when a key is removed or
+  changes its meaning or type. New keys do not raise it: ignore keys that you do not know.
 - The [schemas](../resnet_search/cli/schemas) are JSON Schema (2020-12) and part of the package. They allow no other
-  keys, so that a test finds what is not documented: to validate what later versions print, drop
-  `additionalProperties` and `unevaluatedProperties`. `unit` in them is no word of JSON Schema.
-- Times are in seconds, moments in seconds since 1970 (UTC), shares between 0 and 1, sizes in bytes.
-- It is strict: a number that is not finite is `null`. What a terminal would obey is escaped.
-- Errors are as without it: text on standard error, nothing on standard output, and the exit status. `doctor` and
-  `predict` print their document and exit with 1 where they found something.
-- `run`, `resume` and `train` print how a search goes; what it found is read by `list`, `trials`, `show` and `report`,
-  while it runs too. `--quiet` prints the paths of its results alone.
-- `trials --csv` has the keys of [a trial](#a-trial) in columns; what is an object there is JSON in a cell.
+  keys, so that a test finds undocumented ones. To validate the output of later versions, drop
+  `additionalProperties` and `unevaluatedProperties`. `unit` is not a keyword of JSON Schema.
+- Durations are in seconds, points in time in seconds since 1970 (UTC), shares between 0 and 1, sizes in bytes.
+- The JSON is strict: a number that is not finite is `null`. Control characters are escaped.
+- Errors are the same as without `--json`: text on standard error, nothing on standard output, and the exit status.
+  `doctor` and `predict` print their document and exit with 1 if they found a problem.
+- `run`, `resume` and `train` print the progress of a search; `list`, `trials`, `show` and `report` read its results,
+  even while it runs. With `--quiet` they print only the paths of the results.
+- `trials --csv` has the keys of [a trial](#a-trial) as columns; an object is JSON in a cell.
 """
 
 
 def schema(name: str) -> dict[str, Any]:
-    """The schema of a document, by its command, or of a part of one."""
+    """Return the schema of a document, by its command, or of a part of one."""
     text = (files("resnet_search.cli") / "schemas" / f"{name}.json").read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)
     return found
 
 
 def documented() -> list[str]:
-    """The commands that have a schema, in the order of `COMMANDS`."""
+    """Return the commands that have a schema, in the order of `COMMANDS`."""
     folder = files("resnet_search.cli") / "schemas"
     return [name for name in COMMANDS if (folder / f"{name}.json").is_file()]
 
 
 def reference() -> str:
-    """The whole page, in Markdown."""
+    """Return the whole page in Markdown."""
     names = [*documented(), *PARTS]
     return "\n".join([_HEAD, *("\n".join(_section(name)) for name in names)])
 
@@ -64,7 +64,7 @@ def _section(name: str) -> Iterator[str]:
     yield f"## {found['title'] if name in PARTS else name}"
     yield ""
     told = found["description"] if name in PARTS else f"`{found['title']}`: {found['description']}"
-    yield told + "".join(f" Beside these, the keys of {_link(part['$ref'])}." for part in found.get("allOf", ()))
+    yield told + "".join(f" It also has the keys of {_link(part['$ref'])}." for part in found.get("allOf", ()))
     yield ""
     yield "| key | type | unit | |"
     yield "|---|---|---|---|"
@@ -73,7 +73,7 @@ def _section(name: str) -> Iterator[str]:
 
 
 def _rows(value: dict[str, Any], place: str) -> Iterable[str]:
-    """A row for each key of an object, and for those of what it holds."""
+    """Yield a row for each key of an object and of its nested objects."""
     for name, inner in value.get("properties", {}).items():
         at = f"{place}{name}"
         optional = "" if name in value.get("required", ()) else "; may be absent"

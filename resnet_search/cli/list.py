@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 def command(*, runs_dir: Path, watched: bool, as_json: bool) -> int:
     """List the runs, the latest last.
 
-    For each: its state, its progress, and the best network so far; from 120 columns on how the best score came about.
-    While a run is confirmed or its best is trained in full, the state says so. --watch has those that fit on the
-    screen, the latest.
+    Shows each run's state, progress and best network so far; on 120 columns or more, also a curve of its best score.
+    While a run is being confirmed or its best network trained in full, the state says so. --watch shows as many of the
+    latest runs as fit on the screen.
     """
     from resnet_search.cli.screen import show, show_json
     from resnet_search.runs.folder import list_runs
@@ -64,7 +64,7 @@ def _look(runs_dir: Path, rows: int) -> Look:
 
 
 def describe(folder: RunFolder) -> dict[str, Any]:
-    """A run, JSON-able; of a damaged one, the reason."""
+    """Describe a run, JSON-able; for a damaged one, give the reason."""
     from resnet_search.errors import RunError
     from resnet_search.report.anytime import best_so_far
     from resnet_search.report.course import epochs_done
@@ -79,8 +79,8 @@ def describe(folder: RunFolder) -> dict[str, Any]:
     trials = list(view.trials.values())
     done = [trial for trial in trials if trial.status == COMPLETED]
     leader = view.leader
-    # Of a network that trains alone the name is known before it is done.
-    scored = not is_final(view)  # Else its score is of images that it was trained on.
+    # A single network has a name before it has a score.
+    scored = not is_final(view)  # A final network was trained on its validation images.
     shown = leader or (trials[0] if trials and view.planned_trials == 1 else None)
     return {
         "run": folder.name,
@@ -106,7 +106,7 @@ def describe(folder: RunFolder) -> dict[str, Any]:
 
 
 def _climb(curve: list[tuple[int, float]]) -> list[dict[str, Any]]:
-    """The points at which the best became better, and the last."""
+    """Return the points at which the best score improved, and the last."""
     kept = [point for before, point in zip([(0, -1.0), *curve], curve, strict=False) if point[1] > before[1]]
     if curve and kept[-1] != curve[-1]:
         kept.append(curve[-1])

@@ -1,4 +1,4 @@
-"""A search as it runs, on a terminal: what is done, what trains now, and the best so far, in at most a screen."""
+"""The live view of a search on a terminal: progress, running trials and the best so far, in at most a screen."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from resnet_search.report.units import counted
 from resnet_search.runs.events import Event
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
 
-# A second: faster is flicker, slower looks dead.
+# Frames a second: faster flickers, slower looks dead.
 _REFRESHES = 4
-# Lines of the view beside those of the running trials.
+# Lines of the view without the running trials.
 _FRAME_LINES = 12
 _TIMES_WIDTH = 30  # of "3 min 12 s, under a minute left"
 _NOTE = "Note: "
@@ -37,7 +37,7 @@ class LiveView:
         self._console = console
         self._preparing = preparing
         self._progress = Progress()
-        # Drawing happens in a thread of rich's: it sees whole snapshots, never a view in the middle of a change.
+        # rich draws in its own thread, so it gets whole snapshots instead of a view in the middle of a change.
         self._now: Snapshot | None = None
         self._begun = time.time()
         self._live = Live(
@@ -72,7 +72,7 @@ class LiveView:
 
 
 def draw(now: Snapshot, at: float, elapsed: str, rows: int) -> RenderableType:
-    """The view of a snapshot at time `at`, with at most `rows` running trials, but one in any case."""
+    """Render a snapshot at time `at`, with at least one and at most `rows` running trials."""
     shown = now.running[: max(1, rows)]
     more = len(now.running) - len(shown)
     return Group(
@@ -105,7 +105,7 @@ def _overall(now: Snapshot, elapsed: str) -> RenderableType:
 
 
 def _counts(now: Snapshot) -> str:
-    replaced = " and replaced" if now.halving else ""  # A grid has no other to take.
+    replaced = " and replaced" if now.halving else ""  # A grid has no replacements.
     failed = f", {now.failed} failed{replaced}" if now.failed else ""
     return f"{now.trials:,} of {counted(now.planned_trials, 'trial')}{failed}"
 
@@ -115,7 +115,7 @@ def _running(trials: tuple[Running, ...], at: float, now: Snapshot) -> Renderabl
         Column("bracket", [f"{trial.bracket}" for trial in trials], right=True, spare=2),
         Column("rung", [f"{trial.rung}" for trial in trials], right=True, spare=1),
     ]
-    # Widths that hold while trials come and go: what moves all the time is hard to read.
+    # Fixed widths: a table that moves all the time is hard to read.
     return Grid(
         [
             Column("trial", [trial.trial for trial in trials]),
@@ -141,7 +141,7 @@ def _trials(now: Snapshot) -> Iterable[Text]:
             _told(now.best), style="not dim bold"
         )
     if now.last is not None and now.last is not now.best:
-        yield Text("Last to end  ", style="dim", no_wrap=True, overflow="ellipsis").append(
+        yield Text("Last ended   ", style="dim", no_wrap=True, overflow="ellipsis").append(
             _told(now.last), style="not dim"
         )
 

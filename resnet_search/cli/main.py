@@ -1,4 +1,4 @@
-"""The command `resnet-search`: finds the subcommand, and words whatever goes wrong in it."""
+"""The command `resnet-search`: find the subcommand, run it, and turn its exceptions into messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from resnet_search.cli.session import Interrupted, Session, Signals, leave, runs
 from resnet_search.cli.text import cut_lines, safe, wrapped
 from resnet_search.errors import UserError
 
-# In the order in which a user comes to need them; each is the attribute `command` of its module.
+# In the order in which a user needs them; each is the attribute `command` of its module.
 COMMANDS = (
     "run",
     "plan",
@@ -48,7 +48,7 @@ _LEAST_WIDTH = 20
 
 
 class _Commands(click.Group):
-    """Imports the module of the command that is called, and no other."""
+    """Imports only the module of the command that is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -79,31 +79,31 @@ class _Commands(click.Group):
 @click.version_option(package_name="resnet-search", prog_name="resnet-search", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Find the ResNet that does best on your images within your budget."""
+    """Find the ResNet with the best accuracy on your images within your budget."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line, that of the process by default; its exit status.
+    """Run a command line, by default that of the process, and return its exit status.
 
-    0: done. 1: something outside the command line is wrong, a file or the machine. 2: the command line itself is.
-    130, 143, 129: ended by Ctrl-C, SIGTERM, a closed terminal.
+    0: done. 1: something outside the command line is wrong, such as a file or the machine. 2: the command line is
+    wrong. 130, 143, 129: ended by Ctrl-C, SIGTERM, a closed terminal.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            # A terminal that is not UTF-8 gets question marks in place of a traceback.
+            # Print question marks instead of a traceback on a terminal that is not UTF-8.
             stream.reconfigure(errors="replace")
     signals = Signals(Session())
     signals.install()
     status = execute(arguments, signals)
-    # From here on Python ends, where an exception would become a traceback.
+    # From here on Python shuts down, and an exception would print a traceback.
     signals.release()
     return status
 
 
 def execute(arguments: Sequence[str] | None, signals: Signals) -> int:
-    """Run a command line; its exit status, everything that goes wrong in it having been said."""
+    """Run a command line, print its error if there is one, and return its exit status."""
     session = signals.session
     try:
         result = cli.main(arguments, prog_name="resnet-search", standalone_mode=False, obj=session)
@@ -111,7 +111,7 @@ def execute(arguments: Sequence[str] | None, signals: Signals) -> int:
     except Interrupted as interrupted:
         leave(session.after_signal, interrupted.exit_status)
     except BaseException as error:
-        if signals.received is not None:  # A library has made another error of it.
+        if signals.received is not None:  # A library has replaced the exception.
             leave(session.after_signal, signals.received.exit_status)
         if isinstance(error, SystemExit):
             raise
@@ -120,15 +120,15 @@ def execute(arguments: Sequence[str] | None, signals: Signals) -> int:
 
 
 def _explain(error: BaseException, session: Session) -> int:
-    """Say in a few lines what went wrong; the exit status."""
+    """Print what went wrong and return the exit status."""
     if isinstance(error, OSError) and error.errno == errno.EPIPE:
-        # The reader, such as head, has enough. Python would complain when it flushes at exit.
+        # The reader, such as head, has closed the pipe. Python would complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     message, cure, status = _worded(error, session)
     lines = [f"Error: {message}", cure]
     if session.begun and session.resume:
-        lines.append(f"The run goes on with: {session.resume}")
+        lines.append(f"Continue the run with: {session.resume}")
     elif "resnet-search " in cure and session.runs_dir != RUNS_DIR:
         lines.append(f"(with {runs_dir_words(session.runs_dir)}, as here)")
     click.echo(_wrapped(cut_lines(safe("\n".join(line for line in lines if line), lines=True))), err=True)
@@ -136,7 +136,7 @@ def _explain(error: BaseException, session: Session) -> int:
 
 
 def _wrapped(text: str) -> str:
-    """Lines as wide as the terminal, if there is one. What is a command stays in one, and in a pipe all do."""
+    """Wrap lines to the width of the terminal. Commands stay in one line; without a terminal nothing is wrapped."""
     if not sys.stderr.isatty():
         return text
     width = max(_LEAST_WIDTH, get_terminal_size().columns)
@@ -147,7 +147,7 @@ def _wrapped(text: str) -> str:
 
 
 def _worded(error: BaseException, session: Session) -> tuple[str, str, int]:
-    """Message, cure and exit status."""
+    """Return message, cure and exit status."""
     if isinstance(error, UserError):
         return error.message, error.cure, error.exit_status
     if isinstance(error, click.ClickException):
@@ -158,12 +158,12 @@ def _worded(error: BaseException, session: Session) -> tuple[str, str, int]:
         place = f": {error.filename}" if error.filename else ""
         return f"{error.strerror or error}{place}", _os_cure(error), 1
     if isinstance(error, MemoryError):
-        return "there is not enough memory", "Close other programs, or use fewer --workers.", 1
+        return "not enough memory", "Close other programs, or use fewer --workers.", 1
     first = str(error).strip().splitlines()
     what = f"{type(error).__name__}: {first[0][:200]}" if first else type(error).__name__
     return (
-        f"this should not have happened: {what}",
-        f"The details, for a report of this bug: {_keep(error, session)}",
+        f"internal error: {what}",
+        f"This is a bug. Details for a bug report: {_keep(error, session)}",
         1,
     )
 
@@ -174,7 +174,7 @@ def _worded_usage(error: click.ClickException) -> tuple[str, str]:
     param = getattr(error, "param", None)
     if isinstance(error, click.NoSuchOption):
         nearest = f"; nearest: {', '.join(sorted(error.possibilities))}" if error.possibilities else ""
-        return f"{error.option_name}: no such option{nearest}", cure  # Click's own wording differs by its version.
+        return f"{error.option_name}: no such option{nearest}", cure  # Click's wording differs between versions.
     if param is None:
         return error.format_message(), cure
     spellings = [spelling for spelling in param.opts if spelling.startswith("--")]
@@ -187,11 +187,11 @@ def _worded_usage(error: click.ClickException) -> tuple[str, str]:
 def _os_cure(error: OSError) -> str:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return "Free some space on that disk."
-    return "Check the path, and whether you may read and write there."
+    return "Check the path and its permissions."
 
 
 def _keep(error: BaseException, session: Session) -> str:
-    """Write the traceback where a user finds it."""
+    """Write the traceback to a file and return its path."""
     text = "".join(traceback.format_exception(error))
     folder = session.folder if session.begun and session.folder else Path(tempfile.gettempdir())
     try:
@@ -199,7 +199,7 @@ def _keep(error: BaseException, session: Session) -> str:
         with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
             file.write(text)
     except OSError:
-        return "could not be written"
+        return "they could not be written"
     return name
 
 

@@ -1,4 +1,4 @@
-"""Networks that this machine has not the memory for, told before they are trained."""
+"""Warn about networks that may not fit into this machine's memory before they are trained."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Tight:
-    """Of `looked_at` networks, those whose training is estimated to need more than the `room` of each worker.
+    """The networks among `looked_at` whose training is estimated to need more than the `room` of each worker.
 
-    `networks` have their bytes and begin with the largest.
+    `networks`: each with its bytes, the largest first.
     """
 
     room: int  # bytes
@@ -34,7 +34,7 @@ class Tight:
     networks: tuple[tuple[Architecture, int], ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able: bytes by name, the largest first, beside what there is."""
+        """Return a JSON-able dict: bytes by name, the largest first, beside the memory of each worker."""
         needs = {one.name: size for one, size in self.networks}
         return {"bytes_per_worker": self.room, "workers": self.workers, "batch_size": self.batch, "networks": needs}
 
@@ -46,10 +46,9 @@ def too_large(
     workers: int | Cluster | None,
     device: str,
 ) -> Tight | None:
-    """Those networks of a plan and of the `known` beside it that do not fit; None if all do, or a GPU may train them.
+    """Return the networks of a plan and of `known` that do not fit into memory; None if all do.
 
-    A GPU has a memory of its own, and a batch that does not fit into it is trained in parts. So have the nodes of a
-    cluster.
+    Also None for a GPU or a cluster: they have their own memory, and a batch that does not fit is trained in parts.
     """
     import psutil
 
@@ -70,15 +69,15 @@ def too_large(
 
 
 def memory_lines(tight: Tight | None) -> Iterable[str]:
-    """The note of a plan, if there is something to say."""
+    """Yield the plan's note about memory, if any network may not fit."""
     if tight is None:
         return
     named = "; ".join(f"{safe(one.name)}, {size / 1e9:.3g} GB" for one, size in tight.networks[:_NAMED])
     more = f"; and {len(tight.networks) - _NAMED:,} more" if len(tight.networks) > _NAMED else ""
     each = f"each of {tight.workers} workers" if tight.workers > 1 else "this machine"
-    fewer = "Fewer --workers, smaller" if tight.workers > 1 else "Smaller"
+    fewer = "Use fewer --workers, smaller" if tight.workers > 1 else "Use smaller"
     yield (
         f"Memory     {len(tight.networks):,} of {counted(tight.looked_at, 'network')} may need more than the "
         f"{tight.room / 1e9:.3g} GB that {each} has: {named}{more}, with batches of {tight.batch}. "
-        f"{fewer} batches or smaller networks mend that"
+        f"{fewer} batches or smaller networks"
     )

@@ -1,4 +1,4 @@
-"""What `models` shows: the table of networks, and one of them in full."""
+"""What `models` shows: a table of networks, or one network in full."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from resnet_search.report.units import percent, size
 
 
 def models_table(models: Sequence[dict[str, Any]]) -> Iterable[RenderableType]:
-    """Networks as `cli.models` describes them, a line each."""
+    """Show networks as `cli.models` describes them, one a line."""
     yield Grid(
         [
             Column("name", [model["name"] for model in models]),
@@ -38,11 +38,11 @@ def models_table(models: Sequence[dict[str, Any]]) -> Iterable[RenderableType]:
         elsewhere="--json has everything",
     )
     if any(_on_imagenet(model) for model in models):
-        yield line("* top-1 on ImageNet; the other errors are on CIFAR-10's test images.", "dim")
+        yield line("* top-1 error on ImageNet; all other errors are on CIFAR-10's test images.", "dim")
 
 
 def model_details(model: dict[str, Any]) -> Iterable[RenderableType]:
-    """One network in full: its costs and origin, and every axis with what it means."""
+    """Show one network in full: its cost and origin, and every axis with its meaning."""
     stem, *stages = model["channels"]
     facts = {
         "Network": f"{model['name']}, {model['depth']:,} layers with weights",
@@ -50,14 +50,14 @@ def model_details(model: dict[str, Any]) -> Iterable[RenderableType]:
         "Error": _error(model),
         "Note": model["note"],
         "Input": f"{_shape(model)}, {model['classes']:,} {'class' if model['classes'] == 1 else 'classes'}",
-        "Channels": f"{stem:,} behind the stem; {', '.join(f'{channels:,}' for channels in stages)} behind the stages",
+        "Channels": f"{stem:,} after the stem; {', '.join(f'{channels:,}' for channels in stages)} after the stages",
         "Trainable": f"{model['trainable']:,} parameters",
         "Nontrainable": f"{model['nontrainable']:,} moving statistics of batch norm",
         "MACs": f"{model['macs']:,} multiply-adds for one image",
         "Activations": f"{model['activations']:,} outputs of convolutions and FC for one image",
         "Weights": f"{size(model['weights_bytes'])} as float32",
         "Memory": f"{_memory(model)} to train {model['batch_size']:,} images a step "
-        f"(off by {percent(LOWEST, 0)} to +{percent(HIGHEST, 0)})",
+        f"(error {percent(LOWEST, 0)} to +{percent(HIGHEST, 0)})",
     }
     width = max(map(len, facts)) + 2
     yield line("\n".join(f"{name:<{width}}{value}" for name, value in facts.items() if value))
@@ -72,7 +72,7 @@ def model_details(model: dict[str, Any]) -> Iterable[RenderableType]:
 
 
 def _axis(model: dict[str, Any], axis: str) -> str:
-    """The value of an axis; a dash where it means nothing, or is left to the others."""
+    """Return the value of an axis; a dash if it does not apply or follows from the others."""
     value = model[axis]
     if value is None or not applies(axis, block=model["block"], attention=model["attention"]):
         return "-"
@@ -82,7 +82,7 @@ def _axis(model: dict[str, Any], axis: str) -> str:
 
 
 def _cited(source: str) -> str:
-    """First author and year of a paper; else what stands before the first punctuation."""
+    """Return first author and year of a paper; else the text before the first punctuation mark."""
     paper = re.match(r"(\w+)[^,]* (\d{4})\b", source)
     return " ".join(paper.groups()) if paper else re.split("[,:;]", source)[0]
 
@@ -96,7 +96,7 @@ def _on_imagenet(model: dict[str, Any]) -> bool:
 
 
 def _marked_error(model: dict[str, Any]) -> str:
-    """With a place for the mark, so that the digits stand below each other."""
+    """Return the error with room for the mark, so that the digits are aligned."""
     return _error(model) and _error(model) + ("*" if _on_imagenet(model) else " ")
 
 

@@ -18,11 +18,11 @@ from resnet_search.networks.memory import training_memory
 from resnet_search.networks.presets import PRESETS, Preset, preset
 
 SIZES: Final = ("blocks", "depth", "n")
-FLOAT_BYTES: Final = 4  # of a weight as it is stored
+FLOAT_BYTES: Final = 4  # bytes of a stored weight
 
 
 def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The names of networks that begin so."""
+    """Complete the names of networks."""
     del ctx, param
     return [CompletionItem(name) for name in PRESETS if name.startswith(incomplete.lower())]
 
@@ -34,27 +34,27 @@ def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) 
     "--image-size",
     type=ImageShape(),
     metavar="HxWxC|N",
-    help="Images to cost it for.  [default: the preset's; 32x32x3 without one]",
+    help="Size of the images to compute costs for.  [default: the preset's; else 32x32x3]",
 )
-@click.option("--classes", type=Whole(1, MOST), metavar="N", help="Classes.  [default: the preset's; 10 without one]")
+@click.option("--classes", type=Whole(1, MOST), metavar="N", help="Classes.  [default: the preset's; else 10]")
 @click.option(
     "--batch-size",
     type=Whole(1, MOST),
     default=128,
     show_default=True,
     metavar="N",
-    help="Images in the training step whose memory is estimated.",
+    help="Batch size to estimate the training memory for.",
 )
 @json_option
 def command(
     *, name: str | None, input_shape: tuple[int, int, int] | None, classes: int | None, batch_size: int,
     as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
-    """List the networks that have a name, or cost any architecture.
+    """List the named networks, or compute the cost of any architecture.
 
-    NAME shows one of them in full; a part of a name lists those that have it. The axes cost an architecture without a
-    name, from --block, --width and one of --depth, --n and --blocks on; or, behind NAME, that network with these axes
-    changed.
+    NAME shows one network in full; part of a name lists all that match. With the axes you describe an architecture
+    without a name: --block, --width and one of --depth, --n and --blocks are required. After a NAME, they change
+    these axes of that network.
     """
     from resnet_search.cli.screen import show, show_json
 
@@ -71,13 +71,13 @@ def command(
 
 
 def _named(name: str) -> list[Preset]:
-    """The preset of a name; or else those that have it in theirs, and without any the error that says what is near."""
+    """Return the preset of this name, else all whose names contain it; raise an error with near names if none does."""
     having = [each for each in PRESETS.values() if name.lower() in each.name]
     return having if having and name.lower() not in PRESETS else [preset(name, "NAME")]
 
 
 def _with_axes(name: str | None, axes: dict[str, Any]) -> Preset:
-    """The architecture of these axes, or of a preset with these changed; a broken rule is a usage error here."""
+    """Return the architecture of these axes, or a preset with these changed; a broken rule is a usage error."""
     base = {} if name is None else preset(name, "NAME").architecture.to_dict()
     if any(size in axes for size in SIZES):
         base.pop("blocks", None)
@@ -86,7 +86,7 @@ def _with_axes(name: str | None, axes: dict[str, Any]) -> Preset:
     if missing:
         raise UsageError(
             f"{' and '.join(missing)}: missing; an architecture needs a block, a width and one of depth, n, blocks",
-            "Or start from one that has a name: resnet-search models",
+            "Or start from a named one: resnet-search models",
         )
     try:
         a = Architecture.from_axes(**axes)
@@ -102,9 +102,9 @@ def _with_axes(name: str | None, axes: dict[str, Any]) -> Preset:
 def describe(
     each: Preset, input_shape: tuple[int, int, int] | None, classes: int | None, batch_size: int
 ) -> dict[str, Any]:
-    """A network, JSON-able: its axes, its costs and where it comes from; at its own input and classes for none.
+    """Describe a network, JSON-able: axes, cost and origin. None for input or classes: the preset's own.
 
-    An error was published for these alone: for others it is None, and the note on it empty.
+    The published error only holds for the preset's own: for others it is None, and its note is empty.
     """
     a = each.architecture
     input_shape, classes = input_shape or each.input_shape, classes or each.classes

@@ -1,4 +1,4 @@
-"""`train --model`: a network that has a name, in full."""
+"""`train --model`: train a named network in full."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from resnet_search.training.recipe import RECIPES
 if TYPE_CHECKING:
     from resnet_search.spaces.plan import Plan
 
-EPOCHS: Final = 30  # of a recipe without a length of its own
-# Sources whose images have a size of their own, and no more to show at another.
+EPOCHS: Final = 30  # for recipes without a length of their own
+# Sources with images of a fixed size, which a larger one does not improve.
 _SMALL_SOURCES: Final = frozenset({"cifar10", "shapes"})
 _SMALL, _FEW_PIXELS = 32, 64
-# "an initial learning rate of 0.1 is slightly too large to start converging", and about 400 steps at less mend that:
+# "an initial learning rate of 0.1 is slightly too large to start converging", so about 400 steps use a lower one:
 # He et al. 2015, section 4.2.
 _WARM_UP_DEPTH = 110
 
@@ -30,7 +30,7 @@ def train_named(
     learning_rate: float | None, batch_size: int | None, source: str, image_size: int | None, validation: float,
     test: bool, quiet: bool, export: bool, **options: Any,
 ) -> None:  # fmt: skip
-    """Train a network with a name in full, as a run of one trial."""
+    """Train a named network in full, as a run of one trial."""
     from resnet_search.cli.searching import begin
     from resnet_search.search.counted import counted_images
     from resnet_search.spaces.plan import make_plan
@@ -61,18 +61,18 @@ def train_named(
 
 
 def _check_init(model: Preset, init: str, frozen_stages: int) -> None:
-    """The rules of a recipe and of its networks, in the words of the options."""
+    """Check the rules of a recipe and its networks, with messages that name the options."""
     if init == "imagenet" and source_of(model.architecture) is None:
         raise UsageError(
-            f"--init: got 'imagenet' with --model {model.name}; allowed: he_normal, or one of the networks that have "
-            f"such weights, {', '.join(SOURCES)}"
+            f"--init: got 'imagenet' with --model {model.name}; allowed: he_normal, or a network with ImageNet "
+            f"weights: {', '.join(SOURCES)}"
         )
     if frozen_stages and init != "imagenet":
         raise UsageError(f"--frozen-stages: got {frozen_stages} with --init {init}; allowed: 0, or --init imagenet")
 
 
 def space_of(model: Preset, recipe: dict[str, Any], epochs: int, data: dict[str, Any]) -> SearchSpace:
-    """The space that holds one network alone, as a file would."""
+    """Return a space with only this network, as a file would describe it."""
     from resnet_search.spaces.load import parse_space
 
     tables: dict[str, dict[str, Any]] = {
@@ -83,7 +83,7 @@ def space_of(model: Preset, recipe: dict[str, Any], epochs: int, data: dict[str,
     }
     lines = [f'description = "{model.name}, trained in full"', 'method = "grid"']
     for table, values in tables.items():
-        # A string, number or list of JSON is one of TOML.
+        # Strings, numbers and lists are written alike in JSON and TOML.
         lines += [
             "",
             f"[{table}]",
@@ -93,7 +93,7 @@ def space_of(model: Preset, recipe: dict[str, Any], epochs: int, data: dict[str,
 
 
 def _told(model: Preset, space: SearchSpace, plan: Plan, images: int | None, options: dict[str, Any]) -> Iterable[str]:
-    """What will be trained, how, on what, and for how long."""
+    """Describe the network, the recipe, the data and the estimated time."""
     from resnet_search.cli.memory import memory_lines, too_large
     from resnet_search.cli.plan_tables import time_lines
     from resnet_search.cli.precision import precision_lines
@@ -113,7 +113,7 @@ def _told(model: Preset, space: SearchSpace, plan: Plan, images: int | None, opt
         f"{recipe.learning_rate:g}, batches of {recipe.batch_size}{warm_up}"
     )
     if recipe.init == "imagenet":
-        yield f"Start      weights of ImageNet, {recipe.frozen_stages} of {STAGES} stages frozen"
+        yield f"Start      ImageNet weights, {recipe.frozen_stages} of {STAGES} stages frozen"
     yield f"Data       {space.data.source}, {size} x {size} pixels"
     yield from time_lines(plan, machine_speed(options["runs_dir"], plan.mean_macs, options["device"]), images)
     yield from memory_lines(too_large(space, plan, (), options["workers"], options["device"]))
@@ -122,6 +122,6 @@ def _told(model: Preset, space: SearchSpace, plan: Plan, images: int | None, opt
         sibling = model.name + ADAPTED
         other = f", or train --model {sibling}" if recipe.init != "imagenet" and sibling in PRESETS else ""
         yield (
-            f"Note       {model.name} halves its images five times: of {size} x {size} pixels its last stage sees "
-            f"{max(1, size // 32)} x {max(1, size // 32)}. Larger: --image-size{other}"
+            f"Note       {model.name} halves its images five times: its last stage sees only "
+            f"{max(1, size // 32)} x {max(1, size // 32)} of {size} x {size} pixels. Use a larger --image-size{other}"
         )

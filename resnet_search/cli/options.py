@@ -1,4 +1,4 @@
-"""Options that several commands share, what their values may be, and how a shell completes them."""
+"""Options that several commands share, their types, and their shell completion."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Whole(ParamType):
         self.low, self.high = low, high
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        # int() alone takes 1_000, digits of other scripts, and spaces around.
+        # int() also accepts 1_000, digits of other scripts, and surrounding spaces.
         text = str(value)
         digits = text.removeprefix("-")
         short = digits.isascii() and digits.isdigit() and len(digits) <= len(str(self.high))
@@ -46,7 +46,7 @@ class Whole(ParamType):
 
 
 class WorkerCount(ParamType):
-    """A number of workers, or a cluster for them; None for "auto", unless that is not allowed."""
+    """A number of workers or a cluster; None for "auto", if that is allowed."""
 
     name = "integer, auto or ray"
 
@@ -62,7 +62,7 @@ class WorkerCount(ParamType):
 
 
 class OneOf(ParamType):
-    """One of some words; for a typo the message names the nearest."""
+    """One of several words; the error for a typo names the nearest."""
 
     name = "word"
 
@@ -81,7 +81,7 @@ class OneOf(ParamType):
 
 
 class FolderPath(ParamType):
-    """A folder, which need not exist; nothing else may have its name or stand in its path."""
+    """A folder, which need not exist; no part of its path may be a file."""
 
     name = "folder"
 
@@ -95,7 +95,7 @@ class FolderPath(ParamType):
             reason = error.strerror if isinstance(error, OSError) else error
             self.fail(f"got {str(value)!r}: {reason}; allowed: a folder", param, ctx)
         if not usable:
-            self.fail(f"got {str(value)!r}; allowed: a folder, or a path where one can be made", param, ctx)
+            self.fail(f"got {str(value)!r}; allowed: a folder, or a path where one can be created", param, ctx)
         return path
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -104,7 +104,7 @@ class FolderPath(ParamType):
 
 
 class SpaceKey(ParamType):
-    """A value of a space file, given on the command line: the same is allowed."""
+    """A value of a space file given on the command line, with the same rules."""
 
     name = "value"
 
@@ -125,20 +125,20 @@ class SpaceKey(ParamType):
 
 
 def _number(value: Any) -> Any:
-    """What TOML would make of it: an integer, a float, or the text."""
+    """Parse a value as TOML would: an integer, a float, or the text."""
     for kind in (int, float):
         try:
             number = kind(value)
         except (TypeError, ValueError):
             continue
-        # Text such as nan is a name here, and 1_0 is one in TOML alone.
+        # Here nan is a name; 1_0 is a number only in TOML.
         if math.isfinite(number) and "_" not in str(value):
             return number
     return value
 
 
 def did_you_mean(value: str, words: Iterable[str]) -> str:
-    """The end of a message about a mistyped word."""
+    """Return the end of a message about a mistyped word."""
     from resnet_search.spaces.wording import nearest
 
     near = nearest(value, words)
@@ -146,7 +146,7 @@ def did_you_mean(value: str, words: Iterable[str]) -> str:
 
 
 def complete_space(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The names of spaces that begin so, or else files."""
+    """Complete the names of spaces, or else files."""
     del ctx, param
     from resnet_search.spaces.load import known_spaces
 
@@ -155,7 +155,7 @@ def complete_space(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 
 def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The names of runs that begin so."""
+    """Complete the names of runs."""
     del param
     from resnet_search.runs.folder import list_runs
 
@@ -181,7 +181,7 @@ def _check_space(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 
 def _tell_session(ctx: click.Context, param: click.Parameter, value: Path) -> Path:
-    """So that every command that a message names can be typed as it is."""
+    """Record --runs-dir in the session, so that commands in messages can be copied."""
     del param
     if ctx.obj is not None:
         ctx.obj.runs_dir = value
@@ -201,63 +201,63 @@ def runs_dir_option(function: Function) -> Function:
         is_eager=True,
         callback=_tell_session,
         metavar="DIR",
-        help="Folder that holds the runs.",
+        help="Folder of the runs.",
     )(function)
 
 
 def run_argument(function: Function) -> Function:
-    """RUN, and --runs-dir that it is looked up in."""
+    """Add RUN, and --runs-dir in which it is looked up."""
     return runs_dir_option(click.argument("run", metavar="RUN", shell_complete=complete_run)(function))
 
 
 def json_option(function: Function) -> Function:
     """--json."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON, exact and complete, in place of tables.")(
+    return click.option("--json", "as_json", is_flag=True, help="Print exact and complete JSON instead of tables.")(
         function
     )
 
 
 def quiet_options(function: Function) -> Function:
-    """--quiet and --no-export of the commands that search."""
-    quiet = click.option("--quiet", "-q", is_flag=True, help="Print nothing but the paths of the results.")
-    export = click.option("--no-export", is_flag=True, help="Leave out the SavedModel and the report at the end.")
+    """Add --quiet and --no-export of the commands that search."""
+    quiet = click.option("--quiet", "-q", is_flag=True, help="Print only the paths of the results.")
+    export = click.option("--no-export", is_flag=True, help="Do not write the SavedModel and the report at the end.")
     return export(quiet(function))
 
 
 data_dir_option = click.option(
     "--data-dir", type=FolderPath(), metavar="DIR",
-    help="Where cifar10 and tfds:NAME are looked for first, and downloaded to.",
+    help="Folder to look for cifar10 and tfds:NAME in, and to download them to.",
 )  # fmt: skip
 seed_option = click.option(
     "--seed", type=Whole(0, MAX_SEED), default=0, show_default=True, metavar="N",
-    help="Of everything that is drawn: candidates, weights, data order.",
+    help="Random seed for candidates, weights and data order.",
 )  # fmt: skip
 device_option = click.option(
     "--device", type=OneOf(DEVICES), default="auto", show_default=True, metavar="|".join(DEVICES),
-    help="What trials train on; auto takes a GPU if there is one.",
+    help="Device to train on; auto uses a GPU if there is one.",
 )  # fmt: skip
 
 
 def name_option(first: str) -> Callable[[Function], Function]:
-    """--name; by default it begins with `first`."""
-    words = f"Name of the run.  [default: {first}, with the time]"
+    """Make --name; the default starts with `first`."""
+    words = f"Name of the run.  [default: {first} and the time]"
     return click.option("--name", metavar="NAME", callback=_check_name, help=words)
 
 
 _SEARCH_OPTIONS = (
     click.option(
         "--space", "ref", metavar="SPACE", callback=_check_space, shell_complete=complete_space,
-        help="Search space: a path, a name in ./search_spaces, or one that ships (resnet-search spaces).  [required]",
+        help="Search space: a path, a name in ./search_spaces, or a built-in one (resnet-search spaces).  [required]",
     ),
     click.option("--max-epochs", type=SpaceKey("hyperband", "max_epochs"), metavar="N",
                  help="Epochs of the longest trials.  [default: the space's]"),
     click.option("--factor", type=SpaceKey("hyperband", "factor"), metavar="N",
-                 help="Of a rung's trials, one in N goes on.  [default: the space's]"),
+                 help="Keep one in N trials at each rung.  [default: the space's]"),
     click.option("--iterations", type=SpaceKey("hyperband", "iterations"), metavar="N",
-                 help="Times that all brackets are gone through.  [default: the space's]"),
+                 help="Number of passes over all brackets.  [default: the space's]"),
     click.option("--promotion", type=SpaceKey("hyperband", "promotion"), metavar="sync|async",
-                 help="When a trial goes on: once it is certain to be among its rung's best, or is so far: for more "
-                 "workers than trials to start.  [default: the space's]"),
+                 help="sync: promote a trial once it is certain to be among the best of its rung. async: promote the "
+                 "best so far; use it when there are more workers than trials.  [default: the space's]"),
     click.option("--max-params", type=SpaceKey("limits", "max_params"), metavar="N",
                  help="Largest number of trainable parameters.  [default: the space's]"),
     click.option("--max-macs", type=SpaceKey("limits", "max_macs"), metavar="N",
@@ -266,16 +266,16 @@ _SEARCH_OPTIONS = (
                  help="Images: cifar10, shapes, tfds:NAME, or a path (archive, .npz, folder).  [default: the space's]"),
     data_dir_option,
     click.option("--validation", type=SpaceKey("data", "validation"), metavar="N",
-                 help="Training images held back to score trials: a number, or a fraction.  [default: the space's]"),
+                 help="Training images held back to score trials: a number or a fraction.  [default: the space's]"),
     click.option("--train-examples", type=Whole(1, 10**9), metavar="N",
-                 help="Search on N of the training images, and validate on fewer: N/4, at least 1,000, but never more "
-                 "than --validation says.  [default: all]"),
+                 help="Train on N of the training images and validate on N/4, but on at least 1,000 and at most as "
+                 "many as --validation allows.  [default: all]"),
     seed_option,
     name_option("the space's"),
     click.option("--workers", type=WorkerCount(), metavar="N|auto|ray[://ADDRESS]",
-                 help="Trials that train at the same time, each in a process of its own; on a GPU each has its share "
-                 "of the memory. With ray, as many as a Ray cluster has room for: docs/how-to/ray.md.  "
-                 "[default: auto, as many as the processors, or the GPUs, and their memory allow]"),
+                 help="Trials that train at the same time, each in its own process; on a GPU each gets a share of the "
+                 "memory. With ray, as many as the Ray cluster has room for: docs/how-to/ray.md.  "
+                 "[default: auto, as many as processors or GPUs and their memory allow]"),
     click.option("--threads", type=Whole(1, 1024), metavar="N",
                  help="Processor threads of each worker.  [default: the processors divided by --workers]"),
     device_option,
@@ -284,14 +284,14 @@ _SEARCH_OPTIONS = (
 
 
 def search_options(function: Function) -> Function:
-    """Everything that a search is started with; `plan` takes the same as `run`."""
+    """Add the options that define a search; `plan` takes the same as `run`."""
     for option in reversed(_SEARCH_OPTIONS):
         function = option(function)
     return function
 
 
 def space_from(options: dict[str, Any]) -> SearchSpace:
-    """The space that the options name, with the settings among them; takes out what it uses."""
+    """Remove the options of the space from `options` and return the space with these settings."""
     from resnet_search.spaces.load import load_space
 
     settings = ("max_epochs", "factor", "iterations", "promotion", "max_params", "max_macs", "source", "validation")

@@ -1,4 +1,4 @@
-"""A search told in lines, for files, pipes and logs: one for each trial that ends, in fixed columns."""
+"""The progress of a search in plain lines, for files, pipes and logs: one for each ended trial, in fixed columns."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from resnet_search.report.units import counted, duration
 from resnet_search.runs.events import Event
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
 
-_NAME = 24  # characters of a name, at least
+_NAME = 24  # least characters of a name
 
 
 class PlainLines:
-    """An observer that prints. Where nobody reads any more, it is silent: the search goes on."""
+    """An observer that prints. If the reader closes the pipe, it falls silent and the search continues."""
 
     def __init__(self, preparing: str) -> None:
         self._preparing = preparing
         self._progress = Progress()
         self._silent = False
-        self._waiting = ""  # What trials wait for, as it was said last.
+        self._waiting = ""  # The last reason for waiting that was printed.
         self._begun = False
         self._width = _NAME
 
@@ -36,7 +36,7 @@ class PlainLines:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         del error, at
-        # Before it has begun there is nothing that an error stops: images or a device that are missing, say.
+        # An error before the start, such as missing images, stops nothing.
         if kind is not None and self._begun:
             self._say("stopped")
 
@@ -79,8 +79,8 @@ class PlainLines:
 
 def _planned(now: Snapshot) -> str:
     if now.planned_trials == 1:
-        return counted(now.planned_epochs, "epoch") + (f", {now.epochs} of them done" if now.epochs else "")
-    return counted(now.planned_trials, "trial") + (f", {now.trials} of them done" if now.trials else "")
+        return counted(now.planned_epochs, "epoch") + (f", {now.epochs} done" if now.epochs else "")
+    return counted(now.planned_trials, "trial") + (f", {now.trials} done" if now.trials else "")
 
 
 def _left(now: Snapshot) -> str:
@@ -90,7 +90,7 @@ def _left(now: Snapshot) -> str:
 
 
 def _epoch(line: dict[str, Any], now: Snapshot) -> str:
-    """Of a network that trains alone."""
+    """Return the line of an epoch, for a run of one trial."""
     place = f"epoch {line['epoch']:>{len(str(now.planned_epochs))}} of {now.planned_epochs}"
     scores = f"loss {score(line['loss'])}  {now.accuracy} {score(line['val_accuracy'])}"
     return (
@@ -99,7 +99,7 @@ def _epoch(line: dict[str, Any], now: Snapshot) -> str:
 
 
 def _ended(trial: Trial, now: Snapshot, names: int) -> str:
-    """Of a trial; `names`: characters that the longest name so far takes."""
+    """Return the line of an ended trial; `names`: characters of the longest name so far."""
     width = len(str(now.planned_trials))
     place = f"{now.trials:>{width}} of {now.planned_trials}  trial {trial.trial}"
     rung = f"  bracket {trial.bracket} rung {trial.rung}" if now.halving else ""
@@ -112,11 +112,11 @@ def _ended(trial: Trial, now: Snapshot, names: int) -> str:
 
 def _divided(event: Event) -> str:
     parts = f"each batch in {event['parts']} parts"
-    return f"trial {event['trial']}: its batches do not fit into memory; it starts again, {parts}"
+    return f"trial {event['trial']}: its batches do not fit into memory; restarting with {parts}"
 
 
 _SAID: dict[str, Callable[[Event, Snapshot, RunView], str]] = {
-    "lost": lambda event, *_: f"trial {event['trial']}: its worker {event['reason']}; it goes on from its last epoch",
+    "lost": lambda event, *_: f"trial {event['trial']}: its worker {event['reason']}; continuing from its last epoch",
     "divided": lambda event, *_: _divided(event),
     "tracker_failed": lambda event, *_: f"note: {untold(event)}",
     "extended": lambda _, now, __: f"extended {now.run}: {counted(now.planned_trials, 'trial')} in all",

@@ -14,13 +14,15 @@ from resnet_search.cli.options import json_option, search_options, space_from
 @click.command("plan")
 @search_options
 @baseline_option
-@click.option("--count", is_flag=True, help="Count what is feasible in a large space, instead of estimating it.")
+@click.option(
+    "--count", is_flag=True, help="Count feasible architectures instead of estimating their number in large spaces."
+)
 @json_option
 def command(*, count: bool, as_json: bool, **options: Any) -> None:
-    """Show what a run would do; train nothing.
+    """Show what a run would do, without training.
 
-    Brackets and rungs, candidates, trials and epochs; what is feasible, what is excluded and why; how long it would
-    take. A folder of images is counted, and refused as a run would refuse it.
+    Shows brackets, rungs, candidates, trials and epochs; which architectures are feasible, and why others are excluded;
+    and the estimated time. It counts the images of a folder and reports the same errors as `run`.
     """
     from resnet_search.cli.memory import memory_lines, too_large
     from resnet_search.cli.screen import show, show_json
@@ -35,7 +37,7 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
     plan = make_plan(space, classes=classes)
     if count and not plan.feasible.exact:
         time = roughly(plan.feasible.counting_seconds)
-        click.echo(f"Counting {plan.feasible.total:,} combinations takes {time}; Ctrl-C ends it.", err=True)
+        click.echo(f"Counting {plan.feasible.total:,} combinations takes {time}; press Ctrl-C to cancel.", err=True)
         plan = make_plan(space, classes=classes, count=True)
     speed = machine_speed(options["runs_dir"], plan.mean_macs, options["device"])
     known = baseline_costs(space, options["baselines"], classes)

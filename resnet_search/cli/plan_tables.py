@@ -1,4 +1,4 @@
-"""What `plan` and `spaces` show: rich renderables of search spaces and of what a search of them does."""
+"""What `plan` and `spaces` show: rich renderables of search spaces and plans."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from resnet_search.spaces.feasible import Feasible
 from resnet_search.spaces.plan import Plan, Speed
 from resnet_search.spaces.space import SearchSpace
 
-# A time is told for so many images where their number is not known before they are read.
+# Times are given for so many images if their number is unknown before they are read.
 UNKNOWN_IMAGES = 10_000
-MOST_NETWORKS = 40  # of a grid that are shown
-MOST_VALUES = 12  # of an axis that are shown
-LARGEST_COUNT = 10**15  # that is written out
+MOST_NETWORKS = 40  # shown networks of a grid
+MOST_VALUES = 12  # shown values of an axis
+LARGEST_COUNT = 10**15  # largest number that is written out
 
 
 def spaces_table(spaces: Sequence[dict[str, Any]]) -> Iterable[RenderableType]:
-    """The spaces as `cli.spaces` describes them: a table of those that can be searched, and a paragraph each."""
+    """Show spaces as `cli.spaces` describes them: a table of the valid ones, and a paragraph each."""
     good = [space for space in spaces if "mistakes" not in space]
     yield Grid(
         [
@@ -75,7 +75,7 @@ def _listed(values: Sequence[Any]) -> str:
 
 
 def plan_tables(space: SearchSpace, plan: Plan, speed: Speed, images: Counted) -> Iterable[RenderableType]:
-    """Brackets and rungs or the architectures of a grid, what is feasible and what is not, and the cost of it all."""
+    """Show the brackets and rungs, or the networks of a grid; feasible and excluded architectures; and the cost."""
     yield from _grid(plan.feasible) if plan.method == "grid" else _brackets(plan)
     yield Text()
     yield from map(Hanging, _feasible(plan.feasible))
@@ -96,7 +96,7 @@ def _brackets(plan: Plan) -> Iterable[RenderableType]:
             Column("from epoch", [f"{rung.initial_epoch}" for _, rung in rungs], right=True),
             Column("to epoch", [f"{rung.epochs}" for _, rung in rungs], right=True),
             Column(
-                "epochs in all",
+                "total epochs",
                 [f"{rung.size * (rung.epochs - rung.initial_epoch):,}" for _, rung in rungs],
                 right=True,
             ),
@@ -105,7 +105,7 @@ def _brackets(plan: Plan) -> Iterable[RenderableType]:
 
 
 def _grid(feasible: Feasible) -> Iterable[RenderableType]:
-    """The networks that a grid trains, in their order, with the names that some of them have."""
+    """Show the networks that a grid trains, in order, with their model names if they have one."""
     named = {preset.architecture: preset.name for preset in PRESETS.values()}
     rows = list(zip(feasible.architectures, feasible.costs, strict=True))[:MOST_NETWORKS]
     yield Grid(
@@ -123,7 +123,7 @@ def _grid(feasible: Feasible) -> Iterable[RenderableType]:
 
 def _feasible(feasible: Feasible) -> Iterable[str]:
     exact = feasible.exact
-    estimate = "" if exact else f" (95 % interval {between(*feasible.interval)}; --count counts them all)"
+    estimate = "" if exact else f" (95 % interval {between(*feasible.interval)}; --count gives the exact number)"
     yield f"Feasible   {about(feasible.count, exact=exact)} of {_many(feasible.total)} architectures{estimate}"
     for reason, number in sorted(feasible.excluded.items(), key=lambda item: -item[1]):
         why = f": {reason}"
@@ -133,14 +133,14 @@ def _feasible(feasible: Feasible) -> Iterable[str]:
 
 
 def _images(space: SearchSpace, images: Counted) -> Iterable[str]:
-    """What is searched on, or what stands for it until it is read."""
+    """Describe the images, or the assumptions made before they are read."""
     if images.classes is None:
-        yield f"Images     {images.planned_classes} classes are assumed; a run goes by those that it reads"
+        yield f"Images     {images.planned_classes} classes are assumed; a run uses the number that it reads"
     else:
         used = f"{images.train:,} to train on, {images.validation:,} to validate, {images.test:,} test"
         yield f"Images     {images.classes:,} {'class' if images.classes == 1 else 'classes'}, {used}"
     if not images.here:
-        yield f"Download   {space.data.source} is not on this machine: a run downloads it, if it can be had"
+        yield f"Download   {space.data.source} is not on this machine; a run tries to download it"
 
 
 def _many(number: int) -> str:
@@ -148,25 +148,25 @@ def _many(number: int) -> str:
 
 
 def plan_totals(plan: Plan, speed: Speed, images: int | None) -> Iterable[str]:
-    """The plan in a few lines."""
+    """Summarize the plan in a few lines."""
     todo = f"{counted(plan.candidates, 'candidate')}, {counted(plan.trials, 'trial')}, {counted(plan.epochs, 'epoch')}"
     if plan.method == "grid":
         todo = f"a grid: {counted(plan.candidates, 'network')}, each once, {counted(plan.epochs, 'epoch')}"
     if plan.draws_again:
-        todo = f"at most {todo}: what is drawn again is not trained again"
+        todo = f"at most {todo}: a candidate that is drawn again is not trained again"
     yield f"Search     {todo}"
     if plan.asynchronous:
         most = f"{counted(plan.most_trials, 'trial')}, {counted(plan.most_epochs, 'epoch')}"
-        yield f"Promotion  async: the best so far go on at once, so rungs may become larger, at worst {most} in all"
+        yield f"Promotion  async: the best so far are promoted at once, so rungs may grow, to at most {most} in total"
     if plan.full_epochs > plan.epochs:
-        times = plan.full_epochs / plan.epochs  # What halving saves.
-        every = f"{plan.full_epochs:,} epochs were every candidate trained to the end"
+        times = plan.full_epochs / plan.epochs  # how much halving saves
+        every = f"{plan.full_epochs:,} epochs if every candidate were trained to the end"
         yield f"In full    {every}, {times:.1f} times as many"
     yield from time_lines(plan, speed, images)
 
 
 def time_lines(plan: Plan, speed: Speed, images: int | None) -> Iterable[str]:
-    """How long a plan takes, and by what that is told."""
+    """Estimate how long a plan takes, and say from which speed."""
     known = images or UNKNOWN_IMAGES
     per = f"with {images:,} training images" if images else f"for every {UNKNOWN_IMAGES:,} training images"
     most = "at most " if plan.draws_again else ""

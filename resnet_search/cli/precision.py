@@ -1,4 +1,4 @@
-"""--precision, of the commands that start a run."""
+"""--precision of the commands that start a run."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 def precision_option(function: Function) -> Function:
-    """What trials compute in; a run keeps it."""
+    """Add --precision; a run keeps it."""
     return click.option(
         "--precision", type=OneOf(PRECISIONS), default=AUTO, show_default=True, metavar="|".join(PRECISIONS),
-        help="What networks compute in. auto: bfloat16 on GPUs that have it, else float32. bfloat16 on a processor "
-        "that has it: in blocks whose channels are multiples of 16.",
+        help="Precision of the networks. auto: bfloat16 on GPUs that support it, else float32. bfloat16 on a processor "
+        "that supports it: only blocks whose channels are multiples of 16 use it.",
     )(function)  # fmt: skip
 
 
 def precision_lines(plan: Plan, precision: str, workers: int | Cluster | None, device: str) -> Iterable[str]:
-    """What --precision bfloat16 would save on this machine's processor, where it was not asked for."""
+    """Suggest --precision bfloat16 if it would save time on this machine's processor."""
     from resnet_search.networks.precision import has_wide_blocks
     from resnet_search.workers.devices import nvidia_gpus
 
@@ -34,14 +34,14 @@ def precision_lines(plan: Plan, precision: str, workers: int | Cluster | None, d
         return
     if device == "gpu" or not processor_has_bfloat16() or (device == "auto" and nvidia_gpus()):
         return
-    # Some of many: working all of 7,000 out takes longer than the plan does.
+    # A sample: examining all of 7,000 networks takes longer than planning.
     some_of = plan.feasible.architectures[:: 1 + len(plan.feasible.architectures) // _LOOKED_AT]
     share = sum(map(has_wide_blocks, some_of)) / max(1, len(some_of))
     if share:
         some = "" if share == 1 else f" of about {100 * share:.0f} % of the networks"
         yield (
-            f"Precision  float32. This processor computes in bfloat16 too: --precision {BFLOAT16} makes an epoch{some} "
-            "shorter, by 4 to 35 % where it was measured (docs/backends.md)"
+            f"Precision  float32. This processor supports bfloat16: --precision {BFLOAT16} shortens an epoch{some}, "
+            "by 4 to 35 % in measurements (docs/backends.md)"
         )
 
 

@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from resnet_search.export.predict import Classified, Unread
     from resnet_search.report.measured import Estimate
 
-_TOLD = 20  # unreadable files that are named, where a table is shown
-_CLASSES = 3  # that are told of each image
-_PATH = 36  # characters of a path, where there is no room for more
+_TOLD = 20  # unreadable files that are named after a table
+_CLASSES = 3  # classes shown for each image
+_PATH = 36  # characters of a path if there is no room for more
 
 
 @click.command("predict")
 @click.argument("export", metavar="EXPORT", shell_complete=complete_run)
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @runs_dir_option
-@click.option("--top", type=Whole(1, 1000), metavar="N", help=f"How many classes to tell of each image.  [default: "
-              f"{_CLASSES}, or as many as the terminal has room for]")  # fmt: skip
+@click.option("--top", type=Whole(1, 1000), metavar="N", help=f"Show the N most probable classes of each image.  "
+              f"[default: {_CLASSES}, or as many as fit the terminal]")  # fmt: skip
 @json_option
 def command(*, export: str, images: tuple[Path, ...], runs_dir: Path, top: int | None, as_json: bool) -> int:
     """Classify images with an exported network.
 
-    EXPORT is a folder that export has written, or a RUN with its default export. IMAGE is a file, or a folder with
-    all images below it. Images in folders that are called like the classes give an accuracy too.
+    EXPORT is a folder written by `export`, or a RUN with its default export. IMAGE is a file, or a folder with all
+    images below it. If images lie in folders named after the classes, their accuracy is shown too.
 
-    What cannot be read is named and left out; the exit status is 1 then.
+    Files that cannot be read are listed and skipped; the exit status is then 1.
     """
     from resnet_search.export.predict import Unread, classify, find_export
 
@@ -58,7 +58,7 @@ def command(*, export: str, images: tuple[Path, ...], runs_dir: Path, top: int |
 
 
 def _counted(found: Iterable[Any], *, quiet: bool) -> Iterator[Any]:
-    """The same, with their number on the terminal while they come."""
+    """Yield the results and show their number on the terminal meanwhile."""
     from resnet_search.cli.screen import console, is_terminal
 
     with console().status("Classifying ...") if is_terminal() and not quiet else nullcontext() as status:
@@ -69,7 +69,7 @@ def _counted(found: Iterable[Any], *, quiet: bool) -> Iterator[Any]:
 
 
 def _accuracy(classified: list[Classified]) -> tuple[Estimate | None, int]:
-    """The share that is right of those in class folders, and how many these are."""
+    """Return the accuracy on images in class folders, and the number of these images."""
     from resnet_search.report.statistics import share
 
     right = [one.truth == one.top[0][0] for one in classified if one.truth is not None]
@@ -107,7 +107,7 @@ def _print_table(classified: list[Classified], accuracy: Estimate | None, known:
     if classified:
         show([_table(classified, whole=whole)])
     if accuracy is not None:
-        of = "" if known == len(classified) else f", of {len(classified):,} in all"
+        of = "" if known == len(classified) else f", of {len(classified):,} in total"
         click.echo(
             f"\nAccuracy    {accuracy.value:.4f}, 95 % interval {accuracy.low:.4f} to {accuracy.high:.4f}\n"
             f"            by the class folders of {known:,} images{of}"
@@ -115,7 +115,7 @@ def _print_table(classified: list[Classified], accuracy: Estimate | None, known:
 
 
 def _table(classified: list[Classified], *, whole: bool) -> RenderableType:
-    """With as many runners-up as fit, all where it is to be `whole`, and with shorter paths where that does not do."""
+    """Show as many runners-up as fit, all of them if `whole`; shorten paths if that is not enough."""
     from resnet_search.cli.grid import Column, Grid
     from resnet_search.cli.screen import console, has_width
 
@@ -145,7 +145,7 @@ def _runners_up(one: Classified, most: int) -> str:
 
 
 def _tell(unread: list[Unread]) -> None:
-    """Name what could not be read, on standard error."""
+    """List the files that could not be read on standard error."""
     if not unread:
         return
     click.echo(f"Not read: {len(unread):,}", err=True)

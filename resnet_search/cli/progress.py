@@ -1,4 +1,4 @@
-"""What a search has done and what is left of it, from its events: values for the live view and the plain lines."""
+"""The progress of a search from its events: values for the live view and the plain lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from resnet_search.runs.trials import COMPLETED, FAILED, RUNNING, RunView, Trial
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A trial that is training: `epoch` is the last one that it has finished, `since` when its training started."""
+    """A training trial: `epoch` is the last one it has finished, `since` the time when its training started."""
 
     trial: str
     name: str
@@ -36,8 +36,8 @@ class Running:
 class Snapshot:
     """The state of a search at one moment; `seconds_left` is None before anything has been measured.
 
-    `ready`: whether a worker process has started. `halving`: whether there are brackets and rungs to tell. `accuracy`:
-    what the accuracies are of, in a word.
+    `ready`: whether a worker process has started. `halving`: whether there are brackets and rungs to show. `accuracy`:
+    short name of the accuracies.
     """
 
     run: str
@@ -52,13 +52,13 @@ class Snapshot:
     last: Trial | None
     ready: bool
     halving: bool = True
-    waiting: str = ""  # What trials wait for.
+    waiting: str = ""  # why trials wait
     accuracy: str = "val acc"
 
 
 @dataclass(slots=True)
 class _UnderWay:
-    """The trials that run, and of all together: epochs trained, epochs left, and these times their multiply-adds."""
+    """The running trials and their totals: epochs trained, epochs left, and epochs left times multiply-adds."""
 
     trials: dict[str, Running] = field(default_factory=dict)
     trained: int = 0
@@ -67,13 +67,13 @@ class _UnderWay:
     _shares: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def put(self, running: Running, start: int, macs: int) -> None:
-        """Take in a trial, or what has become of it, whose rung starts at epoch `start`."""
+        """Add or update a trial whose rung starts at epoch `start`."""
         left = running.epochs - running.epoch
         self._add(running.trial, (max(0, running.epoch - start), left, left * macs))
         self.trials[running.trial] = running
 
     def drop(self, trial: str) -> None:
-        """Leave out a trial that has ended."""
+        """Remove a trial that has ended."""
         self._add(trial, (0, 0, 0))
         self.trials.pop(trial, None)
 
@@ -88,11 +88,11 @@ class _UnderWay:
 
 @dataclass(slots=True)
 class Progress:
-    """Takes in the events of one session of a run; what one costs does not grow with the number of trials."""
+    """Processes the events of one session of a run; the cost of an event does not grow with the number of trials."""
 
     clock: Callable[[], float] = time.time
     _rungs: dict[tuple[int, int, int], dict[str, int]] = field(default_factory=dict)
-    _filled: Counter[tuple[int, int, int]] = field(default_factory=Counter)  # Trials that have not failed.
+    _filled: Counter[tuple[int, int, int]] = field(default_factory=Counter)  # trials that have not failed
     _planned: tuple[int, int] = (0, 0)  # trials and epochs
     _completed: int = 0
     _failed: int = 0
@@ -100,7 +100,7 @@ class Progress:
     _macs: int = 0  # of all trials
     _pacing: Pacing = field(default_factory=Pacing)
     _pace_of_epochs: Pace | None = None
-    _lines: dict[str, dict[str, Any]] = field(default_factory=dict)  # The last one of each trial that runs.
+    _lines: dict[str, dict[str, Any]] = field(default_factory=dict)  # the last line of each running trial
     _first_line: dict[str, int] = field(default_factory=dict)
     _running: _UnderWay = field(default_factory=_UnderWay)
     _best: Trial | None = None
@@ -110,7 +110,7 @@ class Progress:
     _run: str = ""
 
     def take(self, event: Event, view: RunView) -> Snapshot:
-        """The state after an event, which `view` has taken in."""
+        """Return the state after an event that `view` already includes."""
         kind = event["event"]
         if kind in {"started", "resumed", "extended"}:
             self._begin(view)
@@ -123,7 +123,7 @@ class Progress:
         return self._snapshot(view)
 
     def _begin(self, view: RunView) -> None:
-        """Take in the plan, and what trials have come to before."""
+        """Read the plan and the trials so far."""
         self._rungs = {
             (bracket["iteration"], bracket["number"], rung["index"]): rung
             for bracket in view.content["plan"]
@@ -151,7 +151,7 @@ class Progress:
         if kind == "created":
             self._macs += trial.macs
             self._fill(trial, 1)
-            # Where it is drawn again, its place among equals may be another: of its trials the best is enough.
+            # A candidate that is drawn again may rank differently among equals; its best trial is enough.
             done = [other for other in view.of_candidate(trial.candidate) if other.status == COMPLETED]
             if done and trial.promoted_from is None:
                 self._see_best(max(done, key=lambda other: (other.epochs, other.score)), view)
@@ -167,7 +167,7 @@ class Progress:
 
     def _take_epoch(self, line: dict[str, Any], trial: Trial) -> None:
         self._lines[trial.trial] = line
-        # Never from the first epoch of a trial, which compiles the network.
+        # Skip the first epoch of a trial, which compiles the network.
         if line["epoch"] > self._first_line.setdefault(trial.trial, line["epoch"]):
             self._pace_of_epochs = Pace((line["train_seconds"] + line["validation_seconds"]) / trial.macs, 0.0)
 
@@ -223,12 +223,12 @@ class Progress:
         )
 
     def _planned_start(self, trial: Trial) -> int:
-        """The epoch at which its rung starts: a trial may start later, where its candidate was trained before."""
+        """Return the epoch at which its rung starts; the trial starts later if its candidate was trained before."""
         rung = self._rungs.get(_place(trial))
         return trial.initial_epoch if rung is None else rung["initial_epoch"]
 
     def _fill(self, trial: Trial, by: int) -> None:
-        """Count a trial in or out of its rung: one that is larger than planned makes the plan larger."""
+        """Add a trial to its rung or remove it; a rung larger than planned enlarges the plan."""
         place = _place(trial)
         size = self._rungs[place]["size"] if place in self._rungs else 0
         grown = -max(size, self._filled[place])
@@ -238,8 +238,8 @@ class Progress:
         self._planned = (trials + grown, epochs + grown * (trial.epochs - self._planned_start(trial)))
 
     def _seconds_left(self, view: RunView, epochs_left: int) -> float | None:
-        """What is left at the pace so far: the time of an epoch grows with a network's multiply-adds."""
-        # Until trials have ended, from the epochs of those that run.
+        """Estimate the time left at the pace so far; an epoch's time is proportional to the multiply-adds."""
+        # Until a trial has ended, use the epochs of the running ones.
         pace = self._pacing.pace or self._pace_of_epochs
         if pace is None:
             return None

@@ -1,4 +1,4 @@
-"""docs/cli.md, made from the commands themselves: python -m resnet_search.cli.reference > docs/cli.md"""
+"""Generate docs/cli.md from the commands: python -m resnet_search.cli.reference > docs/cli.md"""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from resnet_search.cli.main import COMMANDS, cli
 _HEAD = """\
 # The command line
 
-Made from the commands themselves by `python -m resnet_search.cli.reference > docs/cli.md`; a test compares.
+Generated from the commands by `python -m resnet_search.cli.reference > docs/cli.md`; a test compares the two.
 
 `RUN` is a name under `--runs-dir` (default `runs` in the current folder, or `$RESNET_SEARCH_RUNS_DIR`), a path, or
-`latest`. `SPACE` is a path, a name in `./search_spaces`, or one that ships. `python -m resnet_search` is the same
+`latest`. `SPACE` is a path, a name in `./search_spaces`, or a built-in space. `python -m resnet_search` is the same
 program.
 
-Results go to standard output, errors to standard error. On a terminal a search is a live view; elsewhere it prints a
-line for each trial that ends. `--json` prints everything exactly, times in seconds, in place of a table:
-[json.md](json.md) has every key. Tables fit the terminal, 80 columns and more, and leave out what does not; `COLUMNS`
-says another width, and what goes into a file or a pipe has 200. There is no colour in files and pipes, with `NO_COLOR`
-or with `TERM=dumb`; `FORCE_COLOR` asks for it. Curves are drawn with block characters, and with ASCII where the
-terminal's encoding has none.
+Results go to standard output, errors to standard error. On a terminal, a search shows a live view; elsewhere it prints
+a line for each trial that ends. `--json` prints exact and complete values instead of a table, with times in seconds;
+[json.md](json.md) lists every key. Tables fit a terminal of 80 columns or more and drop columns that do not fit;
+`COLUMNS` sets another width, and files and pipes get 200. There is no colour in files and pipes, with `NO_COLOR` or
+with `TERM=dumb`; `FORCE_COLOR` forces it. Curves are drawn with block characters, or with ASCII if the terminal's
+encoding has none.
 
-`--watch` of `list`, `trials` and `show` shows the table again whenever files of the run change, on a terminal alone. It
-ends by itself when nothing trains any more, and without a word with Ctrl-C (exit status 130).
+`--watch` of `list`, `trials` and `show` redraws the table whenever files of the run change; it needs a terminal. It
+ends when nothing trains any more, or with Ctrl-C (exit status 130, no message).
 
 | exit status | meaning |
 |---|---|
 | 0 | done |
 | 1 | something outside the command line is wrong: a file, the data, the machine |
 | 2 | the command line is wrong: an option or a value |
-| 129, 130, 143 | ended by a closed terminal, Ctrl-C, SIGTERM; the message names the command that goes on |
+| 129, 130, 143 | ended by a closed terminal, Ctrl-C, SIGTERM; the message names the command that continues |
 
 ## Shell completion
 
@@ -48,7 +48,7 @@ echo '_RESNET_SEARCH_COMPLETE=fish_source resnet-search | source' > ~/.config/fi
 
 
 def reference() -> str:
-    """The whole page, in Markdown."""
+    """Return the whole page in Markdown."""
     context = click.Context(cli, info_name="resnet-search", **cli.context_settings)
     parts = [_HEAD]
     for name in COMMANDS:
@@ -72,7 +72,7 @@ def _command(command: click.Command, context: click.Context) -> Iterable[str]:
     for param in command.get_params(context):
         record = param.get_help_record(context)
         if isinstance(param, click.Option) and record is not None:
-            # Written with two spaces before what click puts in brackets.
+            # Click puts two spaces before brackets.
             yield f"| `{_escaped(record[0])}` | {_escaped(' '.join(record[1].split()))} |"
     yield ""
 

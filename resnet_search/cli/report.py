@@ -17,31 +17,31 @@ if TYPE_CHECKING:
     from resnet_search.runs.trials import RunView
 
 
-@click.command("report", short_help="Write the report of a run: a page with plots, and words.")
+@click.command("report", short_help="Write the report of a run as a page with plots and as text.")
 @run_argument
-@click.option("--trial", metavar="ID", help="The trial it is about.  [default: the best of the full budget]")
-@click.option("--out", type=FolderPath(), metavar="DIR", help="Where to.  [default: report/ in the run's folder, with "
-              "--trial report/trial_ID/]")  # fmt: skip
+@click.option("--trial", metavar="ID", help="The trial to report on.  [default: the best of the full budget]")
+@click.option("--out", type=FolderPath(), metavar="DIR", help="Output folder.  [default: report/ in the run's folder, "
+              "with --trial report/trial_ID/]")  # fmt: skip
 @click.option(
     "--watch",
     type=Whole(5, 86_400),
     metavar="SECONDS",
-    help="Write it again at this interval for as long as the run trains; the open page follows.",
+    help="Update the report at this interval while the run trains; an open page reloads itself.",
 )
 @json_option
-@click.option("--quiet", "-q", is_flag=True, help="Print nothing but the paths of the results.")
+@click.option("--quiet", "-q", is_flag=True, help="Print only the paths of the results.")
 def command(
     *, run: str, runs_dir: Path, trial: str | None, out: Path | None, watch: int | None, as_json: bool, quiet: bool
 ) -> None:
-    """Write the report of a run: a page with plots, and the same in words.
+    """Write the report of a run: a page with plots, and the same as text.
 
-    report.html opens in any browser, without a connection; report.md has the same tables and says what the plots
-    show. A run that is not finished is reported as far as it is.
+    report.html opens in any browser, offline; report.md has the same tables and describes the plots in words. For an
+    unfinished run, the report covers what it has done so far.
     """
     from resnet_search.runs.folder import find_run
 
     if as_json and (watch is not None or out is not None or quiet):
-        raise UsageError("--json: prints, and writes no files; allowed with it: --trial")
+        raise UsageError("--json writes no files; it can only be combined with --trial")
     folder = find_run(run, runs_dir)
     if as_json:
         _print(folder, trial)
@@ -53,7 +53,7 @@ def command(
 
 
 def page_and_tell(view: RunView, *, quiet: bool) -> None:
-    """Write the report of a run, and say where the page is."""
+    """Write the report of a run and print the path of the page."""
     from resnet_search.export.found import exported_of
     from resnet_search.report.written import write_report
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _CHANGING = ("workers", "threads", "device", "hang_timeout", "add_iterations", "add_epochs")
 
 
-@click.command("resume", short_help="Go on with a run that was stopped, or extend it.")
+@click.command("resume", short_help="Resume a run that was stopped, or extend a finished one.")
 @run_argument
 @changing_options
 @cluster_options
@@ -31,12 +31,12 @@ _CHANGING = ("workers", "threads", "device", "hang_timeout", "add_iterations", "
 @quiet_options
 @click.pass_obj
 def command(session: Session, /, *, run: str, runs_dir: Path, quiet: bool, no_export: bool, **options: Any) -> None:
-    """Go on with a run that was stopped, or with more than was planned.
+    """Resume a run that was stopped, or extend a finished one.
 
-    After Ctrl-C, kill -9 or a reboot: it ends in the same trials as if nothing had happened. A finished run is not
-    searched again, unless --add-iterations or --add-epochs extend it; what is missing of its export is made.
+    After Ctrl-C, kill -9 or a reboot, a resumed run ends with the same trials as an uninterrupted one. A finished run
+    trains more only with --add-iterations or --add-epochs; otherwise only missing parts of its export are written.
 
-    What makes a run what it is, such as its seed, cannot be changed: given here with another value, it is refused.
+    Settings that define the run, such as its seed, cannot be changed.
     """
     from resnet_search.cli.searching import conclude, watch
     from resnet_search.runs.folder import find_run
@@ -56,10 +56,10 @@ def command(session: Session, /, *, run: str, runs_dir: Path, quiet: bool, no_ex
         settings = _checked(view, changing)
         driver = folder.last_driver()
         if driver is not None and not quiet:
-            click.echo(f"The last driver, {driver}, died: going on from what it left.")
+            click.echo(f"The last driver, {driver}, died: resuming from its last state.")
         from resnet_search.search.start import resume_run
 
-        preparing = f"Going on with {folder.full_name}: starting the training backend ..."
+        preparing = f"Resuming {folder.full_name}: starting the training backend ..."
         view = watch(
             session,
             lambda observers: resume_run(folder, observers, settings=settings, budget=budget),
@@ -70,7 +70,7 @@ def command(session: Session, /, *, run: str, runs_dir: Path, quiet: bool, no_ex
 
 
 def _checked(view: RunView, changing: dict[str, Any]) -> ResumeSettings:
-    """What is to be different; an error that can be known before anything is said or read."""
+    """Return the changed settings; raise errors before anything is printed or read."""
     from resnet_search.search.resume import ResumeSettings, extension
 
     if view.state == "running":

@@ -27,11 +27,12 @@ from resnet_search.cli.tracking import track_option
 @quiet_options
 @click.pass_obj
 def command(session: Session, /, *, quiet: bool, no_export: bool, **options: Any) -> None:
-    """Search a space, and export the best network.
+    """Search a space and export the best network.
 
-    The end is a verified SavedModel and report.md in the run's folder.
+    Writes a verified SavedModel and a report to the run's folder.
 
-    Ctrl-C stops it at any time, --time-budget and --max-trials in order; resnet-search resume goes on.
+    Stop it with Ctrl-C at any time and continue with `resnet-search resume`. --time-budget and --max-trials stop it
+    cleanly.
     """
     from resnet_search.cli.searching import begin
     from resnet_search.runs.speed import machine_speed

@@ -1,4 +1,4 @@
-"""The terminal, if there is one: where rich renderables are printed."""
+"""Standard output, on a terminal or not: print rich renderables and JSON."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from resnet_search.cli.text import safe
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-# A file or a pipe has no width; nothing is cut or wrapped for it that a table can hold.
+# Files and pipes have no width of their own; this one has room for every table.
 FILE_WIDTH = 200
-WIDE = 120  # columns from which on tables have room for curves
+WIDE = 120  # least columns of a terminal whose tables show curves
 
 
 def is_terminal() -> bool:
-    """Whether a person looks at standard output on something that can move its cursor."""
+    """Return whether standard output is a terminal that can move its cursor."""
     return sys.stdout.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}
 
 
 def has_width() -> bool:
-    """Whether standard output is so many columns wide: a file or a pipe is not, unless COLUMNS says it."""
+    """Return whether standard output has a width: files and pipes only with COLUMNS."""
     return sys.stdout.isatty() or "COLUMNS" in os.environ
 
 
 def console() -> Console:
-    """Standard output, with nothing in a text taken for markup or worth a colour."""
+    """Return a console for standard output, without markup and highlighting of texts."""
     from rich.console import Console
 
     width = None if has_width() else FILE_WIDTH
@@ -41,32 +41,32 @@ def console() -> Console:
 
 
 def is_wide() -> bool:
-    """Whether a table has room for curves."""
+    """Return whether a table has room for curves."""
     return console().width >= WIDE
 
 
 def show(renderables: Iterable[RenderableType]) -> None:
-    """Print renderables one below the other."""
+    """Print renderables below each other."""
     from resnet_search.cli.grid import Grid
 
     out = console()
     whole = not has_width()
     for renderable in renderables:
-        # A file keeps its lines whole, and a table chooses its own width; all else is wrapped between words.
+        # Lines in files stay whole, and tables choose their own width; everything else is wrapped between words.
         out.print(renderable, soft_wrap=isinstance(renderable, Grid) or whole)
 
 
 @contextmanager
 def waiting(what: str) -> Iterator[Callable[[str], None]]:
-    """A line that says what is being done, for as long as it is; gives the function that tells it more."""
+    """Show a status line while the context is open; yields a function that updates it."""
     with console().status(f"{what} ...") as status:
         yield lambda more: status.update(safe(f"{what}: {more} ..."))
 
 
 def show_json(schema: str, values: Mapping[str, Any]) -> None:
-    """Print a document of `schemas`: `schema` is command and version, as "list/1".
+    """Print a document of `schemas`; `schema` is its command and version, such as "list/1".
 
-    A line for each key, and for each item of a list: indented, JSON of 10,000 trials takes Python a second.
+    Each key and each item of a list gets a line: writing 10,000 trials as indented JSON would take a second.
     """
     document = {"schema": f"resnet-search/{schema}", **values}
     click.echo("{" + ",".join(f"\n{to_json(key)}: {_items(value)}" for key, value in document.items()) + "\n}")
@@ -79,7 +79,7 @@ def _items(value: Any) -> str:
 
 
 def to_json(value: Any) -> str:
-    """A value as strict JSON in a line: a number that is not finite, as diverged training leaves it, is null."""
+    """Return a value as strict JSON in one line; a number that is not finite, from diverged training, is null."""
     try:
         return json.dumps(value, allow_nan=False)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What `run`, `train` and `resume` have in common: show the training, then the best, export, say what comes next."""
+"""What `run`, `train` and `resume` share: show the training and its best trials, export, suggest the next commands."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def begin(
     quiet: bool,
     export: bool,
 ) -> None:
-    """Start a run of a space, see it through and export it. `told` is what there is to say of it before it begins."""
+    """Start a run of a space, train it to the end and export it. `told` yields the lines to print before the start."""
     from resnet_search.runs.folder import default_name
 
     given, runs_dir, data_dir = options.pop("name"), options["runs_dir"], options["data_dir"]
@@ -53,7 +53,7 @@ def begin(
 
         show([*map(Hanging, told()), ""])
     budget = take_budget(options)
-    # Only now, since they import numpy.
+    # Imported late, since it imports numpy.
     from resnet_search.search.start import SearchSettings, run_search
 
     settings = SearchSettings(**options)
@@ -66,7 +66,7 @@ def begin(
             except NameTakenError:
                 if given:
                     raise
-                # Another run that was started in the same second was quicker.
+                # Another run started in the same second has taken the name.
                 name = default_name(space.name, runs_dir)
                 session.folder = runs_dir / name
 
@@ -75,7 +75,7 @@ def begin(
 
 
 def _check(space: SearchSpace, name: str | None, runs_dir: Path, data_dir: Path | None) -> None:
-    """What can be known before anything is said or read."""
+    """Raise errors that are known before anything is printed or read."""
     from resnet_search.errors import RunError
     from resnet_search.runs.doctor import not_writable
     from resnet_search.runs.folder import name_taken
@@ -90,7 +90,7 @@ def _check(space: SearchSpace, name: str | None, runs_dir: Path, data_dir: Path 
 
 
 def _preparing(space: SearchSpace, plan: Plan, data_dir: Path | None) -> str:
-    """What is waited for before anything trains."""
+    """Describe the preparations before the training."""
     from resnet_search.search.pretrained import sources_of_space
     from resnet_search.training.datasets import describe_source
 
@@ -104,7 +104,7 @@ def _preparing(space: SearchSpace, plan: Plan, data_dir: Path | None) -> str:
 
 
 def watch(session: Session, start: Callable[[Sequence[Observer]], RunView], *, preparing: str, quiet: bool) -> RunView:
-    """Search, with a live view on a terminal, lines elsewhere, and nothing where it is to be quiet."""
+    """Search, with a live view on a terminal, plain lines elsewhere, and no output if quiet."""
 
     def begun(event: Event, view: RunView) -> None:
         del event, view
@@ -126,7 +126,7 @@ def watch(session: Session, start: Callable[[Sequence[Observer]], RunView], *, p
 
 
 def conclude(session: Session, view: RunView, *, quiet: bool, export: bool) -> None:
-    """Show what a run found, export it unless that was done, and say what comes next."""
+    """Show the result of a run, export it if not done before, and suggest the next commands."""
     from resnet_search.cli.export import exported
 
     best = view.leader
@@ -151,7 +151,7 @@ def conclude(session: Session, view: RunView, *, quiet: bool, export: bool) -> N
 
 
 def _next(session: Session, view: RunView, words: str) -> Iterable[str]:
-    """The commands that go on from here."""
+    """Yield the commands that make sense next."""
     best = view.leader
     if view.state != "finished":
         yield f"{session.verb} {run_words(session.folder or view.folder.path, session.runs_dir)}{session.workers}"
@@ -166,7 +166,7 @@ def _next(session: Session, view: RunView, words: str) -> Iterable[str]:
 
 
 def _to_final(view: RunView, runs_dir: Path) -> Iterable[str]:
-    """What a finished search has not been followed by yet; at the end of that, what its final network is for."""
+    """Yield the next step after a finished search: confirm, train, or use the final network."""
     from resnet_search.runs.after import CONFIRM, FINAL, following
 
     words = run_words(view.folder.path, runs_dir)
@@ -180,7 +180,7 @@ def _to_final(view: RunView, runs_dir: Path) -> Iterable[str]:
 
 
 def _with_export(view: RunView, words: str) -> Iterable[str]:
-    """What an exported network is for."""
+    """Yield the commands that use an exported network."""
     from resnet_search.cli.export import exported
 
     if exported(view):
@@ -189,7 +189,7 @@ def _with_export(view: RunView, words: str) -> Iterable[str]:
 
 
 def _hand_over(view: RunView, words: str, *, there: bool, quiet: bool) -> None:
-    """The SavedModel, unless it is there or TensorFlow is missing, and the report."""
+    """Write the SavedModel, unless it exists or TensorFlow is missing, and the report."""
     from resnet_search.cli.export import export_and_tell, tell, tell_test
     from resnet_search.cli.report import page_and_tell
     from resnet_search.cli.without_tensorflow import can_export, tell_unexported
@@ -209,12 +209,12 @@ def _nothing_trained(view: RunView) -> TrainingError:
     last = max((trial for trial in view.trials.values() if trial.reason), key=lambda trial: trial.trial, default=None)
     if last is None:
         return TrainingError(
-            f"{view.folder.name} has ended without a result", "resnet-search doctor looks for the cause."
+            f"{view.folder.name} has ended without a result", "resnet-search doctor checks the machine for causes."
         )
     what = "could not be trained" if is_single(view) else "was the last to fail, and none could be trained"
     return TrainingError(
         f"{last.name} {what}: {last.reason}",
-        f"The details: {view.folder.trial(last.trial) / FAILURE}. A loss that is not finite asks for a lower "
+        f"The details: {view.folder.trial(last.trial) / FAILURE}. If the loss is not finite, use a lower "
         "learning rate.",
     )
 
@@ -228,13 +228,13 @@ def _show_result(view: RunView) -> None:
     if not is_single(view):
         title = "Best first" if is_grid(view) else "Best at the full budget"
         ranking = view.ranking()[:TOP]
-        none = line(f"No trial has been trained for all {counted(view.max_epochs, 'epoch')} yet.")
+        none = line(f"No trial has trained for all {counted(view.max_epochs, 'epoch')} yet.")
         show([trials_table(ranking, title, halving=not is_grid(view)) if ranking else none])
         show([*map(Hanging, best_lines(view)), line("")])
 
 
 def _done(view: RunView) -> str:
-    """What was trained, in a sentence or two."""
+    """Summarize what was trained in one or two sentences."""
     stopped = f" Stopped before the end of the plan: {view.stopped}." if view.state == "stopped" else ""
     return f"{_trained(view)} in {duration(view.seconds)}{_accuracy(view)}.{stopped}"
 

@@ -1,4 +1,4 @@
-"""What this process works on, so that whoever ends it is told how to go on; and its end by a signal."""
+"""What this process works on, so that its last message can say how to continue; and its end by a signal."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from resnet_search.cli.options import RUNS_DIR
 from resnet_search.cli.text import safe
 from resnet_search.runs.folder import RUN_JSON, RunFolder
 
-# A signal may be swallowed by a callback of a library, or its cleaning up may hang: this long is waited, in seconds.
+# Seconds before a signal ends the process by force: a library may swallow the exception, or its cleanup may hang.
 PATIENCE = 7.0
 _SHOW_CURSOR = "\x1b[?25h"
 
 
 @dataclass(slots=True)
 class Session:
-    """The run that a command makes or continues: none, one that may not have a folder yet, or one under way.
+    """The run that a command starts or continues: none, one that may not have a folder yet, or a running one.
 
-    `verb` is the command that goes on with it, `workers` the option that has to be given again with it, if any.
+    `verb` is the command that continues it, `workers` the option to repeat with that, if any.
     """
 
     folder: Path | None = None
@@ -38,23 +38,23 @@ class Session:
 
     @property
     def resume(self) -> str:
-        """The command that goes on with the run; empty if there is none."""
+        """The command that continues the run; empty if there is none."""
         if self.folder is None or not (self.folder / "run.json").is_file():
             return ""
         return f"resnet-search {self.verb} {run_words(self.folder, self.runs_dir)}{self.workers}"
 
     @property
     def after_signal(self) -> str:
-        """What to say to someone who stopped the process."""
+        """The message for someone who stopped the process."""
         if self.folder is None:
             return "Interrupted."
         if not self.resume:
-            return "Interrupted: nothing was started, and nothing is left behind."
+            return "Interrupted before the start: no files were left behind."
         return f"Interrupted. Every finished epoch is kept. Continue with:\n  {self.resume}"
 
 
 def run_words(folder: Path, runs_dir: Path) -> str:
-    """A run's folder as the words of a command line, to be typed from where this process was started."""
+    """Return a run's folder as it is typed on a command line in this process's working directory."""
     follows = (folder.parent / RUN_JSON).is_file()
     if (folder.parent.parent if follows else folder.parent) != runs_dir:
         return shlex.quote(safe(folder))
@@ -63,12 +63,12 @@ def run_words(folder: Path, runs_dir: Path) -> str:
 
 
 def runs_dir_words(runs_dir: Path) -> str:
-    """The option that names a folder of runs."""
+    """Return the option that names a folder of runs."""
     return f"--runs-dir {shlex.quote(safe(runs_dir))}"
 
 
 class Interrupted(BaseException):
-    """Ctrl-C, SIGTERM or a closed terminal; no `except Exception` on the way holds it up."""
+    """Ctrl-C, SIGTERM or a closed terminal; no `except Exception` catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -76,27 +76,27 @@ class Interrupted(BaseException):
 
 
 class Signals:
-    """Turns the first signal into `Interrupted` in the main thread, and sees to it that the process then ends."""
+    """Turns the first signal into `Interrupted` in the main thread, and ensures that the process then ends."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.received: Interrupted | None = None
 
     def install(self) -> None:
-        """Handle the signals; one that the parent process has ignored, as nohup does, stays ignored."""
+        """Handle the signals, except those that the parent process ignores, as nohup does."""
         for number in _numbers():
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
 
     def release(self) -> None:
-        """Let signals end the process as they do by default."""
+        """Restore the default handling of signals."""
         for number in _numbers():
             if signal.getsignal(number) == self._handle:
                 signal.signal(number, signal.SIG_DFL)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         del frame
-        # Whoever presses Ctrl-C twice must not interrupt what puts the run in order.
+        # A second Ctrl-C must not interrupt the cleanup of the run.
         for other in _numbers():
             signal.signal(other, signal.SIG_IGN)
         self.received = Interrupted(number)
@@ -107,7 +107,7 @@ class Signals:
 
 
 def leave(message: str, status: int) -> Any:
-    """End the process at once. Files are safe at any moment, and worker processes end with their driver."""
+    """End the process at once. Files are always safe, and worker processes end with their driver."""
     try:
         if sys.stdout.isatty():
             sys.stdout.write(_SHOW_CURSOR)
@@ -115,7 +115,7 @@ def leave(message: str, status: int) -> Any:
         click.echo(message, err=True)
         sys.stderr.flush()
     finally:
-        # Threads of libraries, a download's for one, would be waited for by an ordinary exit.
+        # A normal exit would wait for threads of libraries, such as a download.
         os._exit(status)
 
 

@@ -40,7 +40,7 @@ def _complete_trial(ctx: click.Context, param: click.Parameter, incomplete: str)
 def command(*, run: str, runs_dir: Path, trial: str, watched: bool, as_json: bool) -> int:
     """Show a trial in full.
 
-    Its architecture and cost, its promotions, its learning curve, its timings, and why it failed.
+    Shows its architecture and cost, promotions, learning curve and timings, and why it failed.
     """
     from resnet_search.runs.folder import find_run
 
@@ -66,7 +66,7 @@ def command(*, run: str, runs_dir: Path, trial: str, watched: bool, as_json: boo
 
 
 def _look(folder: RunFolder, trial: str) -> Look:
-    """It ends with the trial."""
+    """Return the trial's current state; watching ends with the trial."""
     from resnet_search.cli.tables import trial_details
     from resnet_search.runs.trials import RUNNING, read_run
     from resnet_search.training.job import HISTORY

@@ -13,11 +13,9 @@ from resnet_search.cli.options import json_option
 @click.command("spaces")
 @json_option
 def command(*, as_json: bool) -> None:
-    """List the search spaces.
+    """List the built-in search spaces and those in ./search_spaces.
 
-    Those that ship with the program, and those in ./search_spaces.
-
-    For each: its axes, how many architectures are feasible, what they cost, and the size of its plan.
+    Shows each space's axes, its number of feasible architectures and their cost, and the size of its plan.
     """
     from resnet_search.cli.screen import show, show_json
     from resnet_search.spaces.load import known_spaces
@@ -32,7 +30,7 @@ def command(*, as_json: bool) -> None:
 
 
 def describe(name: str, path: Path) -> dict[str, Any]:
-    """A space, JSON-able; of one that cannot be searched, its mistakes."""
+    """Describe a space, JSON-able; for an invalid one, give its mistakes."""
     from resnet_search.errors import SpaceError
     from resnet_search.spaces.load import load_space
     from resnet_search.spaces.plan import make_plan

@@ -17,7 +17,7 @@ from resnet_search.workers.cluster import Cluster
 def command(*, run: str, runs_dir: Path) -> None:
     """Stop a run that another terminal started.
 
-    Like SIGTERM: every finished epoch is kept, and resume goes on from there. It waits until the run has ended.
+    Like SIGTERM: every finished epoch is kept, and `resume` continues from there. Waits until the run has ended.
     """
     from resnet_search.runs.folder import find_run
     from resnet_search.runs.stop import stop

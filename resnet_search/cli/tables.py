@@ -1,4 +1,4 @@
-"""What the commands that read show: rich renderables of runs, trials and checks."""
+"""Rich renderables of runs, trials and checks."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from resnet_search.runs.checkpoints import describe
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
 from resnet_search.training.job import FAILURE
 
-_CURVE = 60  # cells of a trial's own curve
-_STATUS = 9  # of a check's status, with the gap behind it
+_CURVE = 60  # cells of the curve in a trial's details
+_STATUS = 9  # cells of a check's status, with the gap after it
 
 
 def line(text: str, style: str = "") -> Text:
-    """A line, or several, of text that comes from anywhere."""
+    """Return untrusted text as one or several lines."""
     return Text(cut_lines(safe(text, lines=True)), style=style)
 
 
 def runs_table(runs: Sequence[dict[str, Any]], *, wide: bool) -> Iterable[RenderableType]:
-    """The runs as `cli.list` describes them, and what is wrong with damaged ones. `wide`: with room for curves."""
+    """Show runs as `cli.list` describes them, and why damaged ones are damaged. `wide`: with room for curves."""
     good = [run for run in runs if run["state"] != "damaged"]
     yield Grid(
         [
@@ -50,7 +50,7 @@ def runs_table(runs: Sequence[dict[str, Any]], *, wide: bool) -> Iterable[Render
 
 
 def _state(run: dict[str, Any]) -> str:
-    """Of the search, or while something trains that follows it, of that."""
+    """Return the state of the search, or that of a following run while it trains."""
     told = [
         f"confirming {one['trials']:,}/{one['planned_trials']:,}" if one["kind"] == CONFIRM else "training"
         for one in run.get("following", ())
@@ -59,7 +59,7 @@ def _state(run: dict[str, Any]) -> str:
 
 
 def _climb(run: dict[str, Any]) -> str:
-    """The best score so far by epochs trained."""
+    """Draw the best score so far by epochs trained."""
     climb = run.get("best_so_far", ())
     if not climb:
         return ""
@@ -82,10 +82,10 @@ def trials_table(
     curves: Sequence[str] = (),
     scored: str = "score",
 ) -> RenderableType:
-    """Trials in the order given. `elsewhere` says where columns are that a narrow terminal has no room for.
+    """Show trials in the order given; a seed column appears if networks were trained with several seeds.
 
-    halving: whether there are brackets and rungs to tell. curves: of each trial, where there is room. scored:
-    what its score is called. Where networks are trained with several seeds, it says which.
+    elsewhere: where to find columns that do not fit. halving: whether there are brackets and rungs to show. curves:
+    one for each trial, if there is room. scored: header of the score.
     """
     rungs = [
         Column("bracket", [f"{trial.bracket}" for trial in trials], right=True, spare=1),
@@ -104,7 +104,7 @@ def trials_table(
             *(rungs if halving else ()),
             Column("epochs", [_epochs_reached(trial) for trial in trials], right=True),
             Column("status", [trial.status for trial in trials], spare=5),
-            # Where the status is left out, it still tells why there is no score.
+            # Without a score show the status, whose own column may be dropped.
             Column(scored, [score(trial.score) or trial.status for trial in trials], right=True),
             *([Column("curve", list(curves), spare=2)] if curves else ()),
             Column("time", [_time(trial) for trial in trials], right=True, spare=3),
@@ -115,7 +115,7 @@ def trials_table(
 
 
 def _epochs_reached(trial: Trial) -> str:
-    # Beside what stays on a narrow terminal: the same network and score are there twice.
+    # In a column that is never dropped, since a reused score appears twice.
     return f"reused {trial.epochs}" if trial.reused else f"{trial.epochs}"
 
 
@@ -125,7 +125,7 @@ def _time(trial: Trial) -> str:
 
 
 def trial_details(view: RunView, trial: Trial, history: Sequence[dict[str, Any]]) -> Iterable[RenderableType]:
-    """One trial in full."""
+    """Show one trial in full."""
     grid = is_grid(view)
     axes = ", ".join(f"{name} {shown(value)}" for name, value in trial.architecture.items() if value is not None)
     facts = {
@@ -161,7 +161,7 @@ def _details(view: RunView, trial: Trial) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value of an architecture or a recipe."""
+    """Format a value of an architecture or a recipe."""
     if isinstance(value, list):
         return "-".join(map(shown, value))
     if isinstance(value, bool):
@@ -170,16 +170,16 @@ def shown(value: Any) -> str:
 
 
 def _outcome(view: RunView, trial: Trial) -> str:
-    seen = ", of images that it was trained on" if is_final(view) else ""
+    seen = " on images that it was trained on" if is_final(view) else ""
     ending = f" with a score of {score(trial.score)}{seen}" if trial.score is not None else ""
     losses = f"; its worker was lost {trial.losses} times" if trial.losses else ""
-    parts = f"; for want of memory each batch in {trial.parts} parts" if trial.parts > 1 else ""
+    parts = f"; each batch in {trial.parts} parts to save memory" if trial.parts > 1 else ""
     return f"{trial.status}{ending}{losses}{parts}"
 
 
 def _epochs(trial: Trial) -> str:
     if trial.reused:
-        return f"{trial.epochs}, none trained here: trial {trial.parent} had trained them before"
+        return f"{trial.epochs}, reused from trial {trial.parent}"
     origin = f", continuing trial {trial.parent}" if trial.parent else ""
     return f"{trial.initial_epoch} to {trial.epochs}{origin}"
 
@@ -206,7 +206,7 @@ def _curve(history: Sequence[dict[str, Any]], accuracy: str) -> Iterable[Rendera
 
 
 def checks_table(checks: Sequence[Any]) -> Iterable[RenderableType]:
-    """What the doctor found, each finding with its cure below."""
+    """Show the doctor's findings, each with its cure below."""
     styles = {"ok": "green", "warning": "yellow", "problem": "red"}
     for check in checks:
         text = f"{check.status:<{_STATUS}}{check.name}: {check.text}"
@@ -216,6 +216,6 @@ def checks_table(checks: Sequence[Any]) -> Iterable[RenderableType]:
 
 
 def repairs(done: Sequence[str]) -> Iterable[RenderableType]:
-    """What the doctor has repaired."""
+    """Show the doctor's repairs."""
     word = "Repaired: "
     return (Hanging(f"{word}{sentence}", len(word)) for sentence in done)

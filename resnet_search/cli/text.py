@@ -1,4 +1,4 @@
-"""Numbers, times and names as a person reads them. Text that comes from files passes through `safe`."""
+"""Format numbers, times and names for people. Text from files passes through `safe`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from textwrap import wrap
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _YEAR = 365 * _DAY
 MOST = 300  # characters of a name or a reason in a table
-MOST_OF_A_LINE = 2000  # and of a line of text: longer ones are no names that anybody gave
+MOST_OF_A_LINE = 2000  # characters of a line of text
 _CUT = "..."
 _COMMAND = re.compile(r"resnet-search( [^ ]*[^ ;,.:)])+")
-_GLUE = "\x00"  # No text has it behind `safe`.
+_GLUE = "\x00"  # does not occur in text from `safe`
 
 
 def safe(text: object, *, lines: bool = False) -> str:
-    """Text without control characters: they are shown as escapes, since a terminal would obey them.
+    """Escape control characters, which a terminal would obey.
 
-    `lines`: line ends stay as they are.
+    `lines`: keep line ends.
     """
     words = str(text)
     if words.isprintable():
@@ -30,7 +30,7 @@ def safe(text: object, *, lines: bool = False) -> str:
 
 
 def cut(text: str, most: int = MOST) -> str:
-    """Text of at most so many characters: of a longer one the beginning and the end, which tell names apart."""
+    """Cut text to at most `most` characters; keep its beginning and end, which distinguish names."""
     if len(text) <= most:
         return text
     behind = (most - len(_CUT)) // 2
@@ -38,16 +38,16 @@ def cut(text: str, most: int = MOST) -> str:
 
 
 def cut_lines(text: str) -> str:
-    """Text with each of its lines cut to `MOST_OF_A_LINE`."""
+    """Cut each line to `MOST_OF_A_LINE`."""
     if len(text) <= MOST_OF_A_LINE:
         return text
     return "\n".join(cut(line, MOST_OF_A_LINE) for line in text.split("\n"))
 
 
 def wrapped(text: str, width: int, indent: int = 0, *, breaking: bool = True) -> list[str]:
-    """A line as lines of at most `width` characters, all but the first indented. What is a command stays in one.
+    """Wrap a line to at most `width` characters, all lines but the first indented. Commands stay in one line.
 
-    breaking: whether what is wider than a line, a name or a command, is broken. Else it stays whole, to be copied.
+    breaking: whether to break names and commands wider than a line; otherwise they stay whole, to be copied.
     """
     room = width - indent
 
@@ -65,7 +65,7 @@ def wrapped(text: str, width: int, indent: int = 0, *, breaking: bool = True) ->
 
 
 def count(number: float) -> str:
-    """Three digits with a unit: 985, 45.2 k, 12.3 M, 1.40 G."""
+    """Format with three digits and a unit: 985, 45.2 k, 12.3 M, 1.40 G."""
     size = abs(number)
     for limit, scale, unit in ((1e3, 1.0, ""), (1e6, 1e3, " k"), (1e9, 1e6, " M"), (1e12, 1e9, " G")):
         if size < limit * 0.9995:
@@ -79,19 +79,19 @@ def _three_digits(number: float) -> str:
 
 
 def score(value: float | None) -> str:
-    """An accuracy between 0 and 1."""
+    """Format an accuracy between 0 and 1."""
     return "" if value is None else f"{value:.4f}"
 
 
 def clock(seconds: float) -> str:
-    """A running time, always as wide: 0:07, 12:05, 3:00:59."""
+    """Format a running time: 0:07, 12:05, 3:00:59."""
     whole = max(0, int(seconds))
     minutes = f"{whole % _HOUR // _MINUTE}:{whole % _MINUTE:02}"
     return minutes if whole < _HOUR else f"{whole // _HOUR}:{minutes:0>5}"
 
 
 def roughly(seconds: float) -> str:
-    """An estimate, without the digits that it does not have: under a minute, about 4 min, 2.5 h, 3 d, 37 years."""
+    """Format an estimate without false precision: under a minute, about 4 min, 2.5 h, 3 d, 37 years."""
     if seconds < _MINUTE:
         return "under a minute"
     if seconds < 1.5 * _HOUR:
@@ -103,5 +103,5 @@ def roughly(seconds: float) -> str:
 
 
 def moment(seconds: float) -> str:
-    """Seconds since 1970 as a local date and time."""
+    """Format seconds since 1970 as a local date and time."""
     return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%Y-%m-%d %H:%M}" if seconds else ""

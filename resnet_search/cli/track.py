@@ -19,14 +19,14 @@ from resnet_search.spaces.schema import TRACKERS
 @run_argument
 @click.option(
     "--to", type=Names(), multiple=True, required=True, callback=flat, metavar="NAMES",
-    help=f"Who is told: {', '.join(TRACKERS)}, with commas between them.",
+    help=f"Trackers to send the run to (comma-separated): {', '.join(TRACKERS)}.",
 )  # fmt: skip
-@click.option("--follow", is_flag=True, help="Go on for as long as the run trains, and until Ctrl-C.")
-@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@click.option("--follow", is_flag=True, help="Keep sending while the run trains, or until Ctrl-C.")
+@click.option("--quiet", "-q", is_flag=True, help="Print only errors.")
 def command(*, run: str, runs_dir: Path, to: tuple[str, ...], follow: bool, quiet: bool) -> None:
-    """Tell a run to TensorBoard, MLflow or Weights & Biases.
+    """Send a run to TensorBoard, MLflow or Weights & Biases.
 
-    Of a run that trains or has ended, whoever started it. What was told before is not told again.
+    The run may be training or finished. Results that were sent before are not sent again.
     """
     from resnet_search.errors import TrackingError
     from resnet_search.runs.folder import find_run
@@ -49,7 +49,7 @@ def command(*, run: str, runs_dir: Path, to: tuple[str, ...], follow: bool, quie
     threads = [threading.Thread(target=track, args=(name,), daemon=True) for name in to]
     for thread in threads:
         thread.start()
-    with suppress(Interrupted):  # What is written until then is still told.
+    with suppress(Interrupted):  # Results written until then are still sent.
         while follow and folder.is_locked():
             over.wait(_LOOK)
     over.set()
@@ -58,10 +58,12 @@ def command(*, run: str, runs_dir: Path, to: tuple[str, ...], follow: bool, quie
     failed = {name: said.get(name, "another process tracks this run") for name in to if not done[name]}
     if failed:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-        raise TrackingError(f"{folder.name} was not told to all: {reasons}", "Mend it, and give the command again.")
+        raise TrackingError(
+            f"{folder.name} was not sent to all trackers: {reasons}", "Fix this and repeat the command."
+        )
     if not quiet:
         for name in to:
             click.echo(f"{name:<12}{safe(look_words(folder, name))}")
 
 
-_LOOK = 1.0  # seconds between two looks at whether the run still trains
+_LOOK = 1.0  # seconds between two checks whether the run still trains

@@ -1,4 +1,4 @@
-"""Trackers on the command line: --track, what is said of one that fails, and how what they keep is looked at."""
+"""Trackers on the command line: --track, the message about a failed tracker, and commands to view the results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Names(ParamType):
-    """Trackers by name, with commas between them."""
+    """Comma-separated names of trackers."""
 
     name = "names"
 
@@ -31,24 +31,25 @@ class Names(ParamType):
 
 
 def flat(ctx: click.Context, param: click.Parameter, value: Iterable[tuple[str, ...]]) -> tuple[str, ...] | None:
-    """The names of an option that was given any number of times, each once; None if it was not."""
+    """Return the names of a repeatable option, each once; None if it was not given."""
     del ctx, param
     return tuple(dict.fromkeys(name for names in value for name in names)) or None
 
 
 track_option = click.option(
     "--track", type=Names(), multiple=True, callback=flat, metavar="NAMES",
-    help=f"Tell every candidate and epoch to {', '.join(TRACKERS)}, with commas between them.  [default: the space's]",
+    help=f"Send every candidate and epoch to these trackers (comma-separated): {', '.join(TRACKERS)}.  "
+    "[default: the space's]",
 )  # fmt: skip
 
 
 def untold(event: Event) -> str:
-    """What is said of a tracker that fails."""
-    return f"{event['tracker']}: {event['reason']}; the search goes on, and tells it again later (trackers.log)"
+    """Return the message about a tracker that fails."""
+    return f"{event['tracker']}: {event['reason']}; the search continues and retries later (trackers.log)"
 
 
 def looks(view: RunView) -> Iterable[str]:
-    """The commands that show what the trackers of a run keep."""
+    """Return the commands that show the results in a run's trackers."""
     from resnet_search.trackers.choice import look_words, tracked_by
 
     return [look_words(view.folder, name) for name in tracked_by(view.content)]

@@ -38,33 +38,33 @@ def _preset(ctx: click.Context, param: click.Parameter, value: str | None) -> Pr
 _LENGTHS = ", ".join(f"{name} {recipe.epochs or EPOCHS}" for name, recipe in RECIPES.items())
 
 
-@click.command("train", short_help="Train the best of a search in full, or a network with a name.")
+@click.command("train", short_help="Train the best network of a search in full, or a named network.")
 @click.argument("run", required=False, metavar="[RUN]", shell_complete=complete_run)
-@click.option("--trial", metavar="ID", help="With RUN: the trial whose network is trained.  [default: the best, by "
+@click.option("--trial", metavar="ID", help="With RUN: the trial whose network to train.  [default: the best, by "
               "its confirmation if there is one]")  # fmt: skip
-@click.option("--all-images", is_flag=True, help="With RUN: train on all training images of the source, where the "
-              "search had a part of them.")  # fmt: skip
-@click.option("--discard", is_flag=True, help="With RUN: remove what was trained so before, and begin anew.")
+@click.option("--all-images", is_flag=True, help="With RUN: train on all training images of the source, if the "
+              "search used only some.")  # fmt: skip
+@click.option("--discard", is_flag=True, help="With RUN: remove an earlier final training and start from scratch.")
 @click.option(
     "--model",
     metavar="NAME",
     callback=_preset,
     shell_complete=complete_model,
-    help="In place of RUN: a name that resnet-search models lists.",
+    help="Instead of RUN: the name of a network (resnet-search models lists them).",
 )
-@click.option("--test", is_flag=True, help="With --model: train on the held back images too, and read the test images "
+@click.option("--test", is_flag=True, help="With --model: train on the validation images too, and read the test images "
               "once at the end.")  # fmt: skip
 @click.option(
     "--recipe",
     type=OneOf(RECIPES),
     metavar="NAME",
-    help=f"How: {', '.join(RECIPES)}.  [default: with RUN its own; he; finetune with --init imagenet]",
+    help=f"Recipe: {', '.join(RECIPES)}.  [default: with RUN the run's, else he, with --init imagenet finetune]",
 )
 @click.option(
     "--epochs",
     type=SpaceKey("hyperband", "max_epochs"),
     metavar="N",
-    help=f"Epochs; the recipe's schedule is as long.  [default: with RUN those of its full budget; the recipe's own: "
+    help=f"Epochs; the recipe's schedule spans all of them.  [default: with RUN its full budget, else the recipe's: "
     f"{_LENGTHS}]",
 )
 @click.option(
@@ -77,7 +77,7 @@ _LENGTHS = ", ".join(f"{name} {recipe.epochs or EPOCHS}" for name, recipe in REC
     "--batch-size",
     type=SpaceKey("recipe", "batch_size"),
     metavar="N",
-    help="Images in a step.  [default: the recipe's]",
+    help="Images in a training step.  [default: the recipe's]",
 )
 @click.option(
     "--init",
@@ -85,7 +85,7 @@ _LENGTHS = ", ".join(f"{name} {recipe.epochs or EPOCHS}" for name, recipe in REC
     default=INITS[0],
     show_default=True,
     metavar="|".join(INITS),
-    help=f"First weights: drawn, or those of ImageNet with a new head, which {', '.join(SOURCES)} have.",
+    help=f"Initial weights: random, or ImageNet weights with a new head, available for {', '.join(SOURCES)}.",
 )
 @click.option(
     "--frozen-stages",
@@ -93,7 +93,7 @@ _LENGTHS = ", ".join(f"{name} {recipe.epochs or EPOCHS}" for name, recipe in REC
     default=0,
     show_default=True,
     metavar="N",
-    help=f"Of {STAGES} stages, those that keep the weights and batch statistics of ImageNet.",
+    help=f"How many of the {STAGES} stages keep their ImageNet weights and batch statistics, from the first on.",
 )
 @click.option(
     "--data",
@@ -109,8 +109,7 @@ _LENGTHS = ", ".join(f"{name} {recipe.epochs or EPOCHS}" for name, recipe in REC
     "--image-size",
     type=SpaceKey("data", "image_size"),
     metavar="N",
-    help="Height and width that images are brought to.  [default: 32 for cifar10 and shapes, else what the "
-    "network was made for]",
+    help="Height and width that images are resized to.  [default: 32 for cifar10 and shapes, else the network's own]",
 )
 @click.option(
     "--validation",
@@ -118,7 +117,7 @@ _LENGTHS = ", ".join(f"{name} {recipe.epochs or EPOCHS}" for name, recipe in REC
     default="0.1",
     show_default=True,
     metavar="N",
-    help="Training images held back to validate on: a number, or a fraction.",
+    help="Training images held back to validate on: a number or a fraction.",
 )
 @click.option(
     "--train-examples", type=Whole(1, 10**9), metavar="N", help="Train on N of the training images.  [default: all]"
@@ -132,20 +131,21 @@ _LENGTHS = ", ".join(f"{name} {recipe.epochs or EPOCHS}" for name, recipe in REC
 @on_cluster_option
 @cluster_options
 @hang_option("10m")
-@time_budget_option("the epoch under way is finished")
+@time_budget_option("the current epoch is finished")
 @quiet_options
 @click.pass_context
 def command(
     context: click.Context, /, *, run: str | None, trial: str | None, all_images: bool, discard: bool,
     model: Preset | None, recipe: str | None, epochs: int | None, quiet: bool, no_export: bool, **options: Any,
 ) -> None:  # fmt: skip
-    """Train one network in full, and export it: the best of a search, or one that has a name.
+    """Train one network in full and export it: the best of a search, or a named one.
 
-    With RUN its best candidate trains from scratch on training and validation images together, in the folder final of
-    the run; the exported network is then measured on the test images, once. The same command goes on with it.
+    With RUN, the run's best candidate trains from scratch on training and validation images together, in the run's
+    folder `final`; then the exported network is measured once on the test images. Repeat the command to continue
+    after an interruption.
 
-    With --model the end is a run of one trial: resume goes on with it after Ctrl-C, kill -9 or a reboot. It holds
-    images back to validate on, unless --test is given.
+    With --model, the result is a run of one trial; continue it with `resume` after Ctrl-C, kill -9 or a reboot. Some
+    images are held back to validate on, unless you give --test.
     """
     _one_of(context, run, model)
     session: Session = context.obj
@@ -169,12 +169,12 @@ _OF_MODEL = ("test", "init", "frozen_stages", "learning_rate", "batch_size", "so
 
 
 def _one_of(context: click.Context, run: str | None, model: Preset | None) -> None:
-    """Either RUN or --model, and beside it only options that mean something with it."""
+    """Require either RUN or --model, and only options that apply to it."""
     if (run is None) == (model is None):
         what = "missing" if run is None else f"got {run!r} and --model"
         raise UsageError(
-            f"RUN or --model: {what}; allowed: a run whose best is trained, or one of {len(PRESETS)} names, such as "
-            "resnet-20",
+            f"RUN or --model: {what}; allowed: a run whose best network to train, or one of {len(PRESETS)} names such "
+            "as resnet-20",
             "resnet-search list shows the runs, resnet-search models the names.",
         )
     strange = _OF_MODEL if model is None else _OF_RUN

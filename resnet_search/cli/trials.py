@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from resnet_search.runs.folder import RunFolder
     from resnet_search.runs.trials import RunView, Trial
 
-# What a trial is in --json and --csv, in the order of the columns there; schemas/trial.json says what each means.
+# Keys of a trial in --json and --csv, in the order of the columns; schemas/trial.json documents them.
 FIELDS = (
     "trial", "candidate", "name", "seed", "depth", "params", "macs", "iteration", "bracket", "rung", "initial_epoch",
     "epochs", "status", "score", "reused", "parent", "promoted_from", "replacement", "losses", "parts",
     "setup_seconds", "train_seconds", "created", "ended", "reason", "architecture", "recipe",
 )  # fmt: skip
-_NAMES = {"seed": "repeat"}  # of what a trial calls otherwise
+_NAMES = {"seed": "repeat"}  # attributes with another name
 _SORT: dict[str, Callable[[Any], Any]] = {
     "trial": lambda trial: (len(trial.trial), trial.trial),
     "candidate": lambda trial: trial.candidate,
@@ -38,12 +38,12 @@ _SORT: dict[str, Callable[[Any], Any]] = {
     "rung": lambda trial: trial.rung,
     "epochs": lambda trial: trial.epochs,
     "status": lambda trial: trial.status,
-    # The best first, and those without a score behind them.
+    # The best first, those without a score last.
     "score": lambda trial: -trial.score if trial.score is not None else float("inf"),
     "time": lambda trial: trial.setup_seconds + trial.train_seconds,
 }
 STATUSES = ("running", "completed", "failed")
-# Rows of a table that nobody has asked for more of, and of one with learning curves.
+# Most rows of a table without --all or --top, and of one with learning curves.
 ROWS, CURVES = 100, 1000
 
 
@@ -53,42 +53,43 @@ ROWS, CURVES = 100, 1000
     "--sort",
     type=OneOf(_SORT),
     metavar="COLUMN",
-    help=f"One of: {', '.join(_SORT)}.  [default: those of the most epochs first, the best first]",
+    help=f"One of: {', '.join(_SORT)}.  [default: most epochs first, then best score]",
 )
-@click.option("--reverse", is_flag=True, help="Turn the order round.")
-@click.option("--top", type=Whole(1, 10**9), metavar="N", help=f"The first N.  [default: {ROWS} in a table]")
-@click.option("--all", "everything", is_flag=True, help="All of them, in a table too.")
-@click.option("--bracket", type=Whole(0, 1000), metavar="B", help="Those of bracket B.")
-@click.option("--status", type=OneOf(STATUSES), metavar="|".join(STATUSES), help="Those of one status.")
+@click.option("--reverse", is_flag=True, help="Reverse the order.")
+@click.option("--top", type=Whole(1, 10**9), metavar="N", help=f"Show the first N.  [default: {ROWS} in a table]")
+@click.option("--all", "everything", is_flag=True, help="Show all trials, even in a table.")
+@click.option("--bracket", type=Whole(0, 1000), metavar="B", help="Show only trials of bracket B.")
+@click.option("--status", type=OneOf(STATUSES), metavar="|".join(STATUSES), help="Show only trials with this status.")
 @click.option(
     "--pareto",
     is_flag=True,
-    help="Those that none beats in score at the same parameters, MACs or latency, or less, and for which of them.",
+    help="Show only trials on a Pareto front, and on which: no other trial scores higher with as few parameters, as "
+    "few MACs or as low a latency.",
 )
 @click.option(
     "--measure",
     is_flag=True,
-    help="With --pareto: measure the latency of those that have none yet on this machine, about 15 s each.",
+    help="With --pareto: measure missing latencies on this machine, about 15 s each.",
 )
 @watch_option
 @json_option
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, exact and complete, with a line of names.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print exact and complete CSV with a header.")
 def command(
     *, run: str, runs_dir: Path, sort: str | None, reverse: bool, top: int | None, everything: bool,
     bracket: int | None, status: str | None, pareto: bool, measure: bool, watched: bool, as_json: bool, as_csv: bool,
 ) -> int:  # fmt: skip
     """List the trials of a run.
 
-    By default those of the full budget come first: scores of less training do not compare with theirs. A table has
-    the first 100 unless you ask for more; --json and --csv have all. From 120 columns on it has learning curves, all
-    on one scale, unless names are so long that there is no room. --watch has those that fit on the screen.
+    Trials of the full budget come first by default, since scores after less training are not comparable. A table
+    shows the first 100 unless you ask for more; --json and --csv show all. On 120 columns or more, it has learning
+    curves on one scale if names leave room for them. --watch shows as many trials as fit on the screen.
     """
     if as_json and as_csv:
-        raise UsageError("--json and --csv: got both; allowed: one of them")
+        raise UsageError("--json and --csv cannot be combined")
     if everything and top is not None:
-        raise UsageError("--all and --top: got both; allowed: one of them")
+        raise UsageError("--all and --top cannot be combined")
     if measure and not pareto:
-        raise UsageError("--measure: got it without --pareto; allowed: with it")
+        raise UsageError("--measure requires --pareto")
     from resnet_search.runs.folder import find_run
     from resnet_search.runs.trials import read_run
 
@@ -125,7 +126,7 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """Which trials, and in which order."""
+    """The trials to show, and their order."""
 
     sort: str | None
     reverse: bool
@@ -165,10 +166,10 @@ def _shown(view: RunView, trials: list[Trial], fronts: Fronts | None) -> Iterabl
     from resnet_search.report.kind import accuracy_word, is_final, is_grid
 
     if not trials:
-        return [line("No trials like that." if view.trials else "No trials yet.")]
+        return [line("No matching trials." if view.trials else "No trials yet.")]
     if fronts is not None:
         return fronts.table(trials)
-    # The files of more of them take seconds to read.
+    # Reading the files of more trials takes seconds.
     curves = learning_curves(view, trials) if is_wide() and len(trials) <= CURVES else ()
     scored = accuracy_word(view) if is_final(view) else "score"
     return [
@@ -177,12 +178,12 @@ def _shown(view: RunView, trials: list[Trial], fronts: Fronts | None) -> Iterabl
 
 
 def _by_default(trial: Trial) -> tuple[bool, int, float, int]:
-    """Those with a score, of the most epochs, the best, the earliest draw."""
+    """Sort by: has a score, most epochs, best score, earliest draw."""
     return (trial.score is None, -trial.epochs, _SORT["score"](trial), trial.candidate)
 
 
 def document(trial: Trial) -> dict[str, Any]:
-    """A trial, JSON-able."""
+    """Return a trial, JSON-able."""
     return {name: getattr(trial, _NAMES.get(name, name)) for name in FIELDS}
 
 

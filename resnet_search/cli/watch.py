@@ -1,4 +1,4 @@
-"""`--watch` of the commands that read: what they show, again whenever files of a run change, in at most a screen."""
+"""`--watch`: redraw what a command shows whenever files of a run change, in at most a screen."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from resnet_search.runs.folder import RunFolder
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_PAUSE = 1.0  # seconds between two looks at the files, at least
-_SHARE = 9  # times as long as it takes to read and draw, so that watching takes a tenth of a processor at most
+_PAUSE = 1.0  # least seconds between two checks of the files
+_SHARE = 9  # pause in times of reading and drawing, so that watching uses at most a tenth of a processor
 _CTRL_C = 130
-_FRAME = 6  # lines of a table beside its rows: header, what is left out, the last words, the cursor
-_WORDS = "Ctrl-C ends this; the run goes on."
+_FRAME = 6  # lines beside the rows: header, columns not shown, the last line, the cursor
+_WORDS = "Ctrl-C closes this view; the run continues."
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What there is to see now, as `files` hold it while the runs of `running` are driven."""
+    """What to show now, the `files` it was read from, and the runs in `running` that still train."""
 
     renderables: Iterable[RenderableType]
     files: Sequence[Path]
@@ -35,26 +35,26 @@ class Look:
 
 def watch_option(function: Function) -> Function:
     """--watch."""
-    text = "Show it again whenever it changes, until nothing trains any more or Ctrl-C; on a terminal alone."
+    text = "Redraw on every change, until nothing trains any more or Ctrl-C. Needs a terminal."
     return click.option("--watch", "watched", is_flag=True, help=text)(function)
 
 
 def check_watch(programs: Mapping[str, bool]) -> None:
-    """`UsageError` where watching makes no sense; `programs` are the options that print for programs."""
+    """Raise a `UsageError` if watching makes no sense; `programs`: options whose output is for programs."""
     from resnet_search.cli.screen import is_terminal
 
     for option, given in programs.items():
         if given:
-            raise UsageError(f"--watch: got it with {option}; allowed: one of them")
+            raise UsageError(f"--watch and {option} cannot be combined")
     if not is_terminal():
         raise UsageError(
-            "--watch: standard output is no terminal that can be drawn on; allowed: on a terminal",
-            "Without --watch it prints what there is now.",
+            "--watch requires a terminal, but standard output is not one",
+            "Leave out --watch to print the current state.",
         )
 
 
 def watch(look: Callable[[int], Look]) -> int:
-    """Show what `look` sees, given the rows that there is room for; the exit status, 130 after Ctrl-C."""
+    """Show what `look` returns for the available rows; return the exit status, 130 after Ctrl-C."""
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
@@ -68,7 +68,7 @@ def watch(look: Callable[[int], Look]) -> int:
         try:
             while True:
                 begin = time.perf_counter()
-                # Before they are read: what changes meanwhile, or is new among them, is looked at once more.
+                # Taken before reading, so that changes during it are seen in the next round.
                 before = _stamps(files)
                 now = look(max(1, out.height - _FRAME))
                 files = now.files
@@ -87,7 +87,7 @@ def watch(look: Callable[[int], Look]) -> int:
 
 
 def _stamps(files: Iterable[Path]) -> dict[Path, tuple[int, int] | None]:
-    """When each was changed last, and its size."""
+    """Return when each was last changed, and its size."""
     return {path: _stamp(path) for path in files}
 
 

@@ -1,4 +1,4 @@
-"""The end of a run on a machine without TensorFlow: how its SavedModel is made."""
+"""The end of a run on a machine without TensorFlow: say how to make its SavedModel."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def can_export() -> bool:
-    """Whether TensorFlow is installed, which writes the SavedModel."""
+    """Return whether TensorFlow, which writes the SavedModel, is installed."""
     return find_spec("tensorflow") is not None
 
 
 def tell_unexported(view: RunView, words: str) -> None:
-    """Say that there is no SavedModel, why, and how to make it; `words` name the run in a command."""
+    """Print why there is no SavedModel and how to make it; `words` name the run in a command."""
     folders = f"{safe(view.folder.path)} and {safe(view.folder.arrays(view.content))}"
-    click.echo("SavedModel  not made: TensorFlow is not installed here. Every trial's weights are kept; install it, or")
-    click.echo(f"            copy {folders} to where it is, and: resnet-search export {words}")
+    click.echo("SavedModel  not made: TensorFlow is not installed here. All weights are kept. Install it here,")
+    click.echo(f"            or copy {folders} to a machine that has it; then run: resnet-search export {words}")

@@ -104,7 +104,7 @@ def test_an_accuracy_on_trained_images_is_called_that(
     name = "Accuracy on the validation images, trained on too"
     assert (name in shown, name in report) == (merged, merged)
     assert ("Validation accuracy" in shown, "Validation accuracy" in report) == (not merged, not merged)
-    assert (f"{score}, of images that it was trained on" in shown) == merged
+    assert (f"{score} on images that it was trained on" in shown) == merged
     assert ("train acc" in table, "score" in table) == (merged, not merged)
     assert (score in listed) == (not merged)
 

@@ -37,7 +37,7 @@ def test_all_columns_where_there_is_room() -> None:
 def test_the_most_dispensable_column_goes_first_and_is_named() -> None:
     lines = render(Grid(columns(), elsewhere="--json has it"), 30)
     assert lines[0] == "name           second  score"
-    assert " ".join(lines[3:]) == "Left out here: first; --json has it."
+    assert " ".join(lines[3:]) == "Not shown: first; --json has it."
     assert max(map(len, lines)) <= 30
 
 

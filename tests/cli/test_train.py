@@ -399,7 +399,7 @@ def test_killed_and_gone_on_with_is_the_same(tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, text=True, check=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
     )  # fmt: skip
-    assert re.search("4 epochs, [23] of them done", done.stdout)
+    assert re.search("4 epochs, [23] done", done.stdout)
     histories = [
         [{key: line[key] for key in ("epoch", "loss", "val_loss", "val_accuracy")} for line in map(json.loads, text)]
         for text in ((tmp_path / "runs" / name / "trial_0000" / "history.jsonl").open() for name in ("whole", "cut"))
