@@ -1,8 +1,8 @@
-"""What follows a search, in runs of their own inside its folder: its best trained again, and its winner in full.
+"""The runs that follow a search, inside its folder: its best candidates retrained, and its winner trained in full.
 
 `confirm` trains the best candidates from scratch with several seeds each, on the search's own split; `final` trains one
-on training and validation images together. Both are grids whose networks are given, so all that holds for a run holds
-for them: they resume, show their trials, and export.
+on training and validation images together. Both are grids with given networks, so they work like any run: they resume,
+show their trials, and export.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgainSettings:
-    """How networks of a run are trained again; None: as they were.
+    """How networks of a run are retrained; None: as before.
 
-    `recipe`: another one by name, whose values replace those that the run's trials had. `epochs`: to the end of its
-    schedule; None: those of the full budget, or with another recipe its own.
+    `recipe`: name of another recipe, whose values replace those of the run's trials. `epochs`: length of its schedule;
+    None: the full budget, or with another recipe, the recipe's own length.
     """
 
     recipe: str | None = None
@@ -67,8 +67,8 @@ def confirm_run(
 ) -> RunView:
     """Train the best `top` candidates of a run from scratch with `seeds` seeds each.
 
-    The weights, the order of the images and the augmentation follow from the seed; the split is the search's.
-    `discard`: an earlier confirmation is removed, once this one has started.
+    The seed determines the weights, the order of the images and the augmentation; the split is the search's.
+    `discard`: remove an earlier confirmation once this one has started.
     """
     chosen = best_of(view, top)
     check_free(view, CONFIRM, discard=discard)
@@ -89,8 +89,8 @@ def final_run(
 ) -> RunView:
     """Train the candidate of a trial from scratch on the run's training and validation images together.
 
-    `all_images`: on every training image of the source, where the run searched on a part of them. `discard`: what was
-    trained so before is removed, once this has started.
+    `all_images`: use every training image of the source, even if the run searched on a part. `discard`: remove an
+    earlier final run once this one has started.
     """
     check_free(view, FINAL, discard=discard)
     content = _content(view, [trial], 1, settings, FINAL)
@@ -108,7 +108,7 @@ def go_on(
     *,
     budget: Budget | None = None,
 ) -> RunView:
-    """Resume what `confirm_run` or `final_run` has begun."""
+    """Resume a run that `confirm_run` or `final_run` started."""
     changed = ResumeSettings(
         workers=settings.workers,
         threads=settings.threads,
@@ -138,7 +138,7 @@ def _start(
 
 
 def check_free(view: RunView, kind: str, *, discard: bool) -> Path:
-    """Where such a run goes; `RunError` if one is there, and is not to be discarded or is driven now."""
+    """Return the path of such a run; `RunError` if one exists and is running or not to be discarded."""
     folder = RunFolder(view.folder.path / kind)
     if folder.is_locked():
         raise folder.in_use()
@@ -148,23 +148,23 @@ def check_free(view: RunView, kind: str, *, discard: bool) -> Path:
 
 
 def best_of(view: RunView, top: int) -> list[Trial]:
-    """The `top` best candidates of the full budget; `UserError` if there are not so many."""
+    """Return the `top` best candidates of the full budget; `UserError` if there are fewer."""
     ranking = view.ranking()
     if not ranking:
         raise RunError(
-            f"RUN: got {view.folder.name!r}, where no trial has been trained for all {view.max_epochs} epochs yet",
-            f"Go on with it: resnet-search resume {view.folder.word}",
+            f"RUN: got {view.folder.name!r}, in which no trial has trained for all {view.max_epochs} epochs yet",
+            f"Continue it: resnet-search resume {view.folder.word}",
         )
     if top > len(ranking):
         raise UsageError(
-            f"--top: got {top}; allowed: 1 to {len(ranking)}, the candidates of {view.folder.name} that were trained "
+            f"--top: got {top}; allowed: 1 to {len(ranking)}, the number of candidates of {view.folder.name} trained "
             f"for all {view.max_epochs} epochs"
         )
     return ranking[:top]
 
 
 def _content(view: RunView, chosen: Sequence[Trial], seeds: int, settings: AgainSettings, kind: str) -> dict[str, Any]:
-    """What run.json says of it: the run's own, but for what is trained and how."""
+    """Return the content of its run.json: the search's, except for what is trained and how."""
     source = view.content
     if settings.recipe is None:
         epochs = settings.epochs or view.max_epochs
@@ -172,7 +172,7 @@ def _content(view: RunView, chosen: Sequence[Trial], seeds: int, settings: Again
     else:
         epochs = settings.epochs or RECIPES[settings.recipe].epochs or view.max_epochs
         fixed = {"name": settings.recipe}
-    # The values that varied are those of each trial.
+    # Varied values come from each trial.
     recipes = [trial.recipe if settings.recipe is None else {} for trial in chosen]
     what = "trained again" if kind == CONFIRM else "trained in full"
     space = SearchSpace.from_dict(
@@ -186,7 +186,7 @@ def _content(view: RunView, chosen: Sequence[Trial], seeds: int, settings: Again
     )
     networks = len(chosen) * seeds
     bracket = Bracket(0, 0, 0, (Rung(0, networks, 0, epochs),))
-    # All candidates with the first seed come first: a run that is stopped early has something of each.
+    # All candidates with the first seed come first, so that a run stopped early has a score of each.
     candidates = [
         (trial.architecture, recipe, repeat)
         for repeat in range(1, seeds + 1)
@@ -211,7 +211,7 @@ def _content(view: RunView, chosen: Sequence[Trial], seeds: int, settings: Again
             trial_bytes=largest_trial(content),
         )
         content["backend"] = keras_backend()
-    # Old runs have none.
+    # Old runs lack it.
     patience = settings.hang_timeout or source["workers"].get("hang_timeout", HANG_TIMEOUT)
     content["workers"] = {"slots": slots, **asdict(replace(workers, hang_timeout=patience))}
     return content

@@ -1,4 +1,4 @@
-"""When a search stops before its plan is done."""
+"""The budget of a command, which stops a search before its plan is done."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What one command may spend on a run; a `resume` has a budget of its own. None: no limit.
+    """What one command may spend on a run; each `resume` has its own budget. None: no limit.
 
-    `seconds` count from when this was made. `trials`: those that train, whether new or taken up again; what takes its
-    score from an earlier trial costs nothing.
+    `seconds` count from the creation of this object. `trials`: trials that train, new or resumed; trials whose result
+    is reused do not count.
     """
 
     seconds: float | None = None
@@ -25,11 +25,11 @@ class Budget:
 
     @property
     def time_is_up(self) -> bool:
-        """Whether running trials are to stop at the end of their epoch, too."""
+        """Whether running trials must stop at the end of their epoch, too."""
         return self.seconds is not None and self.clock() - self.begun >= self.seconds
 
     def spent(self, trials: int) -> str:
-        """Why no trial may start after `trials` have; empty while one may."""
+        """Return why no trial may start after `trials` have started; empty if one may."""
         if self.time_is_up:
             return "the time budget is spent"
         if self.trials is not None and trials >= self.trials:

@@ -1,4 +1,4 @@
-"""Which candidate a draw means: a function of (seed, iteration, bracket, slot, replacement), not of timing."""
+"""Which candidate a draw yields: it depends on (seed, iteration, bracket, slot, replacement), never on timing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from resnet_search.spaces.space import SearchSpace
 class Candidate:
     """An architecture of the space and the recipe values that vary.
 
-    `repeat`: 0, or which of several trainings from scratch it is, each with a seed of its own.
+    `repeat`: 0, or the number of one of several trainings from scratch with different seeds.
     """
 
     architecture: Architecture
@@ -28,17 +28,17 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """The same for the same candidate, in every run."""
+        """A text that identifies the candidate in every run."""
         repeat = [f"repeat={self.repeat}"] if self.repeat else []
         return ";".join([self.architecture.name, *(f"{name}={value!r}" for name, value in self.recipe), *repeat])
 
     def seed(self, seed: int) -> int:
-        """The seed of its weights, data order and augmentation in a run of seed `seed`: 31 bits."""
+        """Return the 31-bit seed of its weights, data order and augmentation in a run with seed `seed`."""
         return int.from_bytes(hashlib.sha256(f"{seed};{self.key}".encode()).digest()[:4]) >> 1
 
 
 class Numbered:
-    """Candidates and their numbers, in the order in which they are met; a repaired run has gaps."""
+    """Candidates and their numbers, in the order in which they first appear; a repaired run has gaps."""
 
     def __init__(self) -> None:
         self._candidates: dict[int, Candidate] = {}
@@ -49,41 +49,41 @@ class Numbered:
         return self._candidates[number]
 
     def number(self, candidate: Candidate) -> int:
-        """The number of a candidate, the next one if it has none yet."""
+        """Return the number of a candidate; a new one gets the next number."""
         if candidate not in self._numbers:
             self.add(self._next, candidate)
         return self._numbers[candidate]
 
     def known(self, candidate: Candidate) -> int | None:
-        """The number of a candidate, None if it has none yet."""
+        """Return the number of a candidate; None if it has none yet."""
         return self._numbers.get(candidate)
 
     def add(self, number: int, candidate: Candidate) -> None:
-        """Take in a candidate that has a number."""
+        """Add a candidate with its number."""
         self._candidates[number] = candidate
         self._numbers.setdefault(candidate, number)
         self._next = max(self._next, number + 1)
 
 
 class Candidates:
-    """Draws without repetition inside an iteration as long as the space has architectures left.
+    """Draws candidates, without repetition inside an iteration while the space has architectures left.
 
-    Each iteration goes through the architectures in a shuffled order of its own: the planned slots of its brackets have
-    the first places, replacements the ones behind. A space smaller than an iteration is gone through again; of one too
-    large to be listed the order has as many places for replacements as for planned slots. A grid is not shuffled.
+    Each iteration shuffles the architectures: the planned slots of its brackets take the first places, replacements the
+    places after them. If the space is smaller than an iteration, the order repeats; if it is too large to list, the
+    order has as many places for replacements as for planned slots. A grid is not shuffled.
     """
 
     def __init__(self, space: SearchSpace, feasible: Feasible, brackets: Iterable[Bracket], seed: int) -> None:
         self._space, self._feasible, self._seed = space, feasible, seed
         self._orders: dict[int, Sequence[Architecture]] = {}
-        # Slots of first rungs, by iteration: where its last bracket ends.
+        # Slots of first rungs, by iteration: the end of its last bracket.
         self._planned = {bracket.iteration: bracket.offset + bracket.draws for bracket in brackets}
 
     def draw(self, draw: Draw, in_bracket: set[Architecture], in_iteration: set[Architecture]) -> Candidate | None:
-        """The candidate of a draw, None if none is left for its bracket.
+        """Return the candidate of a draw; None if none is left for its bracket.
 
-        `in_bracket` and `in_iteration`: architectures drawn there before, which matter to replacements alone. Where
-        recipe values vary, the same architecture with other values is another candidate, and neither matters.
+        `in_bracket` and `in_iteration`: architectures drawn there before; they only matter to replacements. If recipe
+        values vary, neither matters, since the same architecture with other values is another candidate.
         """
         recipe = self._recipe(draw)
         for place, unwanted in self._places(draw, in_bracket, in_iteration):
@@ -93,13 +93,13 @@ class Candidates:
         return None
 
     def planned(self, draw: Draw) -> Architecture:
-        """What the slot of a draw stands for before anything has failed."""
+        """Return the architecture planned for the slot of a draw, before any failure."""
         return self._at(draw.bracket, draw.bracket.offset + draw.slot)
 
     def _places(
         self, draw: Draw, in_bracket: set[Architecture], in_iteration: set[Architecture]
     ) -> Iterator[tuple[int, set[Architecture]]]:
-        """Places of the order to try, and what may not stand there."""
+        """Return the places of the order to try, and the architectures to skip."""
         count, planned = len(self._order(draw.bracket.iteration)), self._planned[draw.bracket.iteration]
         slot, spare = draw.bracket.offset + draw.slot, count - planned
         if draw.replacement == 0:
@@ -108,9 +108,9 @@ class Candidates:
         first = slot + (draw.replacement - 1) * planned
         for step in range(spare):
             yield planned + (first + step) % spare, in_iteration
-        # A planned draw keeps its architecture, whether its turn has come or not.
+        # A planned draw keeps its architecture, even if a replacement drew that before.
         own = {self._at(draw.bracket, draw.bracket.offset + other) for other in range(draw.bracket.draws)}
-        # All the way round: where the recipe varies, the same architecture may come again with other values.
+        # The whole order: if the recipe varies, the same architecture may appear again with other values.
         for step in range(1, count + 1):
             yield slot + step, in_bracket | own
 

@@ -1,4 +1,4 @@
-"""The images of a search before they are read: how many of them, in how many classes, as far as names tell."""
+"""The number of images and classes of a search before it reads them, as far as file names show it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ASSUMED_CLASSES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Images to train on, to validate on and of test, and their classes; None is what only reading can tell.
+    """Numbers of training, validation and test images and of classes; None: unknown before they are read.
 
     `here`: whether they are on this machine, so that nothing has to be downloaded.
     """
@@ -28,15 +28,15 @@ class Counted:
 
     @property
     def planned_classes(self) -> int:
-        """The classes that a plan goes by."""
+        """The number of classes that a plan assumes."""
         return self.classes or ASSUMED_CLASSES
 
 
 def counted_images(data: Data, data_dir: Path | None, train_examples: int | None) -> Counted:
-    """What a search would divide the images into.
+    """Count the images as a search would divide them.
 
-    `train_examples`: it trains on so many, None for all. Raises DataError where a search would, for what can be known
-    before an image is read: what is missing, and numbers that do not fit the images.
+    `train_examples`: number of images to train on, None for all. Raises the DataErrors of a search that are known
+    before an image is read: missing images, and numbers that do not fit them.
     """
     found = count_images(data.source, data_dir)
     here = describe_source(data.source, data_dir).found

@@ -1,4 +1,4 @@
-"""The search space as a Keras Tuner hypermodel: for this project's own oracle, and for any tuner of Keras Tuner."""
+"""The search space as a Keras Tuner hypermodel, for this project's oracle and for any tuner of Keras Tuner."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from resnet_search.training.weights import provide
 class ResNetHyperModel(keras_tuner.HyperModel):
     """Builds and compiles the networks of a space; takes raw images (batch, height, width, channels), 0 to 255.
 
-    The labels are class numbers, the outputs logits. An infeasible draw is a `FailedTrialError` with its reason, so a
-    tuner goes on; Keras Tuner stops after three in a row unless `max_consecutive_failed_trials` is larger. The
-    defaults of the hyperparameters are a feasible architecture. `mean` and `std` are grey levels a channel, None for
-    those of CIFAR-10; the learning rate is the recipe's highest, constant, since a tuner does not say where in a
-    schedule a trial stands.
+    The labels are class numbers, the outputs logits. An infeasible draw raises a `FailedTrialError` with its reason, so
+    a tuner continues; Keras Tuner stops after three in a row unless `max_consecutive_failed_trials` is larger. The
+    defaults of the hyperparameters form a feasible architecture. `mean` and `std`: grey levels for each channel, None
+    for those of CIFAR-10. The learning rate is constant, the recipe's highest, since a tuner does not say at which step
+    of a schedule a trial is.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ResNetHyperModel(keras_tuner.HyperModel):
 
     @classmethod
     def of_run(cls, view: RunView) -> Self:
-        """The hypermodel of a run: its space, on images like its own."""
+        """Return the hypermodel of a run: its space, for images like its own."""
         data = view.content["data"]
         return cls(
             SearchSpace.from_dict(view.content["space"]),
@@ -59,24 +59,25 @@ class ResNetHyperModel(keras_tuner.HyperModel):
         )
 
     def declare_hyperparameters(self, hp: Any) -> None:
-        """Every hyperparameter, the conditional ones too: Keras Tuner asks for them before it builds a model."""
+        """Declare every hyperparameter, even conditional ones: Keras Tuner asks for them before it builds a model."""
         default = architecture_values(self.space, self._feasible.architectures[0])
         for fixed in (*(scope.fixed for scope in Points(self.space.axes).scopes), default):
             hp.values |= {axis: value for axis, value in fixed.items() if axis in ("block", "attention")}
             self.declare(hp)
 
     def declare(self, hp: Any) -> dict[str, Any]:
-        """Declare the hyperparameters that are active for the values of `hp`; these values.
+        """Declare the hyperparameters that are active for the values of `hp`, and return their values.
 
-        One an axis, by its name; a list of stages, which is no value of Keras Tuner's, as "3x4x6x3".
+        There is one for each axis, with its name; a list of stages, which Keras Tuner does not support, is written as
+        "3x4x6x3".
         """
         axes = self.space.axes
         default = architecture_values(self.space, self._feasible.architectures[0])
         values: dict[str, Any] = {}
         for axis in KEYS["axes"]:
             choices = [_scalar(value) for value in getattr(axes, axis)]
-            # Only where it is active: a tuner builds a model for every scope it sees inactive, with values that it
-            # puts together itself and that may be infeasible. `declare_hyperparameters` shows it all of them.
+            # Only in active scopes: for every inactive scope it sees, a tuner builds a model from values of its own,
+            # which may be infeasible. `declare_hyperparameters` shows it all hyperparameters.
             if choices and ("block" not in values or has_axis(axis, values["block"], values.get("attention", "none"))):
                 with _scope(hp, axis, axes):
                     values[axis] = _choose(hp, axis, choices, default.get(axis, choices[0]))
@@ -89,8 +90,8 @@ class ResNetHyperModel(keras_tuner.HyperModel):
         return values
 
     def architecture(self, hp: Any) -> Architecture:
-        """The architecture that `hp` means; `FailedTrialError` if it is not feasible."""
-        if "preset" in hp.values:  # A known one that a run was held against.
+        """Return the architecture of the values in `hp`; `FailedTrialError` if it is not feasible."""
+        if "preset" in hp.values:  # A baseline of a run.
             return preset(hp.values["preset"]).architecture
         values = self.declare(hp)
         axes = {
@@ -111,7 +112,7 @@ class ResNetHyperModel(keras_tuner.HyperModel):
         return architecture
 
     def build(self, hp: Any) -> Any:
-        """The compiled network of `hp`, with the weights that its recipe starts from."""
+        """Build and compile the network of `hp`, with the initial weights of its recipe."""
         from resnet_search.networks.model import build_model
         from resnet_search.networks.pretrained import freeze, load_imagenet
 
@@ -142,25 +143,25 @@ class ResNetHyperModel(keras_tuner.HyperModel):
 
 
 def architecture_values(space: SearchSpace, architecture: Architecture) -> dict[str, Any]:
-    """An architecture of a space as values of the hyperparameters that `declare` makes for it."""
+    """Return an architecture of a space as values of the hyperparameters that `declare` makes."""
     return {axis: _scalar(value) for axis, value in values_of(space.axes, architecture).items()}
 
 
 def _scalar(value: Any) -> Any:
-    """A value of an axis as one of Keras Tuner's."""
+    """Convert a value of an axis to one that Keras Tuner supports."""
     return "x".join(f"{number:g}" for number in value) if isinstance(value, tuple) else value
 
 
 def _choose(hp: Any, name: str, choices: list[Any], default: Any) -> Any:
     if not isinstance(default, bool):
         return hp.Choice(name, choices, default=default)
-    # A Choice would make integers of them.
+    # A Choice would turn booleans into integers.
     return hp.Boolean(name, default=default) if len(choices) > 1 else hp.Fixed(name, value=default)
 
 
 @contextmanager
 def _scope(hp: Any, axis: str, axes: Axes) -> Iterator[None]:
-    """The conditions under which an axis means something."""
+    """Enter the conditions under which an axis applies."""
     having = [block for block in axes.block if has_axis(axis, block)]
     with ExitStack() as conditions:
         if axis in BLOCKS_WITH:

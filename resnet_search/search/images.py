@@ -1,4 +1,4 @@
-"""The images of a run: read from their source, split, written where its workers map them, and made anew if gone."""
+"""The images of a run: read from their source, split, written for its workers to map, and written again if lost."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from resnet_search.workers.quiet import quiet_stderr
 def read_data(
     space: SearchSpace, data_dir: Path | None, seed: int, train_examples: int | None, *, merged: bool = False
 ) -> tuple[Arrays, dict[str, Any]]:
-    """Load the images of a space and split them; with them what run.json says of them.
+    """Load the images of a space and split them; return them with their description for run.json.
 
-    `merged`: the training images hold the validation images as well. The test images are counted, and nothing else.
+    `merged`: the training images include the validation images. The test images are only counted.
     """
     data = load_data(space.data.source, data_dir=data_dir, image_size=space.data.image_size)
     return _parts(data, space, data_dir, seed, train_examples, merged=merged)
@@ -67,7 +67,7 @@ def _parts(
 
 
 def arrays_of(folder: RunFolder, content: dict[str, Any], space: SearchSpace) -> Path:
-    """The arrays of a run; made anew from its source where they are gone, `RunError` if that gives others."""
+    """Return the path of a run's arrays; write lost ones again from the source, `RunError` if the images differ."""
     described = content["data"]
     path = folder.arrays(content)
     if whole(path):
@@ -81,7 +81,7 @@ def arrays_of(folder: RunFolder, content: dict[str, Any], space: SearchSpace) ->
 def read_again(
     folder: RunFolder, content: dict[str, Any], space: SearchSpace, train_examples: int | None, *, merged: bool
 ) -> tuple[Arrays, dict[str, Any]]:
-    """`read_data` of the images that a run was started on; `RunError` if there are others in their place."""
+    """Call `read_data` for the images that a run was started on; `RunError` if they have changed."""
     described = content["data"]
     data_dir = None if described["data_dir"] is None else Path(described["data_dir"])
     with quiet_stderr():
@@ -89,14 +89,14 @@ def read_again(
         arrays, again = _parts(data, space, data_dir, int(content["seed"]), train_examples, merged=merged)
     if again["fingerprint"] != described["fingerprint"]:
         raise RunError(
-            f"{folder.name}: its images, {described['location'] or described['source']}, are not those it started with",
-            "Bring the original images back, or start a new run.",
+            f"{folder.name}: its images, {described['location'] or described['source']}, have changed since it started",
+            "Restore the original images, or start a new run.",
         )
     return arrays, again
 
 
 def load_again(described: dict[str, Any], space: SearchSpace) -> ImageData:
-    """`load_data` of what run.json describes. An error over a path says to bring it back: a run takes no other."""
+    """Call `load_data` for the images that run.json describes. Errors about a path ask the user to restore it."""
     source = space.data.source
     try:
         return load_data(source, data_dir=described["data_dir"], image_size=space.data.image_size)
@@ -104,27 +104,27 @@ def load_again(described: dict[str, Any], space: SearchSpace) -> ImageData:
         if _has_a_name(source):
             raise
         raise DataError(
-            error.message, f"The run was started on {source}: bring it back as it was, or start a new run."
+            error.message, f"The run was started on {source}: restore it unchanged, or start a new run."
         ) from error
 
 
 def with_absolute_source(space: SearchSpace) -> SearchSpace:
-    """A path means the same when the run is resumed from another folder."""
+    """Make a path absolute, so that the run can be resumed from another folder."""
     source = absolute_source(space.data.source)
     return space if source == space.data.source else space.with_settings(source=source)
 
 
 def absolute_source(source: str) -> str:
-    """The source of images, a path of which does not depend on the folder that this process was started in."""
+    """Return the source of images; a path becomes independent of this process's working directory."""
     if _has_a_name(source):
         return source
     try:
         path = Path(source).expanduser()
-    except RuntimeError:  # The home of a user that does not exist: `load_data` says that nothing is there.
+    except RuntimeError:  # The home of an unknown user: `load_data` reports that it does not exist.
         path = Path(source)
     return str(path.absolute())
 
 
 def _has_a_name(source: str) -> bool:
-    """Whether a source of images is none of the user's paths."""
+    """Return whether a source of images is a name, not a path."""
     return source in DATA_NAMES or source.startswith("tfds:")

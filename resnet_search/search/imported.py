@@ -1,7 +1,7 @@
-"""A Keras Tuner project as a run of this program: a finished one that can be read, compared and confirmed.
+"""Import a Keras Tuner project as a finished run, which can be read, compared and confirmed.
 
-Its weights are not taken over. They are of a model that the project's own `build` makes, which need not be the network
-of the same axes here, and Keras Tuner keeps those of the best epoch without what training goes on from.
+Its weights are not imported. They belong to a model of the project's own `build`, which may differ from the network
+with the same axes here, and Keras Tuner keeps those of the best epoch without the state to continue training.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ from resnet_search.training.job import FAILURE
 from resnet_search.workers.local import WorkerSettings
 from resnet_search.workers.quiet import quiet_stderr
 
-THEIRS = "keras_tuner"  # A folder in the run's: the project's own files, as they were.
+THEIRS = "keras_tuner"  # folder in the run's with copies of the project's files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportSettings:
-    """How a project is read. `told`: what its hyperparameters are here.
+    """How to read a project. `told`: the meaning of its hyperparameters here.
 
-    `epochs`: of each trial, where the tuner does not record them; `score`: the metric that trials are ranked by, an
-    accuracy. From `source` on: the images, as a search takes them.
+    `epochs`: epochs of each trial if the tuner does not record them; `score`: the metric to rank trials by, an
+    accuracy. The fields from `source` on describe the images, as for a search.
     """
 
     told: Told = field(default_factory=Told)
@@ -73,14 +73,14 @@ class ImportSettings:
 
 
 def import_project(path: Path, settings: ImportSettings) -> RunView:
-    """Make a finished run of a project's folder, which is only read. Raises `UserError`s, all before it writes."""
+    """Make a finished run from a project's folder, which is not changed. Raises `UserError`s before it writes."""
     project = read_project(path)
     mapped = map_names(project, settings.told)
     epochs = _epochs(project, settings.epochs)
     name = settings.name or default_name(_word(project.path.resolve().name), settings.runs_dir)
     if (settings.runs_dir / check_name(name)).exists():
         raise name_taken(settings.runs_dir, name)
-    # A path means the same from another folder.
+    # The run must not depend on the working directory.
     data: dict[str, Any] = {"source": absolute_source(settings.source)}
     data |= {"validation": settings.validation, "image_size": settings.image_size}
     space = space_of(project, mapped, name, recipe=settings.recipe, epochs=epochs, data=data)
@@ -90,7 +90,7 @@ def import_project(path: Path, settings: ImportSettings) -> RunView:
     if not placed:
         reason = next(iter(skipped))
         raise RunError(
-            f"{project.path}: none of its {len(project.trials)} trials is a network here: {reason}",
+            f"{project.path}: none of its {len(project.trials)} trials has a network here: {reason}",
             "See --map and --set: resnet-search import --help",
         )
     with quiet_stderr():
@@ -98,7 +98,7 @@ def import_project(path: Path, settings: ImportSettings) -> RunView:
     shape, classes = tuple(images["image_shape"]), len(images["classes"])
     content = {
         **contents_of(space),
-        # Estimates of time take runs of this machine only; nobody knows where this one trained, or with what.
+        # Unknown hardware, so that time estimates ignore this run.
         "machine": {"host": "not recorded", "processors": "not recorded", "system": "by Keras Tuner"},
         "versions": {"resnet-search": contents_of(space)["versions"]["resnet-search"]},
         "plan": plan_of(placed),
@@ -133,15 +133,15 @@ def import_project(path: Path, settings: ImportSettings) -> RunView:
 
 
 def _epochs(project: Project, given: int | None) -> int:
-    """The full budget; `UsageError` if it must be given and is not, or is given where it is known."""
+    """Return the full budget; `UsageError` if --epochs is missing, or contradicts the project."""
     if project.max_epochs is not None:
         if given not in {None, project.max_epochs}:
-            raise UsageError(f"--epochs: got {given}; allowed: {project.max_epochs}, which the project says itself")
+            raise UsageError(f"--epochs: got {given}; allowed: {project.max_epochs}, the project's own value")
         return project.max_epochs
     if given is None:
         raise UsageError(
-            f"--epochs: missing; {project.path} is of {project.tuner}, which does not record them",
-            "Give the epochs=... of your tuner.search().",
+            f"--epochs: missing; {project.tuner}, the tuner of {project.path}, does not record them",
+            "Give the value of epochs=... in your tuner.search().",
         )
     return given
 
@@ -155,16 +155,16 @@ def _check_score(trial: ProjectTrial, metric: str) -> None:
     if not 0 <= trial.metrics[metric] <= 1:
         raise UsageError(
             f"--score: got {metric!r}, which is {trial.metrics[metric]:g} in trial {trial.trial}; "
-            "allowed: an accuracy, from 0 to 1"
+            "allowed: an accuracy between 0 and 1"
         )
 
 
 def _events(placed: list[Placed], score: str, cost: Callable[[Architecture], Complexity]) -> Iterator[Event]:
-    """The events of such a run, in the order in which its trials were started."""
+    """Yield the events of such a run, in the order in which its trials were started."""
     began = min(one.theirs.ended if one.theirs.began is None else one.theirs.began for one in placed)
     yield {"event": "started", "time": round(began, 3), "process": 0, "host": "Keras Tuner"}
     for one in placed:
-        # Without a time of its start, a trial takes none: the search may have paused before it.
+        # A trial without a recorded start takes no time: the search may have paused before it.
         first = one.theirs.ended if one.theirs.began is None else min(one.theirs.began, one.theirs.ended)
         counted = cost(one.architecture)
         yield {
@@ -184,12 +184,12 @@ def _events(placed: list[Placed], score: str, cost: Callable[[Architecture], Com
     ended = max(one.theirs.ended for one in placed)
     yield {"event": "finished", "time": round(ended, 3)}
     done = [one.number for one in placed if one.theirs.completed]
-    # No weights are here, so nobody is to look for them.
+    # The run has no weights, so readers must not look for them.
     yield {"event": "cleaned", "time": round(ended, 3), "trials": done, "bytes": 0}
 
 
 def _copy(project: Project, placed: Iterable[Placed], folder: Path) -> None:
-    """The project's own files, as small as they are: what is ignored here is still in them."""
+    """Copy the project's own files, which are small: they still hold what is ignored here."""
     theirs = folder / THEIRS
     make_folder(theirs)
     for name in ("oracle.json", "tuner0.json"):
@@ -205,13 +205,13 @@ def _copy(project: Project, placed: Iterable[Placed], folder: Path) -> None:
 
 
 def _word(name: str) -> str:
-    """A name of a folder as the start of a run's."""
+    """Turn a folder's name into the start of a run's name."""
     word = "".join(char if char.isascii() and (char.isalnum() or char in "_-") else "-" for char in name).strip("-_")
     return word or "project"
 
 
 def best_axes(view: RunView, top: int) -> list[dict[str, Any]]:
-    """The axes of the best architectures, each once, as `--baseline` takes them."""
+    """Return the axes of the best architectures, each once, as `--baseline` takes them."""
     axes = SearchSpace.from_dict(view.content["space"]).axes
     found: dict[str, Mapping[str, Any]] = {}
     for trial in view.ranking():

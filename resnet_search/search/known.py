@@ -1,4 +1,4 @@
-"""Brackets whose candidates are given, not drawn: known architectures to compare with, and the best to train longer."""
+"""Brackets with given candidates: known architectures to compare with, and the best candidates to train longer."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from resnet_search.spaces.spelled import architecture_spelled
 
 
 def baselines_of(names: Iterable[str]) -> tuple[Preset, ...]:
-    """The presets of some names, and of networks spelled by their axes, each under the text that was given.
+    """Return presets for names, and for networks spelled by their axes, each under the given text.
 
-    `UserError` for one that there is not, or two that are the same network.
+    `UserError` for an unknown one, or for two that are the same network.
     """
     found: dict[Architecture, Preset] = {}
     for name in names:
@@ -35,7 +35,7 @@ def baselines_of(names: Iterable[str]) -> tuple[Preset, ...]:
 def with_baselines(
     brackets: tuple[Bracket, ...], baselines: Sequence[Preset], max_epochs: int
 ) -> tuple[tuple[Bracket, ...], list[dict[str, Any]]]:
-    """The brackets of a plan behind one that trains the baselines to the end; with it what run.json says of that.
+    """Put a bracket that trains the baselines to the end before a plan; return it with its entry for run.json.
 
     It is numbered after the others of the first iteration, and has one rung.
     """
@@ -44,7 +44,7 @@ def with_baselines(
     following = max((bracket.number for bracket in brackets if bracket.iteration == 0), default=-1) + 1
     bracket = Bracket(0, following, 0, (Rung(0, len(baselines), 0, max_epochs),))
     named = [baseline.name for baseline in baselines]
-    # The recipe of the space, and where its values vary those of the recipe it starts from.
+    # The recipe of the space; values that vary are replaced by those of the recipe it starts from.
     known = known_candidates(bracket, [(baseline.architecture.to_dict(), {}, 0) for baseline in baselines], named)
     return (bracket, *brackets), [known]
 
@@ -52,7 +52,7 @@ def with_baselines(
 def known_candidates(
     bracket: Bracket, candidates: Iterable[tuple[dict[str, Any], dict[str, Any], int]], presets: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """What run.json or an event says of such a bracket: architecture, recipe and repeat by slot; baselines' names."""
+    """Return such a bracket's entry for run.json or an event: architecture, recipe and repeat by slot; names."""
     return {
         "iteration": bracket.iteration,
         "bracket": bracket.number,

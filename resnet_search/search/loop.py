@@ -1,9 +1,9 @@
 """The search: ask the oracle, submit to a worker, wait, tell the oracle, until every bracket is complete.
 
-A budget ends it before: no more trials start, running ones end, or stop after their epoch if it is the time that is up.
+A budget can end it earlier: no more trials start, and running ones end; if the time is up, they stop after their epoch.
 
-Each decision and each result is an event on disk before the next step, so the run can end at any moment and go on
-from its folder. Observers hear of the events; nothing here depends on them.
+Each decision and each result is an event on disk before the next step, so the run can end at any moment and resume
+from its folder. Observers receive the events; nothing here depends on them.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from resnet_search.search.oracle import HyperbandOracle
 from resnet_search.training.job import FAILURE, Epoch, Job
 from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Ready, Stopped, Waiting, Workers
 
-# A worker that dies this often on the same trial dies of it.
+# A trial that kills its worker so many times fails.
 LOSSES_OF_A_TRIAL = 3
-# With so many failures in a row, it is not the candidates that are wrong.
+# So many failures in a row are not the candidates' fault.
 FAILURES_IN_A_ROW = 10
 
 
 class Observer(Protocol):
-    """Hears each event of a run, those on disk and `epoch`, `worker_ready`, `worker_lost`, `waiting`.
+    """Receives each event of a run, those on disk and `epoch`, `worker_ready`, `worker_lost`, `waiting`.
 
-    `view` has taken it in.
+    `view` already includes the event.
     """
 
     def __call__(self, event: Event, view: RunView) -> None: ...
 
 
 class SearchLoop:
-    """One driver's work on a run that it holds the lock of."""
+    """One driver's work on a run whose lock it holds."""
 
     def __init__(
         self,
@@ -58,18 +58,18 @@ class SearchLoop:
         self._data, self._budget = data, budget or Budget()
         self._seed = int(view.content["seed"])
         self._free: list[int] = []
-        self._slots = 0  # That there have ever been.
+        self._slots = 0  # most slots so far
         self._jobs: dict[str, Job] = {}
-        self._parked: set[str] = set()  # Of these, trials whose last epoch in this session is done.
+        self._parked: set[str] = set()  # of these, trials whose last epoch in this session is done
         self._started = 0
         self._failures = 0
         oracle.restore(read_events(self._folder.events))
-        self._projected = len(oracle.end_order)  # Trials that had ended when Keras Tuner's files were last written.
-        # What ran when the last driver ended goes on first.
+        self._projected = len(oracle.end_order)  # trials ended when Keras Tuner's files were last written
+        # Trials that ran when the last driver ended come first.
         self._pending = [trial for trial in view.trials.values() if trial.status == RUNNING]
 
     def run(self) -> None:
-        """Search to the end of the plan or the budget; `TrainingError` if trial after trial fails."""
+        """Search to the end of the plan or the budget; `TrainingError` if too many trials in a row fail."""
         self._tidy()
         try:
             self._fill()
@@ -78,7 +78,7 @@ class SearchLoop:
                 self._fill()
         finally:
             self._oracle.release()
-        # First, since nothing is looked at again once a run is finished.
+        # Before the end: a finished run is not checked again.
         self._tidy()
         self._oracle.project(self._folder)
         reason = self._budget.spent(self._started)
@@ -88,12 +88,12 @@ class SearchLoop:
             self._note("finished")
 
     def _tidy(self) -> None:
-        """Remove what killed processes have left, now that nothing is being written."""
+        """Remove leftovers of killed processes; nothing is being written now."""
         remove_leftovers(self._folder)
         drop_superseded(self._view)
 
     def _fill(self) -> None:
-        """Start what can start now. A slot that runs stays, where there are fewer by now."""
+        """Start every trial that can start now. If there are fewer slots by now, running ones stay."""
         slots = self._workers.slots
         self._free.extend(range(self._slots, slots))
         self._slots = max(self._slots, slots)
@@ -104,13 +104,13 @@ class SearchLoop:
             self._begin(trial)
 
     def _create(self) -> Trial | None:
-        """The next trial that the oracle wants, None if it waits or has finished."""
+        """Create the oracle's next trial; None if it waits or has finished."""
         created = self._oracle.create_trial(f"slot{self._free[0]}")
         if created.status != "RUNNING":
             return None
         folder = self._folder.trial(created.trial_id)
         if os.path.lexists(folder):
-            # Of a trial that the events do not know, as after a copy of them was restored: no part of this one.
+            # A trial that is not in the events, as after restoring an old copy of them.
             set_aside(folder, "unknown")
         self._note("created", **self._oracle.created)
         return self._view.trials[created.trial_id]
@@ -133,7 +133,7 @@ class SearchLoop:
         self._workers.submit(self._free.pop(0), job)
 
     def _known_failure(self, trial: Trial) -> Trial | None:
-        """A trial that failed on the way that this one would go: the same candidate, trained no further."""
+        """Return a trial of the same candidate that failed before the end of this one."""
         return next(
             (
                 other
@@ -144,7 +144,7 @@ class SearchLoop:
         )
 
     def _reused_history(self, trial: Trial) -> list[Epoch]:
-        """The learning curve that a reused trial takes its score from; none if the file is gone or damaged."""
+        """Return the learning curve with a reused trial's score; empty if the file is gone or damaged."""
         try:
             history = [Epoch(**line) for line in self._view.history(trial)]
         except (RunError, TypeError):
@@ -181,7 +181,7 @@ class SearchLoop:
             self._see_retraining(message)
             line = message.epoch.to_dict()
             self._tell({"event": "epoch", "slot": message.slot, "trial": message.trial, "line": line})
-            # After its last epoch it is done in a moment, and says so.
+            # After its last epoch the trial itself reports its end in a moment.
             if self._budget.time_is_up and message.epoch.epoch < self._jobs[message.trial].epochs:
                 self._parked.add(message.trial)
         elif isinstance(message, Divided):
@@ -202,17 +202,17 @@ class SearchLoop:
             self._end(message)
 
     def _check_device(self, message: Ready) -> None:
-        """A backend that cannot start a GPU goes on without a word, a hundred times as slowly."""
+        """Raise an error if a worker sees no GPU: the backend would silently train a hundred times as slowly."""
         named = " ".join(message.devices).lower()
         if self._view.content["workers"].get("device") == "gpu" and not any(word in named for word in _GPUS):
             raise TrainingError(
                 f"--device: the run trains on a GPU, but worker {message.slot} sees none: {named or 'no device'}",
-                f"Its log, {self._folder.worker_log}, says why. The run goes on with resume once nvidia-smi "
+                f"Its log, {self._folder.worker_log}, says why. Resume the run once nvidia-smi "
                 "shows the GPU and CUDA_VISIBLE_DEVICES names it.",
             )
 
     def _see_retraining(self, message: EpochDone) -> None:
-        """A trial that starts before its first epoch has not found what it was to continue."""
+        """Note a trial that starts before its first epoch: the state it should continue is gone."""
         trial = self._view.trials[message.trial]
         if message.epoch.epoch <= trial.initial_epoch:
             self._note("retrained", trial=trial.trial)
@@ -250,7 +250,7 @@ class SearchLoop:
         self._note("failed", trial=trial.trial, reason=reason)
 
     def _project_now_and_then(self) -> None:
-        """Bring Keras Tuner's files up to date, which hold all trials, once a tenth more of them have ended."""
+        """Update Keras Tuner's files, which hold all trials, each time a tenth more trials have ended."""
         ended = len(self._oracle.end_order)
         if ended >= _PROJECTED_AGAIN * self._projected:
             self._oracle.project(self._folder)
@@ -260,9 +260,9 @@ class SearchLoop:
         self._failures += 1
         if self._failures == FAILURES_IN_A_ROW:
             raise TrainingError(
-                f"{self._failures} trials failed in a row, the last one, {trial.trial}, with: {trial.reason}",
-                f"See {self._folder.trial(trial.trial) / FAILURE}, mend it, and resume the run: "
-                "it goes on with other candidates.",
+                f"{self._failures} trials failed in a row; the last, {trial.trial}, with: {trial.reason}",
+                f"See {self._folder.trial(trial.trial) / FAILURE}, fix the cause, and resume the run: "
+                "it continues with other candidates.",
             )
 
     def _lost(self, message: Lost) -> None:
@@ -282,7 +282,7 @@ class SearchLoop:
         self._end(Failed(message.slot, message.trial, reason, f"{reason}; see {self._folder.worker_log}"))
 
     def _note(self, event: str, **fields: Any) -> None:
-        """Put an event on disk, take it in, and tell the observers."""
+        """Write an event to disk, apply it to the view, and pass it to the observers."""
         line = append_event(self._folder.events, event, **fields)
         self._view.apply(line)
         for observer in self._observers:
@@ -293,8 +293,8 @@ class SearchLoop:
             observer(event, self._view)
 
 
-# As TensorFlow and JAX name them.
+# Names of GPUs in TensorFlow and JAX.
 _GPUS = ("gpu", "cuda", "rocm")
-# Short enough that Ctrl-C is heard at once where a blocking wait would not be interrupted.
+# Short, since Ctrl-C cannot interrupt a blocking wait on every platform.
 _POLL_SECONDS = 0.5
 _PROJECTED_AGAIN = 1.1

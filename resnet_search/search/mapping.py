@@ -1,6 +1,6 @@
-"""The hyperparameters of a Keras Tuner project as axes and recipe values of a space: which name is which.
+"""Map the hyperparameters of a Keras Tuner project to axes and recipe values of a space.
 
-A name that a space has means the same there; every other one is mapped, left out, or refused by name.
+A name that a space has keeps its meaning; every other name must be mapped or ignored.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from resnet_search.spaces.spelled import AXES, value_of
 from resnet_search.spaces.wording import escape, nearest, show
 from resnet_search.training.recipe import recipe_fields, recipe_from
 
-# Epochs are Hyperband's here, and milestones no single number.
+# Without epochs, which belong to Hyperband here, and milestones, which are not a single number.
 RECIPE = tuple(name for name in recipe_fields() if name not in {"epochs", "milestones"})
 _TOLD = 10  # values of a hyperparameter in a message
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a hyperparameter is here: a key of a space, and for values that are called otherwise what they are here."""
+    """The key of a space for a hyperparameter, and the values here for those with other names."""
 
     key: str
     values: Mapping[str, str] = field(default_factory=dict)
@@ -36,9 +36,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What the user says of the names: `targets` by hyperparameter, `fixed` keys that the project does not vary.
+    """The user's mapping: `targets` by hyperparameter, `fixed` keys that the project does not vary.
 
-    `ignored`: hyperparameters that are no part of a network or recipe here.
+    `ignored`: hyperparameters that are not part of a network or recipe here.
     """
 
     targets: Mapping[str, Target] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """A project's hyperparameters in their places. `by_name` holds those that are not ignored."""
+    """A project's mapped hyperparameters. `by_name` holds those that are not ignored."""
 
     by_name: Mapping[str, Target]
     axes: Mapping[str, tuple[Any, ...]]
@@ -57,7 +57,7 @@ class Mapped:
     defaults: Mapping[str, Any]
 
     def values(self, trial: Mapping[str, Any]) -> dict[str, Any]:
-        """A trial's values by key of the space."""
+        """Return a trial's values by key of the space."""
         found = dict(self.fixed)
         for name, target in self.by_name.items():
             value = trial.get(name, self.defaults.get(name))
@@ -66,7 +66,7 @@ class Mapped:
         return found
 
     def architecture(self, trial: Mapping[str, Any]) -> Architecture:
-        """The network of a trial's values; `ArchitectureError` if they make none here."""
+        """Return the network of a trial's values; `ArchitectureError` if they describe none here."""
         values = self.values(trial)
         missing = [axis for axis in ("block", "width") if axis not in values]
         missing += [] if any(axis in values for axis in SIZES) else ["n"]
@@ -78,7 +78,7 @@ class Mapped:
         return architecture_of({axis: values[axis] for axis in having})
 
     def drawn_recipe(self, trial: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
-        """A trial's values of the recipe keys that the space varies; `UsageError` for one that is not allowed."""
+        """Return a trial's values of the recipe keys that the space varies; `UsageError` if one is not allowed."""
         values = self.values(trial)
         found = {key: values[key] for key in self.recipe if key in values and key not in space.fixed_recipe}
         recipe_from({"name": space.recipe["name"], **found})
@@ -86,7 +86,7 @@ class Mapped:
 
 
 def map_names(project: Project, told: Told) -> Mapped:
-    """Put every hyperparameter in its place; `UsageError` or `RunError` for what is told wrongly, or has no place."""
+    """Map every hyperparameter; `UsageError` or `RunError` for a wrong or missing mapping."""
     _known_names(project, told)
     by_name, homeless = {}, []
     for one in project.hyperparameters:
@@ -133,12 +133,12 @@ def _once_each(by_name: Mapping[str, Target], fixed: Mapping[str, str]) -> None:
     for name, target in by_name.items():
         if target.key in taken:
             raise UsageError(
-                f"--map: {escape(taken[target.key])!r} and {escape(name)!r} are both {target.key}; allowed: one",
-                "Give --ignore for the other, if it is no part of the network.",
+                f"--map: {escape(taken[target.key])!r} and {escape(name)!r} both map to {target.key}; allowed: one",
+                "Give --ignore for the other if it is not part of the network.",
             )
         taken[target.key] = name
         if target.key in fixed:
-            raise UsageError(f"--set: got {target.key}, which {escape(name)!r} is; allowed: keys without one")
+            raise UsageError(f"--set: got {target.key}, but {escape(name)!r} is mapped to it; allowed: other keys")
 
 
 def _without_a_place(project: Project, homeless: Iterable[Hyperparameter]) -> RunError:
@@ -148,8 +148,8 @@ def _without_a_place(project: Project, homeless: Iterable[Hyperparameter]) -> Ru
         hint = f"; nearest: {near}" if near else ""
         lines.append(f"  - {escape(one.name)}: {_shown(one.values)}{hint}")
     return RunError(
-        "\n".join([f"{escape(str(project.path), 300)}: what are these hyperparameters here?", *lines]),
-        f"Say it with --map NAME=KEY, or --ignore NAME for what is no part of a network.\n"
+        "\n".join([f"{escape(str(project.path), 300)}: cannot map these hyperparameters:", *lines]),
+        f"Map each with --map NAME=KEY, or give --ignore NAME if it is not part of a network.\n"
         f"KEY: an axis ({', '.join(AXES)}) or a value of the recipe ({', '.join(RECIPE)}).",
     )
 
@@ -168,7 +168,7 @@ def _values(one: Hyperparameter, target: Target) -> tuple[Any, ...] | Range:
 
 
 def _value(target: Target, value: Any) -> Any:
-    """A value of a hyperparameter as the space has it."""
+    """Convert a value of a hyperparameter to one of the space."""
     word = str(value).lower() if isinstance(value, bool) else str(value)
     if word in target.values:
         return _parsed(target.key, target.values[word])
@@ -192,7 +192,7 @@ def _listed(key: str, values: tuple[Any, ...] | Range) -> tuple[Any, ...]:
         raise RunError(
             f"{key}: got a hyperparameter from {values.min:g} to {values.max:g} without steps; "
             "allowed: a list of values for an axis",
-            f"Give --ignore for it, and --set {key}=VALUE.",
+            f"Give --ignore for it and --set {key}=VALUE.",
         )
     return values
 
@@ -200,7 +200,7 @@ def _listed(key: str, values: tuple[Any, ...] | Range) -> tuple[Any, ...]:
 def space_of(
     project: Project, mapped: Mapped, name: str, *, recipe: str, epochs: int, data: Mapping[str, Any]
 ) -> SearchSpace:
-    """A space of the same choices; its `text` is the TOML of it. `SpaceError` names what is not allowed here."""
+    """Return a space with the same choices and its TOML as `text`; `SpaceError` names values not allowed here."""
     text = f"""\
 # resnet-search run --space {name}.toml
 # The choices of the Keras Tuner project {escape(project.path.name)}, {len(project.trials)} trials of {project.tuner}.
@@ -227,7 +227,7 @@ def _lines(values: Mapping[str, Any]) -> str:
 
 
 def _toml(value: Any) -> str:
-    """A value as TOML writes it, of which JSON's strings, numbers and lists are a part."""
+    """Write a value as TOML; its strings, numbers and lists look the same in JSON."""
     if isinstance(value, Range):
         return f"{{ min = {value.min}, max = {value.max}, log = {str(value.log).lower()} }}"
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""What the largest trial of a search takes."""
+"""The memory of a search's largest trial."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from resnet_search.training.recipe import RECIPES
 
 
 def largest_trial(content: dict[str, Any], plan: Plan | None = None) -> int:
-    """Bytes of a worker that trains the largest network of a run, beside its training images.
+    """Return the bytes of a worker that trains the largest network of a run, without its training images.
 
-    As in single precision, whatever it trains in: what half precision saves is left for what convolutions work with.
-    `content`: of run.json, its space, images and known candidates. `plan`: of its space, where that is at hand.
+    Always assumes single precision: the savings of half precision are left as workspace for convolutions. `content`: of
+    run.json, its space, images and known candidates. `plan`: the plan of its space, if available.
     """
     space, data = SearchSpace.from_dict(content["space"]), content["data"]
     shape, classes = tuple(data["image_shape"]), len(data["classes"])
@@ -31,7 +31,7 @@ def largest_trial(content: dict[str, Any], plan: Plan | None = None) -> int:
         for known in content["known"]
         for candidate in known["candidates"]
     ]
-    if not content.get("of"):  # What follows a search trains nothing else.
+    if not content.get("of"):  # Following runs train only known candidates.
         plan = plan or make_plan(space, shape, classes)
         needs += [memory_of(cost, batch) for cost in plan.feasible.costs]
     images: int = data["train"] * math.prod(shape)
@@ -39,7 +39,7 @@ def largest_trial(content: dict[str, Any], plan: Plan | None = None) -> int:
 
 
 def largest_batch(space: SearchSpace) -> int:
-    """Images of the largest step that the recipe of a space may take."""
+    """Return the largest batch size that the recipe of a space allows."""
     given: Any = space.recipe.get("batch_size", RECIPES[space.recipe["name"]].batch_size)
     if isinstance(given, Range):
         return int(given.max)

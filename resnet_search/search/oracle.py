@@ -1,7 +1,7 @@
 """Hyperband as an oracle of Keras Tuner, rebuilt from a run's events.
 
-`search.store` keeps the objective, the hyperparameters and the trials for Keras Tuner; what comes next is decided by
-`search.schedule`: Keras Tuner's own rules lose rungs when a trial fails and end early on a small space.
+`search.store` keeps the objective, the hyperparameters and the trials for Keras Tuner; `search.schedule` decides what
+comes next, since Keras Tuner's own rules lose rungs when a trial fails and end early on a small space.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from resnet_search.training.job import Epoch
 
 
 class HyperbandOracle(TunerStore):
-    """Asked by `create_trial`, told by `complete` and `fail`; `created` describes the trial that was created last."""
+    """`create_trial` asks it, `complete` and `fail` report results; `created` describes the last created trial."""
 
     def __init__(self, space: SearchSpace, view: RunView, brackets: Sequence[Bracket], seed: int) -> None:
         data = view.content["data"]
@@ -50,19 +50,19 @@ class HyperbandOracle(TunerStore):
         }
         drawing = [bracket for bracket in brackets if (bracket.iteration, bracket.number) not in self._known]
         self._draws = Candidates(space, space.feasible(shape, classes), drawing, seed)
-        # Where candidates are given, their scores are known, and nobody waits.
+        # In brackets with given candidates, scores are known, and no trial waits.
         waiting = drawing if space.hyperband.promotion == "async" else ()
         asynchronous = {(bracket.iteration, bracket.number) for bracket in waiting}
         self._schedule = Schedule(tuple(brackets), self._cost_of_draw, asynchronous)
         self._by_number = {(bracket.iteration, bracket.number): bracket for bracket in brackets}
         self._candidates = Numbered()
-        # Architectures that were drawn, by iteration and bracket, and by iteration.
+        # Drawn architectures, by iteration and bracket, and by iteration.
         self._in_bracket: defaultdict[tuple[int, int], set[Architecture]] = defaultdict(set)
         self._in_iteration: defaultdict[int, set[Architecture]] = defaultdict(set)
         super().__init__(space, shape, classes, seed)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Keras Tuner's question for the values of the next trial."""
+        """Answer Keras Tuner's question for the values of the next trial."""
         step = self._next()
         if isinstance(step, Wait | Finished):
             return {"status": "IDLE" if isinstance(step, Wait) else "STOPPED"}
@@ -74,7 +74,7 @@ class HyperbandOracle(TunerStore):
         return isinstance(self._next(), Finished)
 
     def _next(self) -> tuple[Draw | Promote, Candidate] | Wait | Finished:
-        """What can start next, with its candidate. A slot for which no candidate is left is closed."""
+        """Return the next step that can start, with its candidate; close slots for which no candidate is left."""
         while True:
             step = self._schedule.next(self._waits)
             if isinstance(step, Wait | Finished):
@@ -87,9 +87,9 @@ class HyperbandOracle(TunerStore):
             self._schedule.close(step)
 
     def complete(self, trial: str, history: Sequence[Epoch]) -> float:
-        """A trial reached its last epoch, whose validation accuracy is its score."""
+        """Record that a trial has reached its last epoch; return its score, the validation accuracy there."""
         tracker = self.trials[trial].metrics
-        # Keras Tuner's own `update_trial` looks for the best epoch so far at every epoch.
+        # Keras Tuner's own `update_trial` searches all epochs for the best at every epoch.
         for metric, direction in _METRICS.items():
             tracker.register(metric, direction)
             for line in history:
@@ -103,22 +103,22 @@ class HyperbandOracle(TunerStore):
         return score
 
     def fail(self, trial: str, reason: str) -> None:
-        """A trial cannot be trained."""
+        """Record that a trial cannot be trained."""
         self._end(trial, "FAILED", reason)
         self._schedule.failed(trial)
 
     def restore(self, events: Iterable[Event]) -> None:
-        """Take over what happened before, from events that `view` has folded already."""
+        """Restore the state from earlier events, which `view` already includes."""
         for event in events:
             if event["event"] == "created":
                 self._restore_created(self._view.trials[event["trial"]])
             elif event["event"] == COMPLETED:
                 trial = self._view.trials[event["trial"]]
-                # One that was reopened runs again, or has completed twice.
+                # A reopened trial runs again, or has completed twice.
                 if trial.status == COMPLETED and self.trials[trial.trial].status == "RUNNING":
                     self._restore_completed(trial)
             elif event["event"] == "dropped":
-                # Keras Tuner numbers trials by how many there are.
+                # Keras Tuner numbers trials by their count.
                 self.trials[event["trial"]] = TunerTrial(hyperparameters=self.hyperparameters, status="INVALID")
             elif event["event"] == FAILED:
                 self.fail(event["trial"], event["reason"])
@@ -127,19 +127,19 @@ class HyperbandOracle(TunerStore):
     def _draw(self, draw: Draw) -> Candidate | None:
         bracket = draw.bracket
         known = self._known.get((bracket.iteration, bracket.number))
-        if known is not None:  # Nothing takes the place of one that fails.
+        if known is not None:  # A failed known candidate has no replacement.
             return known[draw.slot] if draw.replacement == 0 else None
         in_bracket = self._in_bracket[bracket.iteration, bracket.number]
         return self._draws.draw(draw, in_bracket, self._in_iteration[bracket.iteration])
 
     def _cost_of_draw(self, draw: Draw) -> float:
-        """Multiply-adds of what a slot draws first; networks that are given, not drawn, stay in their order."""
+        """Return the multiply-adds of a slot's first draw; given networks stay in their order."""
         if self._space.method == "grid" or (draw.bracket.iteration, draw.bracket.number) in self._known:
             return 0.0
         return float(self._cost(self._draws.planned(draw)).macs)
 
     def _start(self, trial_id: str, step: Draw | Promote, candidate: Candidate) -> dict[str, Any]:
-        """Register the trial of a step, and describe it for the run's events."""
+        """Register the trial of a step and describe it for the run's events."""
         number = self._candidates.number(candidate)
         parent, reused = parent_of(self._view, number, step.rung.epochs)
         promoted_from = step.trial if isinstance(step, Promote) else None
@@ -169,7 +169,7 @@ class HyperbandOracle(TunerStore):
         return {"status": "RUNNING", "values": self._values(step, candidate)}
 
     def _values(self, step: Draw | Promote, candidate: Candidate) -> dict[str, Any]:
-        """A trial's hyperparameters as Keras Tuner's Hyperband names them."""
+        """Return a trial's hyperparameters with the names of Keras Tuner's Hyperband."""
         bracket = step.bracket
         presets = self._presets.get((bracket.iteration, bracket.number))
         values: dict[str, Any] = {
@@ -187,11 +187,11 @@ class HyperbandOracle(TunerStore):
         return values
 
     def _named(self, preset: str) -> dict[str, Any]:
-        """Values of a network outside the space: Keras Tuner would draw those that are not given."""
+        """Return the values of a network outside the space; Keras Tuner would draw missing ones."""
         return {**{each.name: each.default for each in self.hyperparameters.space}, "preset": preset}
 
     def _waits(self, step: Draw | Promote) -> bool:
-        """Whether a step's candidate trains just now, in another trial."""
+        """Return whether a step's candidate is training in another trial."""
         if isinstance(step, Draw):
             candidate = self._draw(step)
             number = None if candidate is None else self._candidates.known(candidate)
@@ -226,7 +226,7 @@ class HyperbandOracle(TunerStore):
         self._save_trial(restored)
 
     def _restore_completed(self, trial: Trial) -> None:
-        """From its history, or where that is gone or damaged from its score, which alone decides."""
+        """Restore a completed trial from its history, or if that is gone or damaged, from its score, which suffices."""
         try:
             lines = [Epoch(**line) for line in self._view.history(trial)]
         except (RunError, TypeError):

@@ -1,4 +1,4 @@
-"""The trials of a Keras Tuner project in brackets and rungs, each with its network and recipe here."""
+"""Place the trials of a Keras Tuner project in brackets and rungs, each with its network and recipe here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from resnet_search.spaces.space import SearchSpace
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A trial with its number here, and what it is of."""
+    """A trial with its number here, its place, and its candidate."""
 
     number: str
     theirs: ProjectTrial
@@ -35,9 +35,9 @@ class Placed:
 def place_trials(
     project: Project, mapped: Mapped, space: SearchSpace, epochs: int
 ) -> tuple[list[Placed], dict[str, int]]:
-    """The trials in brackets and rungs; with them, why others are none here, and how many.
+    """Return the trials in brackets and rungs, and the number of skipped trials by reason.
 
-    A bracket is told by the epochs of its first rung: the number in the project is wrong with parallel workers.
+    The epochs of its first rung identify a bracket: the number in the project is wrong with parallel workers.
     """
     skipped: dict[str, int] = {}
     roots: dict[str, ProjectTrial] = {}
@@ -62,7 +62,7 @@ def place_trials(
                 reason = error.rule if isinstance(error, ArchitectureError) else error.message
                 skipped[reason] = skipped.get(reason, 0) + 1
                 continue
-            # What was ignored tells them apart in the project alone.
+            # Trials that only differ in ignored hyperparameters are repeats here.
             plain = Candidate(architecture, recipe)
             repeat = repeats[plain] = repeats.get(plain, -1) + 1
             candidate = Candidate(architecture, recipe, repeat)
@@ -82,7 +82,7 @@ def place_trials(
 
 
 def plan_of(placed: Iterable[Placed]) -> list[dict[str, Any]]:
-    """What was done as a plan: a rung is as large as it became, its failures left out, since nothing replaced them."""
+    """Return what was trained as a plan; rungs count completed trials, since failures were not replaced."""
     rungs: dict[int, dict[int, dict[str, Any]]] = {}
     for one in placed:
         rung = rungs.setdefault(one.bracket, {}).setdefault(

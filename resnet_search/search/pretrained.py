@@ -1,4 +1,4 @@
-"""Which files of ImageNet weights a run needs before it starts, or goes on."""
+"""Which files of ImageNet weights a run needs before it starts or resumes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from resnet_search.training.job import STATE
 
 
 def sources_of_space(space: SearchSpace, plan: Plan, baselines: Iterable[Architecture] = ()) -> tuple[Source, ...]:
-    """Those that trials of a space start from, if any do; `UsageError` if one of its networks has none.
+    """Return the weights that trials of a space start from, if any; `UsageError` if one of its networks has none.
 
-    `baselines`: have the recipe of the space, and where its values vary those of the recipe it starts from.
+    `baselines` use the recipe of the space; values that vary are replaced by those of the recipe it starts from.
     """
     init = space.recipe.get("init", ())
     if init == "imagenet":
@@ -25,7 +25,7 @@ def sources_of_space(space: SearchSpace, plan: Plan, baselines: Iterable[Archite
 
 
 def sources_of_known(content: dict[str, Any]) -> tuple[Source, ...]:
-    """Those that the known candidates of a run start from. `content`: of run.json."""
+    """Return the weights that the known candidates of a run start from. `content`: of run.json."""
     return sources_of(
         Architecture.from_dict(candidate["architecture"])
         for known in content.get("known", ())
@@ -35,15 +35,15 @@ def sources_of_known(content: dict[str, Any]) -> tuple[Source, ...]:
 
 
 def sources_of_run(view: RunView, space: SearchSpace) -> tuple[Source, ...]:
-    """Those that the trials still to start need: what goes on from a state has its weights in it."""
+    """Return the weights that trials still to start need; resumed trials have theirs in their state."""
     data = view.content["data"]
     trials = view.trials.values()
     draws = sum(bracket["rungs"][0]["size"] for bracket in view.content["plan"])
-    # In a grid nothing takes the place of what failed.
+    # A grid has no replacements.
     drawn = [trial for trial in trials if trial.rung == 0 and (space.method == "grid" or trial.status != FAILED)]
     if len(drawn) < draws or any(trial.status == RUNNING and _begins(view, trial.trial) for trial in trials):
         known = sources_of_known(view.content)
-        if view.content.get("of"):  # What follows a search trains nothing else.
+        if view.content.get("of"):  # Following runs train only known candidates.
             return known
         plan = make_plan(space, tuple(data["image_shape"]), len(data["classes"]))
         return (*known, *sources_of_space(space, plan))

@@ -1,7 +1,7 @@
-"""A project of plain Keras Tuner, read from its folder: hyperparameters, trials, what is known of its search.
+"""Read a project of plain Keras Tuner from its folder: hyperparameters, trials, and what is known of its search.
 
-Nothing of Keras Tuner is imported, so a project that it cannot open itself can be read as far as it is whole. Its files
-may come from anywhere: whatever is wrong with one is a `RunError` that names it.
+Keras Tuner is not imported, so the intact part of a project that it cannot open can still be read. The files are
+untrusted: any fault is a `RunError` that names the file.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from resnet_search.spaces.schema import Range
 from resnet_search.spaces.wording import escape
 
 COMPLETED = "COMPLETED"
-MOST_BYTES = 2**28  # of one file: oracle.json has about 105 bytes a trial
-MOST_VALUES = 1_000  # of one hyperparameter
+MOST_BYTES = 2**28  # largest file: oracle.json has about 105 bytes a trial
+MOST_VALUES = 1_000  # most values of one hyperparameter
 _DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameter:
-    """One name that a project draws values for; `values` are all of them, or the range they are drawn from.
+    """One hyperparameter of a project; `values`: all its values, or the range they are drawn from.
 
-    `default`: its value in a trial that does not have it, None where it may be absent since it is conditional.
+    `default`: its value in a trial that lacks it; None if it may be absent because it is conditional.
     """
 
     name: str
@@ -38,10 +38,10 @@ class Hyperparameter:
 
 @dataclass(frozen=True, slots=True)
 class ProjectTrial:
-    """One trial. `epochs` and `initial_epoch` are absolute, None where the tuner does not record them.
+    """One trial. `epochs` and `initial_epoch` are absolute, None if the tuner does not record them.
 
-    `metrics`: the best value of each. `reason`: why it failed, in a line; `message` is all that is known of it.
-    `began`, `ended`: seconds since 1970, None where that was not recorded.
+    `metrics`: the best value of each. `reason`: why it failed, in a line; `message`: the full text. `began`, `ended`:
+    seconds since 1970, None if not recorded.
     """
 
     trial: str
@@ -60,7 +60,7 @@ class ProjectTrial:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What a project's folder says. `max_epochs` and `factor` are None for a search that is no Hyperband."""
+    """The content of a project's folder. `max_epochs` and `factor` are None if the tuner is not Hyperband."""
 
     path: Path
     tuner: str
@@ -72,16 +72,16 @@ class Project:
 
 
 def read_project(path: Path) -> Project:
-    """Read a project's folder, the trials in the order in which they were started; `RunError` if it is none."""
+    """Read a project's folder, its trials in the order of their start; `RunError` if it is not one."""
     oracle_file = path / "oracle.json"
     if not oracle_file.is_file():
         inside = sorted(str(found.parent.relative_to(path)) for found in path.glob("*/oracle.json"))[:5]
         cure = (
-            f"In it there is {', '.join(map(escape, inside))}: name that."
+            f"Name a project inside it: {', '.join(map(escape, inside))}."
             if inside
-            else "It is the folder directory/project_name of your tuner."
+            else "Name the folder directory/project_name of your tuner."
         )
-        raise RunError(f"PROJECT: got {escape(str(path), 300)!r}, where no oracle.json of Keras Tuner is", cure)
+        raise RunError(f"PROJECT: got {escape(str(path), 300)!r}, which has no oracle.json", cure)
     oracle = _load(oracle_file)
     try:
         began = {str(trial): _moment(text) for trial, text in oracle["display"].get("trial_start", {}).items()}
@@ -104,27 +104,27 @@ def read_project(path: Path) -> Project:
         tuple(trials),
         max_epochs,
         factor,
-        # Keras Tuner writes Infinity for as many as there is time for.
+        # Keras Tuner writes Infinity if there is no limit.
         iterations if isinstance(iterations, int) and iterations > 0 else 1,
     )
 
 
 def _load(path: Path) -> Any:
     try:
-        # To read a pipe or a device may take for ever.
+        # Reading a pipe or a device may never end.
         if path.is_file() and path.stat().st_size <= MOST_BYTES:
             return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, error) from error
-    raise _damaged(path, OSError(f"it is no regular file of at most {MOST_BYTES:,} bytes"))
+    raise _damaged(path, OSError(f"it is not a regular file of at most {MOST_BYTES:,} bytes"))
 
 
 def _damaged(path: Path, error: Exception) -> RunError:
     what = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
     cure = "Restore it from a copy."
     if path.name == "trial.json":
-        cure = f"Restore it from a copy, or move {escape(path.parent.name)} away: the other trials are read without it."
-    return RunError(f"{escape(str(path), 300)}: is no whole file of Keras Tuner: {escape(what, 200)}", cure)
+        cure = f"Restore it from a copy, or move {escape(path.parent.name)} away to import the other trials."
+    return RunError(f"{escape(str(path), 300)}: is incomplete or not a Keras Tuner file: {escape(what, 200)}", cure)
 
 
 def _hyperparameter(described: Any) -> Hyperparameter:
@@ -153,7 +153,7 @@ def _hyperparameter(described: Any) -> Hyperparameter:
 
 
 def _merged(described: Iterable[Hyperparameter]) -> tuple[Hyperparameter, ...]:
-    """One for each name: Keras Tuner takes a name again under another condition, with other values."""
+    """Merge hyperparameters of the same name: Keras Tuner allows a name again under another condition."""
     found: dict[str, Hyperparameter] = {}
     for one in described:
         before = found.get(one.name)
@@ -166,7 +166,7 @@ def _merged(described: Iterable[Hyperparameter]) -> tuple[Hyperparameter, ...]:
 
 
 def _numbers(config: Any, *, whole: bool) -> tuple[Any, ...] | Range:
-    """The values of an Int or a Float: those that its steps reach, or a range."""
+    """Return the values of an Int or a Float: those that its steps reach, or a range."""
     low, high, step = config["min_value"], config["max_value"], config["step"]
     factor = config["sampling"] in {"log", "reverse_log"}
     if not (math.isfinite(low) and math.isfinite(high) and low <= high):
@@ -174,11 +174,11 @@ def _numbers(config: Any, *, whole: bool) -> tuple[Any, ...] | Range:
     if step is None or (whole and step == 1 and high - low >= MOST_VALUES):
         return Range(low, high, log=factor)
     if not (step > 1 if factor else step > 0):
-        # An Int that is drawn logarithmically without a step has a step of 1 in old files.
+        # In old files, a logarithmic Int without a step has a step of 1.
         return Range(low, high, log=factor)
     values = [low]
     while len(values) <= MOST_VALUES:
-        # Not added up, so that 0.1 steps end where they should.
+        # Multiplied, not added up, so that steps of 0.1 end exactly.
         value = low * step ** len(values) if factor else low + step * len(values)
         if value > high * (1 + 1e-9):
             return tuple(values)
@@ -222,7 +222,7 @@ def _best(metric: Any) -> float:
 
 
 def _last_words(message: str) -> str:
-    """What a traceback ends in: the error and its text, in one line."""
+    """Return the end of a traceback, the error and its text, in one line."""
     words: list[str] = []
     for line in reversed(message.strip().splitlines()):
         if line.startswith((" ", "Traceback")):
@@ -232,14 +232,14 @@ def _last_words(message: str) -> str:
 
 
 def _check_family(trials: list[ProjectTrial], where: Path) -> None:
-    """A trial is given once, and continues one that was started before it."""
+    """Check that each trial appears once and continues one that was started before it."""
     seen: dict[str, ProjectTrial] = {}
     for trial in trials:
         if trial.trial in seen:
-            raise _damaged(trial.path, ValueError(f"trial {trial.trial!r:.100} is there twice"))
+            raise _damaged(trial.path, ValueError(f"trial {trial.trial!r:.100} appears twice"))
         if trial.parent is not None and trial.parent not in seen:
             raise _damaged(
-                where, ValueError(f"trial {trial.trial} continues {trial.parent!r:.100}, which is not before")
+                where, ValueError(f"trial {trial.trial} continues {trial.parent!r:.100}, which does not come before it")
             )
         first = 0 if trial.parent is None else seen[trial.parent].epochs
         if trial.epochs is not None and not (trial.initial_epoch == first and trial.initial_epoch < trial.epochs):
@@ -250,10 +250,10 @@ def _check_family(trials: list[ProjectTrial], where: Path) -> None:
 
 def _whole(value: Any) -> int:
     if not isinstance(value, int) or not 1 <= value < 2**31:
-        raise ValueError(f"{value!r:.100} is no number from 1 on")
+        raise ValueError(f"{value!r:.100} is not an integer from 1 up")
     return value
 
 
 def _moment(text: Any) -> float:
-    """Keras Tuner writes local times, without a zone."""
+    """Parse a time of Keras Tuner, which is local and has no zone."""
     return datetime.fromisoformat(text).timestamp()

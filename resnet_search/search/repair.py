@@ -1,7 +1,7 @@
-"""Keras Tuner's files of a run against its events, and the repair of what a run's folder has lost.
+"""Check Keras Tuner's files of a run against its events, and repair the folder of a run.
 
-Nothing is lost by a repair: damaged files that say something stay beside their replacement, files that only repeat what
-the events say are written again, and what is needed and gone is marked to be trained again by `resume`.
+A repair loses nothing: damaged files with useful content stay beside their replacement, files that follow from the
+events are written again, and missing weights that are needed are marked to be trained again by `resume`.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.job import HISTORY, STATE, WEIGHTS
 from resnet_search.workers.quiet import quiet_stderr
 
-# What the events imply of each; the rest depends on when the file was written.
+# Keys that follow from the events; the others depend on when the file was written.
 _OF_ORACLE = ("start_order", "hyperparameters", "max_epochs", "factor", "seed")
 _OF_TRIAL = ("trial_id", "status", "score", "message", "hyperparameters")
 
 
 def check_keras_tuner(view: RunView) -> Iterator[Check]:
-    """Whether oracle.json, tuner0.json and each trial.json say what the events say. Imports the training backend."""
+    """Check that oracle.json, tuner0.json and each trial.json agree with the events. Imports the training backend."""
     if view.content.get("imported"):
         return
     folder, finished = view.folder, view.state == "finished"
-    cure = f"Write them again: resnet-search doctor {folder.word} --repair"
+    cure = f"Rewrite them: resnet-search doctor {folder.word} --repair"
     try:
         oracle = restored_oracle(view)
     except (UserError, *DAMAGE) as error:
@@ -54,9 +54,9 @@ def check_keras_tuner(view: RunView) -> Iterator[Check]:
         if not problem:
             value = json.loads(path.read_text(encoding="utf-8"))
             if any(value.get(key) != expected for key, expected in json.loads(json.dumps(said)).items()):
-                problem = "does not say what the events say"
-        # While a run is not finished, its files may be behind.
-        if problem and (finished or problem not in {GONE, "does not say what the events say"}):
+                problem = "does not agree with the events"
+        # While a run is not finished, its files may be out of date.
+        if problem and (finished or problem not in {GONE, "does not agree with the events"}):
             bad.append(f"{name} {problem}")
     if bad:
         more = f"; and {len(bad) - 1} more" if len(bad) > 1 else ""
@@ -66,13 +66,13 @@ def check_keras_tuner(view: RunView) -> Iterator[Check]:
 
 
 def repair_run(folder: RunFolder) -> list[str]:
-    """Put a run's folder in order, under its lock; what was done, a sentence each. `RunError` without a run.json."""
+    """Repair a run's folder under its lock; return a sentence for each repair. `RunError` without a run.json."""
     with folder.lock():
         content = folder.read()
         found = salvage(folder, content)
         done = [rewrite_events(folder, found)] if found.wrong else []
         view = read_run(folder, locked=False)
-        done += [f"{path.relative_to(folder.path)}: removed, left by a write that was cut off"
+        done += [f"{path.relative_to(folder.path)}: removed, left by an interrupted write"
                  for path in remove_leftovers(folder)]  # fmt: skip
         done += _drop_states(view)
         done += _mend_trials(view)
@@ -80,14 +80,14 @@ def repair_run(folder: RunFolder) -> list[str]:
         checks = list(check_keras_tuner(view))
         if any(check.status == PROBLEM for check in checks):
             restored_oracle(view).project(folder)
-            done.append("oracle.json, tuner0.json and every trial.json: written again from the events")
+            done.append("oracle.json, tuner0.json and every trial.json: rewritten from the events")
         if done and view.sessions:
             append_event(folder.events, "repaired", done=done)
     return done
 
 
 def restored_oracle(view: RunView) -> Any:
-    """The oracle of a run, as its events leave it."""
+    """Return the oracle of a run in the state after its events."""
     check_drivable(view)
     content = view.content
     space = SearchSpace.from_dict(content["space"], where=str(view.folder.path / "run.json"))
@@ -106,7 +106,7 @@ def _drop_states(view: RunView) -> list[str]:
 
 
 def _mend_trials(view: RunView) -> Iterator[str]:
-    """Remove checkpoints that cannot be read, and keep of a damaged history what can be."""
+    """Remove unreadable checkpoints, and keep the readable lines of damaged histories."""
     for trial in view.trials.values():
         folder = view.folder.trial(trial.trial)
         if trial.reused or trial.status == FAILED or not folder.is_dir():
@@ -116,7 +116,7 @@ def _mend_trials(view: RunView) -> Iterator[str]:
             problem = h5_problem(folder / name, epoch)
             if problem not in {"", GONE}:
                 remove(folder / name)
-                yield f"trial_{trial.trial}/{name}: removed, since it {problem}"
+                yield f"trial_{trial.trial}/{name}: removed, because it {problem}"
         path = folder / HISTORY
         lines = list(read_each(path)) if path.exists() else []
         good = [line for _, _, line in lines if isinstance(line, dict) and "epoch" in line]
@@ -129,7 +129,7 @@ def _mend_trials(view: RunView) -> Iterator[str]:
 
 
 def _reopen(view: RunView) -> list[str]:
-    """Have the winner trained again if its weights are gone, so that it can be exported."""
+    """Mark the winner to be trained again if its weights are gone, so that it can be exported."""
     if view.winner is None:
         return []
     holder = view.holder(view.winner)

@@ -1,6 +1,6 @@
-"""What a resumed run may do otherwise than before: other workers, and a longer plan.
+"""What may change when a run is resumed: its workers and the length of its plan.
 
-What makes a run what it is, its space, its data and its seed, cannot be changed; `cli.changes` refuses that.
+Settings that define the run, its space, data and seed, cannot be changed; `cli.changes` refuses that.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from resnet_search.workers.precision import BFLOAT16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumeSettings:
-    """What is to be different from now on; None: as it was.
+    """What changes from now on; None: as before.
 
-    `workers`, `threads`, `device` and `hang_timeout` as in `SearchSettings`. `add_iterations`: so many more times all
-    brackets are gone through, with fresh draws. `add_epochs`: the best in `factor` of a finished search train so much
-    longer, and the ranking is of those.
+    `workers`, `threads`, `device` and `hang_timeout` as in `SearchSettings`. `add_iterations`: repeat all brackets so
+    many more times, with new draws. `add_epochs`: train the best of a finished search, one in `factor`, for so many
+    more epochs and rank those.
     """
 
     workers: int | Cluster | None = None
@@ -46,18 +46,19 @@ class ResumeSettings:
 
 
 def changed_workers(content: dict[str, Any], settings: ResumeSettings) -> dict[str, Any]:
-    """The workers of a run as they are from now on: what run.json says, with what is given in its place.
+    """Return the workers of a run from now on: those of run.json, with the given settings replaced.
 
-    `RunError` if they were on a cluster elsewhere that nobody has named here: who connects to a Ray cluster runs what
-    its machines send, and a run's folder may come from anyone. `TrainingError` if they cannot compute in the precision
-    that they had, in which all scores of the run so far are.
+    `RunError` if they were on a remote cluster that the user has not named: connecting to a Ray cluster runs code from
+    its machines, and a run's folder may come from anyone. `TrainingError` if they cannot compute in the precision of
+    the run's scores so far.
     """
     before = dict(content["workers"])
     cluster = Cluster.from_dict(before["cluster"]) if before.get("cluster") else None
     if settings.workers is None and cluster is not None and not _is_known(cluster):
         raise RunError(
-            f"--workers: missing; the run trained on {cluster.word}, and the word of a file is no reason to connect",
-            f"Name it: --workers {cluster.word}. Or another one, or --workers 2 for this machine.",
+            f"--workers is required: this run was trained on {cluster.word}, and its folder may come from anyone",
+            f"Repeat --workers {cluster.word} to connect to it again, name another cluster, or use this machine with "
+            "--workers 2.",
         )
     if settings.hang_timeout is not None:
         before["hang_timeout"] = settings.hang_timeout
@@ -65,7 +66,7 @@ def changed_workers(content: dict[str, Any], settings: ResumeSettings) -> dict[s
         return {**before, "threads": settings.threads or int(before["threads"])}
     workers, threads = _asked(before, cluster, settings)
     had = str(before.get("precision", FLOAT32))
-    # Of this machine as it is now: a GPU that it has lost is an error, and a part of one depends on how large it is.
+    # Chosen again for this machine: a GPU may be gone, and the share of a GPU depends on its memory.
     slots, chosen = choose_workers(
         settings.device or str(before["device"]),
         workers,
@@ -76,8 +77,8 @@ def changed_workers(content: dict[str, Any], settings: ResumeSettings) -> dict[s
     )
     if chosen.precision != had:
         raise TrainingError(
-            f"--device: got {chosen.device!r}, it would compute in {chosen.precision}; the run's scores are of {had}",
-            "Go on where that can be had, or start anew there; --precision float32 can be had anywhere.",
+            f"--device: got {chosen.device!r}, which computes in {chosen.precision}; the run's scores are in {had}",
+            "Resume on a device that supports that precision, or start a new run; --precision float32 works anywhere.",
         )
     return {**before, "slots": slots, **{k: v for k, v in asdict(chosen).items() if k not in _OF_THE_RUN}}
 
@@ -85,15 +86,15 @@ def changed_workers(content: dict[str, Any], settings: ResumeSettings) -> dict[s
 def _asked(
     before: dict[str, Any], cluster: Cluster | None, settings: ResumeSettings
 ) -> tuple[int | Cluster, int | None]:
-    """Workers and threads: as they are given, and for the rest as they were."""
-    # What a run stores of GPUs is what was chosen for its device.
+    """Return workers and threads as given, or else as before."""
+    # A run stores the GPUs that were chosen for its device.
     workers = settings.workers or (cluster and replace(cluster, gpus=None)) or int(before["slots"])
     threads: int | None = settings.threads or int(before["threads"])
     if not isinstance(workers, Cluster):
         return workers, threads
     was = cluster or Cluster()
     if workers.cpus not in {None, was.cpus}:
-        threads = settings.threads  # None: as many as a trial has processors now.
+        threads = settings.threads  # None: one for each processor of a trial
     keeps_gpus = workers.gpus is None and settings.device in {None, before["device"]}
     merged = replace(
         workers,
@@ -108,31 +109,31 @@ def _is_known(cluster: Cluster) -> bool:
     return cluster.address in {"", AUTO, os.environ.get("RAY_ADDRESS", "")}
 
 
-# Settings of workers that no choice of a device touches.
+# Settings of workers that do not depend on the device.
 _OF_THE_RUN = ("hang_timeout", "backend")
 
 
 def extension(view: RunView, settings: ResumeSettings) -> dict[str, Any]:
-    """The fields of the event that extends a run; `RunError` if it cannot be extended so.
+    """Return the fields of the event that extends a run; `RunError` if it cannot be extended so.
 
-    New iterations come first, on the epochs that the run had; what trains longer is chosen when they are done, and
-    so in a command of its own.
+    New iterations train for the epochs that the run had; which candidates train longer is decided after them, in
+    another command.
     """
     if view.content.get("imported"):
         raise RunError(
-            f"RUN: got {view.folder.name!r}, which was imported from Keras Tuner, without weights to go on from",
+            f"RUN: got {view.folder.name!r}, which was imported from Keras Tuner and has no weights to continue from",
             f"Search the same choices here: resnet-search run --space "
             f"{shlex.quote(str(view.folder.path / view.folder.name))}.toml",
         )
     if view.content["space"].get("method") == "grid" and settings.add_iterations:
         raise RunError(
-            f"--add-iterations: got {settings.add_iterations}, but {view.folder.name} trains every network once",
-            "Nothing is left to draw. --add-epochs trains the best ones longer.",
+            f"--add-iterations: got {settings.add_iterations}, but the grid {view.folder.name} has no draws left",
+            "Use --add-epochs to train the best ones longer.",
         )
     if settings.add_iterations and settings.add_epochs:
         raise RunError(
-            "--add-epochs: got it beside --add-iterations; allowed: one of them at a time",
-            "Add the iterations first; what is best after them is then trained longer.",
+            "--add-epochs and --add-iterations cannot be combined",
+            "Add the iterations first; then train the best candidates longer.",
         )
     space = SearchSpace.from_dict(view.content["space"])
     brackets = brackets_from(view.content["plan"])
@@ -147,7 +148,7 @@ def _more_iterations(
 ) -> dict[str, Any]:
     data = view.content["data"]
     before = space.hyperband.iterations
-    space.with_settings(iterations=before + number)  # Says so if that is more than is allowed.
+    space.with_settings(iterations=before + number)  # Raises if that is too many.
     once = make_plan(space.with_settings(iterations=number), tuple(data["image_shape"]), len(data["classes"])).brackets
     added = tuple(replace(bracket, iteration=bracket.iteration + following) for bracket in once)
     return {
@@ -164,17 +165,17 @@ def _more_epochs(
     ranking = view.ranking()
     if view.state != "finished" or not ranking:
         raise RunError(
-            f"--add-epochs: got {number}, but {view.folder.name} is {view.state}; allowed: once it is finished",
+            f"--add-epochs: got {number}, but {view.folder.name} is {view.state}; allowed: a finished run",
             f"Finish it first: resnet-search resume {view.folder.word}",
         )
     before = view.max_epochs
-    longer = space.with_settings(max_epochs=before + number)  # Says so if that is more than is allowed.
+    longer = space.with_settings(max_epochs=before + number)  # Raises if that is too many.
     kept = math.ceil(len(ranking) / space.hyperband.factor)
     bracket = Bracket(
         following,
         1,
         0,
-        # Nothing is trained in the first rung: its scores are known.
+        # The scores of the first rung are known; it trains nothing.
         (Rung(0, len(ranking), before, before), Rung(1, kept, before, longer.hyperband.max_epochs)),
     )
     return {

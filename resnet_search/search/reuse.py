@@ -1,4 +1,4 @@
-"""What a candidate of a run has been trained to, and what it is trained to just now."""
+"""How far a candidate of a run has been trained, and how far it is being trained now."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from resnet_search.runs.trials import COMPLETED, RUNNING, RunView, Trial
 
 
 def parent_of(view: RunView, candidate: int, epochs: int) -> tuple[Trial | None, bool]:
-    """What a candidate's trial to `epochs` continues, and whether it was trained that far before."""
+    """Return the trial that a candidate's trial to `epochs` continues, and whether it was trained that far before."""
     trained = [trial for trial in view.of_candidate(candidate) if trial.status == COMPLETED and not trial.reused]
     beyond = [trial for trial in trained if trial.epochs >= epochs]
     if beyond:
@@ -15,9 +15,9 @@ def parent_of(view: RunView, candidate: int, epochs: int) -> tuple[Trial | None,
 
 
 def trains_now(view: RunView, candidate: int, epochs: int) -> bool:
-    """Whether a trial of a candidate runs, for no longer than another one to `epochs` would.
+    """Return whether a trial of a candidate is running that ends no later than one to `epochs` would.
 
-    What that trains is then there to go on from, and nobody trains it twice.
+    A later trial can then continue from it, so that no epoch is trained twice.
     """
     parent, reused = parent_of(view, candidate, epochs)
     missing = epochs - (parent.epochs if parent else 0)

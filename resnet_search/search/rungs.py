@@ -1,4 +1,4 @@
-"""One rung of a bracket in counts and queues, so that a step costs the same however many trials there are."""
+"""One rung of a bracket as counts and queues, so that the cost of a step does not grow with the number of trials."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Entry:
-    """A trial in a rung. `order` is (slot, replacement) of its draw: the earlier draw is the smaller.
+    """A trial in a rung. `order`: (slot, replacement) of its draw; earlier draws are smaller.
 
-    `below`: what it was promoted from. `score` is None until it has completed.
+    `below`: the entry it was promoted from. `score` is None until it has completed.
     """
 
     trial: str
@@ -26,33 +26,33 @@ class Entry:
 
     @property
     def rank(self) -> tuple[float, tuple[int, int]]:
-        """Smaller is better; of completed trials."""
+        """Sort key of a completed trial; smaller is better."""
         return -(self.score or 0.0), self.order
 
 
 class Slots:
-    """The slots of a rung: which are free, and which of these comes first, the one of the least `key`."""
+    """The slots of a rung: which are free, and which free slot comes first, by least `key`."""
 
     def __init__(self, size: int, key: Callable[[int], float]) -> None:
         self._key, self.size = key, size
         self._free = set(range(size))
         self._holders: Counter[int] = Counter()
-        self._queue: list[tuple[float, int]] | None = None  # A heap; slots that are not free any more are in it too.
+        self._queue: list[tuple[float, int]] | None = None  # a heap that may hold slots no longer free
 
     def __len__(self) -> int:
         return len(self._free)
 
     def first(self) -> int:
-        if self._queue is None:  # Only now, since keys cost something, and most brackets have not begun.
+        if self._queue is None:  # Made late: keys are costly, and most brackets have not started.
             self._queue = sorted(map(self._place, self._free))
         while self._queue[0][1] not in self._free:
             heapq.heappop(self._queue)
         return self._queue[0][1]
 
     def others(self) -> list[int]:
-        """The free slots after the first, in their order."""
+        """Return the free slots after the first, in order."""
         self.first()
-        # A slot that was given back may be in it twice.
+        # A slot that was given back may be in the queue twice.
         return [slot for _, slot in sorted(set(self._queue or ())) if slot in self._free][1:]
 
     def take(self, slot: int) -> None:
@@ -75,15 +75,15 @@ class Slots:
 
 
 class RungState:
-    """Who runs, who has completed, and who of these waits or was taken further."""
+    """The running and completed trials of a rung, and which of the latter wait or were promoted."""
 
     def __init__(self, slots: Slots) -> None:
         self.slots = slots
         self.running = 0
-        self.waiting = 0  # Trials that are completed and not taken further.
+        self.waiting = 0  # completed trials that were not promoted
         self.completed = 0
-        self._best: list[tuple[tuple[float, tuple[int, int]], str, Entry]] = []  # A heap; some are taken already.
-        self._further: list[tuple[float, tuple[int, int]]] = []  # Ranks of those taken that have not failed there.
+        self._best: list[tuple[tuple[float, tuple[int, int]], str, Entry]] = []  # a heap; some were promoted already
+        self._further: list[tuple[float, tuple[int, int]]] = []  # ranks of promoted trials that have not failed there
 
     def complete(self, entry: Entry, score: float) -> None:
         entry.score = score
@@ -106,11 +106,11 @@ class RungState:
             del self._further[place]
 
     def best(self) -> Entry:
-        """The best that waits."""
+        """Return the best waiting trial."""
         while self._best[0][2].taken:
             heapq.heappop(self._best)
         return self._best[0][2]
 
     def ahead(self) -> int:
-        """Completed trials that are better than the best that waits, those that have failed above left out."""
+        """Count the promoted trials better than the best waiting one, without those that failed above."""
         return bisect_left(self._further, self.best().rank)

@@ -1,14 +1,14 @@
-"""Which trial comes next: successive halving over the brackets of a plan, as values, without any I/O.
+"""Decide which trial comes next: successive halving over the brackets of a plan, without any I/O.
 
 Rules, for every bracket:
 - A slot of the first rung draws a candidate; if its trial fails, the slot draws a replacement.
-- A later rung takes the best completed trials of the rung below, each as soon as it is certain to be among them
-  whatever the trials still open there score; if one fails in the later rung, the next best takes its place.
+- A trial is promoted to the next rung once it is certain to be among the best of its own, whatever scores the open
+  trials there get; if it fails in the next rung, the next best takes its place.
 - Higher scores are better; ties go to the earlier draw.
 
-In an asynchronous bracket a trial goes on, besides, as soon as it is among the best of those that have completed so
-far, in the share that the plan's rungs have: the rule of ASHA (Li et al. 2020, "A System for Massively Parallel
-Hyperparameter Tuning", algorithm 2). Its rungs are as large as planned or larger, each up to the number of draws.
+In an asynchronous bracket a trial is also promoted as soon as it is among the best of those completed so far, in the
+proportion of the planned rungs: the rule of ASHA (Li et al. 2020, "A System for Massively Parallel Hyperparameter
+Tuning", algorithm 2). Its rungs are as large as planned or larger, each up to the number of draws.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from resnet_search.spaces.brackets import Bracket, Rung
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Start a new candidate in slot `slot` of a first rung; `replacement` counts those that failed there before."""
+    """Start a new candidate in slot `slot` of a first rung; `replacement` counts earlier failures there."""
 
     bracket: Bracket
     slot: int
@@ -37,7 +37,7 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Promote:
-    """Take trial `trial` on into rung `rung` of its bracket."""
+    """Promote trial `trial` to rung `rung` of its bracket."""
 
     bracket: Bracket
     rung: Rung
@@ -59,18 +59,18 @@ Step = Draw | Promote | Wait | Finished
 
 
 class _BracketState:
-    """A bracket at its `place` in the plan. `queued`: whether it is among those that may have something to start."""
+    """A bracket at its `place` in the plan. `queued`: whether it may have something to start."""
 
     def __init__(self, place: int, bracket: Bracket, cost: Callable[[Draw], float], *, asynchronous: bool) -> None:
         self.place, self.bracket, self.queued, self._asynchronous = place, bracket, True, asynchronous
-        self.failures: Counter[int] = Counter()  # By slot of the first rung.
+        self.failures: Counter[int] = Counter()  # by slot of the first rung
         first = Slots(bracket.draws, lambda slot: -cost(Draw(bracket, slot, 0)))
         sizes = (bracket.draws if asynchronous else rung.size for rung in bracket.rungs[1:])
-        later = (Slots(size, key=float) for size in sizes)  # In the order of their numbers.
+        later = (Slots(size, key=float) for size in sizes)  # in the order of their numbers
         self.rungs = [RungState(slots) for slots in (first, *later)]
 
     def steps(self) -> Iterator[Draw | Promote]:
-        """What could start now, the most wanted first."""
+        """Yield the steps that could start now, by priority."""
         for index in reversed(range(1, len(self.rungs))):
             if self._certain(index) or (self._asynchronous and self._among_the_best(index)):
                 best, slot = self.rungs[index - 1].best(), self.rungs[index].slots.first()
@@ -82,24 +82,24 @@ class _BracketState:
             yield from (Draw(self.bracket, slot, self.failures[slot]) for slot in slots.others())
 
     def _open(self, index: int) -> int:
-        """Trials of rung `index` that may still complete: running, or not created yet."""
+        """Count the trials of rung `index` that may still complete: running, or not created yet."""
         free = self._free(index)
         if index > 0:
             free = min(free, self.rungs[index - 1].waiting + self._open(index - 1))
         return self.rungs[index].running + free
 
     def _certain(self, index: int) -> bool:
-        """Whether the best below rung `index` belongs in it whatever those still open score."""
+        """Return whether the best trial below rung `index` belongs in it, whatever scores the open ones get."""
         return self.rungs[index - 1].waiting > 0 and self._open(index - 1) < self._free(index)
 
     def _among_the_best(self, index: int) -> bool:
-        """Whether the best below rung `index` is in the top of those that have completed there."""
+        """Return whether the best trial below rung `index` is among the top of those completed there."""
         below, sizes = self.rungs[index - 1], self.bracket.rungs
         top = below.completed * sizes[index].size // sizes[index - 1].size
         return below.waiting > 0 and below.ahead() < top
 
     def _free(self, index: int) -> int:
-        """Planned places of rung `index` that no trial has."""
+        """Count the planned places of rung `index` without a trial."""
         slots = self.rungs[index].slots
         return max(0, self.bracket.rungs[index].size - (slots.size - len(slots)))
 
@@ -109,11 +109,11 @@ class _BracketState:
 
 
 class Schedule:
-    """The state of a search. `next` says what to do; the other methods tell it what happened.
+    """The state of a search. `next` returns the next step; the other methods record what happened.
 
-    `cost`: what training the candidate of a planned draw takes, in any unit. The costliest of the slots that a bracket
-    could fill comes first: it would be waited for, were it the last. `asynchronous`: iteration and number of each
-    bracket that is so.
+    `cost`: cost of training the candidate of a planned draw, in any unit. Of the free slots of a bracket, the costliest
+    comes first, so that the others do not have to wait for it at the end. `asynchronous`: iteration and number of each
+    asynchronous bracket.
     """
 
     def __init__(
@@ -127,15 +127,15 @@ class Schedule:
             for place, one in enumerate(brackets)
         ]
         self._by_key = {(state.bracket.iteration, state.bracket.number): state for state in self._states}
-        # Of thousands of brackets with thousands of workers, few have something to start: a heap of their places.
+        # A heap of places: of thousands of brackets, few have something to start.
         self._queue = list(range(len(brackets)))
         self._open = set(self._queue)
         self._entries: dict[str, tuple[_BracketState, int, Entry]] = {}
 
     def next(self, waits: Callable[[Draw | Promote], bool] = lambda _: False) -> Step:
-        """What to start now, in the first bracket that has something that does not wait for a trial elsewhere.
+        """Return what to start now, from the first bracket with a step that does not wait for another trial.
 
-        Of those that wait, so many are looked at that a small space does not make each step slow.
+        Only a limited number of waiting steps is checked, so that steps stay fast in a small space.
         """
         waiting: list[int] = []
         left = _LOOKED_AT
@@ -152,7 +152,7 @@ class Schedule:
                 if not empty:
                     waiting.append(state.place)
                     continue
-                state.queued = False  # Until something happens in it.
+                state.queued = False  # until something happens in it
                 if state.complete:
                     self._open.discard(state.place)
             return Wait() if self._open else Finished()
@@ -161,27 +161,27 @@ class Schedule:
                 heapq.heappush(self._queue, place)
 
     def drawn(self, trial: str, draw: Draw) -> None:
-        """A draw was carried out as `trial`."""
+        """Record that a draw was started as `trial`."""
         self._add(self._state(draw.bracket), 0, Entry(trial, draw.slot, (draw.slot, draw.replacement)))
 
     def close(self, draw: Draw) -> None:
-        """A draw found no candidate left: its slot stays empty."""
+        """Record that no candidate was left for a draw: its slot stays empty."""
         self._state(draw.bracket).rungs[0].slots.close(draw.slot)
 
     def promoted(self, trial: str, promote: Promote) -> None:
-        """A promotion was carried out as `trial`."""
+        """Record that a promotion was started as `trial`."""
         state, rung, below = self._entries[promote.trial]
         state.rungs[rung].take(below)
         self._add(state, promote.rung.index, Entry(trial, promote.slot, below.order, below))
 
     def completed(self, trial: str, score: float) -> None:
-        """A trial ended with a score."""
+        """Record that a trial ended with a score."""
         state, rung, entry = self._entries[trial]
         if self._end(state, rung, entry):
             state.rungs[rung].complete(entry, score)
 
     def failed(self, trial: str) -> None:
-        """A trial ended without one."""
+        """Record that a trial ended without a score."""
         state, rung, entry = self._entries[trial]
         if self._end(state, rung, entry):
             state.rungs[rung].slots.give_back(entry.slot)
@@ -199,10 +199,10 @@ class Schedule:
         self._entries[entry.trial] = (state, rung, entry)
 
     def _end(self, state: _BracketState, rung: int, entry: Entry) -> bool:
-        """Take a trial off those that run; whether it was one of them."""
+        """Remove a trial from the running ones; return whether it was running."""
         was_running, entry.running = entry.running, False
         state.rungs[rung].running -= was_running
-        if not state.queued:  # It may have something to start now, or be complete.
+        if not state.queued:  # It may now have something to start, or be complete.
             heapq.heappush(self._queue, state.place)
             state.queued = True
         return was_running

@@ -1,4 +1,4 @@
-"""Start a run, and go on with one: data, plan and settings into a folder, then the search in it."""
+"""Start or resume a run: write data, plan and settings to a folder, then search in it."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSettings:
-    """What a run is started with beside its space.
+    """The settings of a new run beside its space.
 
     `train_examples`: search on this many training images, None for all. `workers`: trials at once, None for as many as
-    the processors, or the GPUs, and their memory allow; a `Cluster` takes them in their place. `threads`: of each
-    worker, None to divide the processors. `device`: auto, cpu or gpu. `precision`: auto, float32 or bfloat16.
-    `hang_timeout`: a worker that finishes no step for so long, in seconds, is replaced. `baselines`: presets that are
-    trained to the end first, to hold what is found against. `merged`: train on the validation images too, so that
-    scores are of images that were trained on. `track`: who is told of every candidate, None for whom the space names.
+    processors or GPUs and their memory allow; or a `Cluster` to train on. `threads`: of each worker, None to divide the
+    processors. `device`: auto, cpu or gpu. `precision`: auto, float32 or bfloat16. `hang_timeout`: seconds without a
+    finished step after which a worker is replaced. `baselines`: presets to compare with, trained to the end first.
+    `merged`: train on the validation images too, so that scores are on images that were trained on. `track`: trackers
+    that receive every candidate, None for those of the space.
     """
 
     runs_dir: Path = Path("runs")
@@ -90,7 +90,7 @@ class SearchSettings:
         if self.device not in {"auto", "cpu", "gpu"}:
             raise UsageError(f"--device: got {self.device!r}; allowed: auto, cpu, gpu")
         if not 0 < self.hang_timeout < float("inf"):
-            raise UsageError(f"--hang-timeout: got {self.hang_timeout!r}; allowed: seconds, above 0")
+            raise UsageError(f"--hang-timeout: got {self.hang_timeout!r}; allowed: a number of seconds above 0")
 
 
 def _check(option: str, value: Any, low: int, high: int) -> None:
@@ -101,12 +101,12 @@ def _check(option: str, value: Any, low: int, high: int) -> None:
 def run_search(
     space: SearchSpace, settings: SearchSettings, observers: Sequence[Observer] = (), *, budget: Budget | None = None
 ) -> RunView:
-    """Start a run and search to its end; what it found. Ctrl-C leaves a run that `resume` goes on with.
+    """Start a run, search to its end, and return the result. Ctrl-C leaves a run that `resume` continues.
 
-    So does a `budget`, in order: without an error, once what trains has come to the end of its trial or epoch. Nothing
-    is written before the space, the data and the device are known to do. Raises `UserError`s.
+    A `budget` also stops it early, but without an error: running trials finish their trial or epoch. Nothing is written
+    before the space, the data and the device are checked. Raises `UserError`s.
     """
-    # Errors in the space and the installation come before the time that the images take.
+    # Errors in the space and the installation are raised before the images are read, which takes time.
     check_backend()
     track = space.track if settings.track is None else settings.track
     check_installed(track, "--track")
@@ -148,7 +148,7 @@ def run_search(
 
 
 def contents_of(space: SearchSpace) -> dict[str, Any]:
-    """What run.json says of a space, of this moment and of this machine."""
+    """Return the entries of run.json about a space, the time and this machine."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "space": space.to_dict(),
@@ -161,7 +161,7 @@ def contents_of(space: SearchSpace) -> dict[str, Any]:
 
 
 def start_in(folder: RunFolder, observers: Sequence[Observer], budget: Budget | None) -> RunView:
-    """Search in a folder that was made just now."""
+    """Search in a new folder."""
     return _drive(folder, "started", observers, budget, ResumeSettings())
 
 
@@ -172,7 +172,7 @@ def resume_run(
     settings: ResumeSettings | None = None,
     budget: Budget | None = None,
 ) -> RunView:
-    """Go on with a run from its folder; returns at once what a finished one found, unless `settings` extend it."""
+    """Resume a run from its folder; a finished one is returned at once, unless `settings` extend it."""
     return _drive(folder, "resumed", observers, budget, settings or ResumeSettings())
 
 
@@ -198,7 +198,7 @@ def _drive(
         content, space = view.content, SearchSpace.from_dict(view.content["space"])
         if event == "resumed":
             provide(sources_of_run(view, space))
-        # Only now, since it imports the training backend.
+        # Imported late, since it imports the training backend.
         with quiet_stderr():
             from resnet_search.search.loop import SearchLoop
             from resnet_search.search.oracle import HyperbandOracle
@@ -208,18 +208,18 @@ def _drive(
         for line in events:
             for observer in observers:
                 observer(line, view)
-        # A copy: the event holds the others.
+        # Copied, since the event holds `workers`.
         each = {key: value for key, value in workers.items() if key != "slots"}
         with Beside(folder, tracked_by(content), observers) as trackers:
             pool = start_workers(workers["slots"], WorkerSettings(**each), folder.worker_log)
             try:
-                # The counters are of this machine, which does not train where a cluster does.
+                # The counters belong to this machine, but a remote cluster trains elsewhere.
                 elsewhere = bool(workers.get("cluster") and workers["cluster"]["address"])
                 heard = [*observers, Meter(folder, {} if elsewhere else None), trackers]
                 SearchLoop(view, oracle, pool, data=str(data), observers=heard, budget=budget).run()
             except BaseException as error:
                 pool.close()
-                with suppress(OSError):  # The disk may be what is wrong.
+                with suppress(OSError):  # The disk may be the cause.
                     append_event(folder.events, "interrupted", reason=type(error).__name__)
                 raise
             finally:
@@ -229,7 +229,7 @@ def _drive(
 
 
 def start_workers(slots: int, settings: WorkerSettings, log: Path) -> Workers:
-    """Processes of this machine, or actors of a cluster."""
+    """Start processes on this machine, or actors on a cluster."""
     if settings.cluster is None:
         return LocalWorkers(slots, settings, log)
     from resnet_search.workers.on_ray import RayWorkers
@@ -238,7 +238,7 @@ def start_workers(slots: int, settings: WorkerSettings, log: Path) -> Workers:
 
 
 def versions() -> dict[str, str]:
-    """The versions of everything that a result depends on."""
+    """Return the versions of everything that a result depends on."""
     jax = ("jax",) if os.environ.get("KERAS_BACKEND") == "jax" else ()
     packages = ("resnet-search", "keras", "keras-tuner", "tensorflow", *jax, "numpy")
     found = {"python": platform.python_version()}

@@ -1,4 +1,4 @@
-"""Keras Tuner's side of an oracle: what it keeps of a search, and its own files, written when they are asked for."""
+"""Keras Tuner's part of an oracle: its data about a search, and its files, written on request."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ OBJECTIVE = "val_accuracy"
 
 
 class TunerStore(KerasTunerHyperband):
-    """`keras_tuner.oracles.HyperbandOracle` that writes nothing while it is asked and told.
+    """`keras_tuner.oracles.HyperbandOracle` that writes no files during a search.
 
-    events.jsonl is the truth of a run, and `project` writes the files that Keras Tuner opens it by.
+    events.jsonl is the truth of a run; `project` writes the files with which Keras Tuner opens the run.
     """
 
     def __init__(self, space: SearchSpace, input_shape: tuple[int, int, int], classes: int, seed: int) -> None:
@@ -35,38 +35,38 @@ class TunerStore(KerasTunerHyperband):
             hyperband_iterations=space.hyperband.iterations,
             seed=seed,
             hyperparameters=hyperparameters,
-            # Keras Tuner's own limit raises while it holds a lock; `search.loop` has one.
+            # Keras Tuner's own limit raises while it holds a lock; `search.loop` has another.
             max_consecutive_failed_trials=None,
         )
-        self.seed = self._seed_state = seed  # Keras Tuner takes 0 for no seed.
+        self.seed = self._seed_state = seed  # Keras Tuner treats 0 as no seed.
         self.verbose = 0
-        # Should someone go on with Keras Tuner's own search after this one: it is at its end.
+        # Keras Tuner's own search, if continued after this one, is at its end.
         self._brackets: list[Any] = []
         self._current_bracket = 0
         self._current_iteration = space.hyperband.iterations - 1
 
     def score_trial(self, trial: TunerTrial) -> None:
-        """The score is that of the last epoch, since its weights are the ones that are continued and exported."""
+        """Use the score of the last epoch, whose weights are continued and exported."""
         last = trial.metrics.get_history(OBJECTIVE)[-1]
         trial.score, trial.best_step = last.mean(), last.step
 
     def project(self, folder: RunFolder) -> None:
-        """Write oracle.json, tuner0.json and what is out of date of each trial, so that Keras Tuner opens the run."""
+        """Write oracle.json, tuner0.json and outdated files of trials, so that Keras Tuner can open the run."""
         for trial in sorted(self._unsaved):
             path = folder.trial(trial)
             make_folder(path)
             write_json(path / "trial.json", self.trials[trial].get_state(), durable=False, indent=None)
-            # Its Hyperband builds a promoted trial's parent from this.
+            # Keras Tuner's Hyperband builds a promoted trial's parent from this.
             write_json(path / "build_config.json", self.build_config, durable=False)
         self._unsaved.clear()
         write_json(folder.path / "oracle.json", self.get_state(), durable=False, indent=None)
         write_json(folder.path / "tuner0.json", {}, durable=False)
 
     def save(self) -> None:
-        """Keras Tuner's own save, in place and at every step: `project` replaces it."""
+        """Do nothing: Keras Tuner would save in place at every step; `project` replaces that."""
 
     def _check_consecutive_failures(self) -> None:
-        """Keras Tuner goes through all trials, for a limit that is not set."""
+        """Do nothing: Keras Tuner would scan all trials for a limit that is not set."""
 
     def _save_trial(self, trial: TunerTrial) -> None:
         self._unsaved.add(trial.trial_id)
@@ -77,7 +77,7 @@ class TunerStore(KerasTunerHyperband):
         self.end_trial(ended)
 
     def release(self) -> None:
-        """Let Keras Tuner forget this oracle: each that it has locked it keeps, with all trials, while Python runs."""
+        """Let Keras Tuner forget this oracle: it keeps every oracle that it has locked, with all trials, for ever."""
         engine = sys.modules[keras_tuner.Oracle.__module__]
         for kept in ("LOCKS", "THREADS"):
             getattr(engine, kept, {}).pop(self, None)

@@ -66,4 +66,4 @@ def test_a_name_that_cannot_be_read_keeps_its_cure(run: Run) -> None:
     _, content, space = run
     with pytest.raises(DataError) as raised:
         load_again(content["data"], space.with_settings(source="tfds:no_such_set_at_all:9.9.9"))
-    assert "bring it back" not in raised.value.cure
+    assert "restore it unchanged" not in raised.value.cure

@@ -104,8 +104,8 @@ def test_an_extension_that_is_killed_goes_on(make_search):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (ResumeSettings(add_epochs=6, add_iterations=1), "one of them at a time"),
-        (ResumeSettings(add_epochs=6), "run0 is interrupted; allowed: once it is finished"),
+        (ResumeSettings(add_epochs=6, add_iterations=1), "cannot be combined"),
+        (ResumeSettings(add_epochs=6), "run0 is interrupted; allowed: a finished run"),
     ],
 )
 def test_what_cannot_be_added(make_search, settings, message):
