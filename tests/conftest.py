@@ -111,6 +111,19 @@ def golden() -> Path:
     return ROOT / "tests" / "golden"
 
 
+@pytest.fixture
+def check_golden(golden: Path, request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compares a text with a golden file, which `--update-golden` writes first."""
+
+    def check(name: str, text: str) -> None:
+        path = golden / name
+        if request.config.getoption("--update-golden"):
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8"), f"if {name} should change: pytest --update-golden"
+
+    return check
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """A folder beside the checkout that some machines have: full-size CIFAR-10 without internet access."""

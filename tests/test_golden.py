@@ -1,4 +1,4 @@
-"""The words: one report and one model card as wholes. `pytest --update-golden` writes them anew, to be read as a diff.
+"""The words: one report and one model card as wholes. `pytest --update-golden` writes them again, to be read as a diff.
 
 Every other test of these documents asserts what they say, not how.
 """
@@ -109,24 +109,11 @@ def view(make_view: Callable[..., RunView]) -> RunView:
     return view
 
 
-@pytest.fixture
-def check(request: pytest.FixtureRequest, golden: Path) -> Callable[[str, str], None]:
-    """Compares a text with the golden file of a name."""
-
-    def compare(name: str, text: str) -> None:
-        path = golden / name
-        if request.config.getoption("--update-golden", default=False):
-            path.write_text(text, encoding="utf-8")
-        assert text == path.read_text(encoding="utf-8"), f"pytest --update-golden writes {name}"
-
-    return compare
+def test_the_report_of_a_search(view: RunView, check_golden: Callable[[str, str], None]) -> None:
+    check_golden("report.md", to_markdown(illustrated(view, None, EXPORTED)))
 
 
-def test_the_report_of_a_search(view: RunView, check: Callable[[str, str], None]) -> None:
-    check("report.md", to_markdown(illustrated(view, None, EXPORTED)))
-
-
-def test_the_card_of_its_winner(view: RunView, check: Callable[[str, str], None]) -> None:
+def test_the_card_of_its_winner(view: RunView, check_golden: Callable[[str, str], None]) -> None:
     reads = reads_of_test_images(view)
     text = card(view, [view.trials["0004"]], EXPORTED, license_id="Apache-2.0", measured=MEASURED, reads=reads)
-    check("card.md", text)
+    check_golden("card.md", text)

@@ -380,3 +380,14 @@ def _content(space: SearchSpace, plan: Plan) -> dict[str, Any]:
         "machine": {"host": socket.gethostname(), "processors": 2, "system": "Linux"},
         "command": ["resnet-search", "run"],
     }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a project of Keras Tuner, its images, and nothing else."""
+    from tests.search.projects import make_images, make_project
+
+    folder = tmp_path_factory.mktemp("there")
+    make_images(folder / "images.npz")
+    make_project(folder / "search")
+    return folder

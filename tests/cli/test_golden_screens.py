@@ -86,26 +86,15 @@ CALLS = {
     "track": ["track night --to tensorboard", "track night --to tensorbord", "track night"],
     "clean": ["clean night --keep 2", "clean night --keep 2 --yes", "clean stopped --yes"],
     "import": [
-        "import project/hyperband --data images.npz --image-size 16 --validation 12 --name theirs",
+        "import search/hyperband --data images.npz --image-size 16 --validation 12 --name theirs",
         "import nothing --data images.npz",
-        "import project/hyperband --data images.npz --map filters=widht",
+        "import search/hyperband --data images.npz --map filters=widht",
     ],
     "doctor": ["doctor", "doctor begun", "doctor damaged", "doctor absent"],
 }
 
 # Up to which of their trials they were searched, the latest run last.
 RUNS = {"other": 10**9, "begun": 0, "damaged": 0, "held": 3, "stopped": 9, "night": 10**9}
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project of Keras Tuner and its images."""
-    from tests.search.projects import make_images, make_project
-
-    folder = tmp_path_factory.mktemp("there")
-    make_images(folder / "images.npz")
-    make_project(folder / "project")
-    return folder
 
 
 @pytest.fixture
@@ -154,18 +143,14 @@ def screens(calls: list[str], place: Path, command: Callable[..., Outcome]) -> s
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_prints_its_screens(
-    name: str, place: Path, command: Callable[..., Outcome], golden: Path,
+    name: str, place: Path, command: Callable[..., Outcome], check_golden: Callable[[str, str], None],
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     if name == "import":
         for made in request.getfixturevalue("project").iterdir():
             (place / made.name).symlink_to(made)
-    path = golden / "screens" / f"{name}.txt"
-    printed = screens(CALLS[name], place, command)
-    if request.config.getoption("--update-golden"):
-        path.write_text(printed, encoding="utf-8")
-    assert printed == path.read_text(encoding="utf-8"), "if this is wanted: pytest --update-golden"
+    check_golden(f"screens/{name}.txt", screens(CALLS[name], place, command))
 
 
 def test_there_are_no_other_screens(golden: Path) -> None:

@@ -9,25 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.search.projects import make_images, make_project
-
 from .conftest import refused
 
 
-@pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a project, images, and nothing else."""
-    folder = tmp_path_factory.mktemp("there")
-    make_images(folder / "images.npz")
-    make_project(folder / "search")
-    return folder
-
-
 @pytest.fixture
-def imported(command, there, tmp_path, monkeypatch):
+def imported(command, project, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    options = ("--data", there / "images.npz", "--image-size", 16, "--validation", 12, "--name", "theirs")
-    return command("import", there / "search" / "hyperband", *options)
+    options = ("--data", project / "images.npz", "--image-size", 16, "--validation", 12, "--name", "theirs")
+    return command("import", project / "search" / "hyperband", *options)
 
 
 def test_it_says_what_it_made_and_what_comes_next(imported, command):
@@ -97,9 +86,9 @@ def test_no_estimate_of_time_is_made_from_it(imported, command):
     ],
     ids=["no key", "no values", "no such key", "no value", "other epochs", "no metric", "no number", "no images"],
 )
-def test_wrong_options_are_one_message(options, names, there, command, tmp_path, monkeypatch):
+def test_wrong_options_are_one_message(options, names, project, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    done = command("import", there / "search" / "hyperband", "--data", there / "images.npz", *options)
+    done = command("import", project / "search" / "hyperband", "--data", project / "images.npz", *options)
     assert done.status in {1, 2}
     refused(done, done.status, *names)
     assert not (tmp_path / "runs").exists()

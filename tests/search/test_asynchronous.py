@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from resnet_search.search.resume import ResumeSettings
 from resnet_search.spaces.plan import brackets_from, make_plan
-from tests.tried import tried
+from tests.properties import holds_for
 
 from .conftest import KnownWorkers, make_space, new_search
 from .test_properties import Read, World, check_nothing_in_vain, check_planned, run, searches, space_of, timings
@@ -26,7 +26,7 @@ def asynchronous(search):
     return space_of(**search).with_settings(promotion="async")
 
 
-@tried(
+@holds_for(
     30,
     slow=50,
     shrink=False,

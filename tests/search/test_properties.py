@@ -36,7 +36,7 @@ from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.plan import brackets_from
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.job import Job
-from tests.tried import tried
+from tests.properties import holds_for
 
 from .conftest import KnownWorkers, Search, accuracy, new_search
 
@@ -239,7 +239,7 @@ timings = st.builds(
 )
 
 
-@tried(
+@holds_for(
     60,
     slow=460,
     shrink=False,
@@ -266,7 +266,7 @@ def test_the_plan_is_kept_whatever_happens(search, failing, timing, seed):
     check_nothing_in_vain(read)
 
 
-@tried(30, shrink=False, search=searches, timing=timings, seed=st.integers(0, 10**6))
+@holds_for(30, shrink=False, search=searches, timing=timings, seed=st.integers(0, 10**6))
 def test_where_nothing_fails_every_timing_gives_the_same_table_and_winner(search, timing, seed):
     space = space_of(**search)
     one, many = (run(space, seed, World(0.0, 0), when) for when in (Timing(1, 0), timing))
@@ -276,7 +276,7 @@ def test_where_nothing_fails_every_timing_gives_the_same_table_and_winner(search
     assert [t.name for t in one.ranking()] == [t.name for t in many.ranking()]
 
 
-@tried(10, shrink=False, timing=timings, seed=st.integers(0, 10**6), failing=st.sampled_from([0.1, 0.3]))
+@holds_for(10, shrink=False, timing=timings, seed=st.integers(0, 10**6), failing=st.sampled_from([0.1, 0.3]))
 def test_in_a_large_space_failures_change_nothing_about_that(timing, seed, failing):
     # 9 epochs draw 17 of 400 architectures: there is room for 22 replacements of each draw.
     space = space_of(20, 20, max_epochs=9, factor=3, iterations=1, varied=False)

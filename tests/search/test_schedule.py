@@ -19,7 +19,7 @@ from resnet_search.search.schedule import Draw, Finished, Promote, Schedule, Ste
 from resnet_search.spaces.brackets import Bracket, hyperband
 from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.plan import make_plan
-from tests.tried import tried
+from tests.properties import holds_for
 
 from .conftest import make_space
 
@@ -528,14 +528,14 @@ shares = st.sampled_from([0.0, 0.3])
 worlds = st.builds(World, seed=st.integers(0, 10**6), failing=st.sampled_from([0.0, 0.2, 0.5]))
 
 
-@tried(100, plan=plans, world=worlds, workers=st.integers(1, 6), timing=st.integers(0, 10**6), waiting=shares)
+@holds_for(100, plan=plans, world=worlds, workers=st.integers(1, 6), timing=st.integers(0, 10**6), waiting=shares)
 def test_every_rung_is_the_one_that_the_rules_give(plan, world, workers, timing, waiting):
     model = play(plan, world, workers, random.Random(timing), waiting=waiting)
     completed = {place: set(scores) for place, scores in model.scores.items() if scores}
     assert completed == {place: orders for place, orders in expected(plan, world).items() if orders}
 
 
-@tried(100, plan=plans, world=worlds, workers=st.integers(1, 12), timing=st.integers(0, 10**6), waiting=shares)
+@holds_for(100, plan=plans, world=worlds, workers=st.integers(1, 12), timing=st.integers(0, 10**6), waiting=shares)
 def test_every_step_is_the_one_that_the_rules_of_asynchronous_promotion_give(plan, world, workers, timing, waiting):
     some = {(b.iteration, b.number) for b in plan if world.seed % 4 or b.number % 2}
     model = play(plan, world, workers, random.Random(timing), some, waiting)

@@ -18,12 +18,12 @@ from resnet_search.spaces import SearchSpace
 from resnet_search.spaces.points import Points
 from resnet_search.spaces.schema import KEYS, has_axis
 from resnet_search.training.recipe import recipe_fields
-from tests.tried import tried
+from tests.properties import holds_for
 
 from .strategies import built, documents
 
 
-@tried(100, document=documents())
+@holds_for(100, document=documents())
 def test_every_space_survives_json(document):
     space = built(document)
     again = SearchSpace.from_dict(json.loads(json.dumps(space.to_dict())))
@@ -50,7 +50,7 @@ def brute_force(axes, limits):
     return found
 
 
-@tried(100, document=documents())
+@holds_for(100, document=documents())
 def test_feasible_is_the_brute_force_filter(document):
     space = built(document)
     expected = brute_force(space.axes, space.limits)
@@ -71,7 +71,7 @@ def tiny_cap(set_cap):
 
 
 @pytest.mark.usefixtures("tiny_cap")
-@tried(100, without=[HealthCheck.filter_too_much], document=documents())
+@holds_for(100, without=[HealthCheck.filter_too_much], document=documents())
 def test_an_estimate_holds_against_the_count(document):
     space = built(document)
     expected = brute_force(space.axes, space.limits)
@@ -98,7 +98,7 @@ def test_an_estimate_holds_against_the_count(document):
 BAD = [[], [[]], -1, 0.5, float("nan"), "zzzz", {"x": 1}, 10**400, "\x00", None]
 
 
-@tried(
+@holds_for(
     100,
     document=documents(),
     places=st.lists(st.tuples(st.sampled_from(sorted(KEYS)), st.integers(0, 9)), min_size=1),
@@ -118,7 +118,7 @@ def test_every_planted_mistake_is_reported_by_its_key(document, places, data):
     assert str(caught.value).replace("\n", "").isprintable()
 
 
-@tried(
+@holds_for(
     100,
     document=documents(),
     name=st.sampled_from(sorted(recipe_fields())),
@@ -139,7 +139,7 @@ json_values = st.recursive(
 )
 
 
-@tried(
+@holds_for(
     100,
     document=documents(),
     table=st.sampled_from(["axes", "limits", "hyperband", "data", "recipe", "description", "odd"]),

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 
 
-def tried(
+def holds_for(
     examples: int,
     *,
     slow: int | None = None,
