@@ -152,7 +152,7 @@ def distributions(space: SearchSpace | None) -> dict[str, Any]:
 
 
 def _has(distribution: Any, value: Any) -> bool:
-    """Add the values of a known network, which may lie outside the search space."""
+    """Return whether a value fits; those of a known network may lie outside the search space."""
     choices = getattr(distribution, "choices", None)
     return value in choices if choices is not None else distribution.low <= value <= distribution.high
 
