@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Keras takes TensorFlow if nothing is said, installed or not.
+# Without KERAS_BACKEND, Keras takes TensorFlow, installed or not.
 if "KERAS_BACKEND" not in os.environ and find_spec("tensorflow") is None and find_spec("jax") is not None:
     os.environ["KERAS_BACKEND"] = "jax"
 
-# By name, so that importing the package imports neither Keras nor TensorFlow.
+# Lazy, so that importing the package imports neither Keras nor TensorFlow.
 _WHERE = {
     "Architecture": "networks.architecture",
     "ResNetHyperModel": "search.hypermodel",

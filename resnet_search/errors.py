@@ -1,7 +1,7 @@
-"""What a user can do wrong, each with its cure.
+"""The errors that a user can cause, each with its cure.
 
 Every error that a user can cause derives from `UserError`. The command line prints it as one message, without a
-traceback, and leaves with its `exit_status`; in Python it is raised as it is.
+traceback, and exits with its `exit_status`; in Python it is raised unchanged.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 
 class UserError(Exception):
-    """Something the user can mend. `cure` says how, in a sentence of its own."""
+    """An error that the user can fix. `cure` says how, in a separate sentence."""
 
     exit_status = 1
 
@@ -24,13 +24,13 @@ class UserError(Exception):
 
 
 class UsageError(UserError):
-    """A command-line option or a Python argument that is wrong in itself."""
+    """An invalid command-line option or Python argument."""
 
     exit_status = 2
 
 
 class ArchitectureError(UserError):
-    """Axes that make no network. `rule` names the rule in a few words, the same for every case of it."""
+    """Axis values that do not make a network. `rule`: the broken rule in a few words, the same for every case."""
 
     def __init__(self, message: str, cure: str = "", *, rule: str) -> None:
         super().__init__(message, cure)
@@ -38,7 +38,7 @@ class ArchitectureError(UserError):
 
 
 class SpaceError(UserError):
-    """A search space that cannot be searched; holds every mistake found, not the first alone."""
+    """A search space that cannot be searched, with all of its mistakes."""
 
     def __init__(self, where: str, mistakes: Sequence[str], cure: str = "") -> None:
         self.where = where
@@ -52,15 +52,15 @@ class DataError(UserError):
 
 
 class RunError(UserError):
-    """A run folder that is missing, in use, damaged, or does not allow what was asked."""
+    """A run folder that is missing, in use, damaged, or does not allow the command."""
 
 
 class NameTakenError(RunError):
-    """A name for a new run that a run, or anything else, has."""
+    """The name of a new run is already taken."""
 
 
 class TrainingError(UserError):
-    """A search that cannot go on training; the run folder stays as it is and can be resumed."""
+    """A search that cannot continue training; the run folder is unchanged and can be resumed."""
 
 
 class ExportError(UserError):
@@ -68,4 +68,4 @@ class ExportError(UserError):
 
 
 class TrackingError(UserError):
-    """A run that cannot be told to a tracker, or shown in the dashboard."""
+    """A run that cannot be sent to a tracker or shown in the dashboard."""

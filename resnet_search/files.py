@@ -1,8 +1,8 @@
-"""Files that survive a crash: replaced whole or not at all, and logs that may lose their last line but no other.
+"""Files that survive a crash: a file is replaced as a whole or not at all, and a log loses at most its last line.
 
-Every change that this program makes to a disk is one of the steps at the end of this module: `_write`, `_sync`,
-`_move`, `_remove`, `_make_folder`. Tests make each of them fail, or kill the process before, in and after it. What
-libraries write goes to the path that `replacing` gives.
+Every change that resnet-search makes to a disk is one of the steps at the end of this module: `_write`, `_sync`,
+`_move`, `_remove`, `_make_folder`. Tests make each step fail, and kill the process before, during and after it.
+Libraries write to the path that `replacing` gives.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
-_TOLD = 100  # characters of a damaged line
-# What a write that was cut off leaves behind, of this program or of an export. Each has the process in its name.
+_TOLD = 100  # characters of a damaged line in a message
+# Leftovers of interrupted writes and exports. The name contains the process id.
 _LEFTOVER = re.compile(r"\.(?:partial|old)-\d+-.+")
 
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """A path to write to; when the block ends without an error, it has replaced `path` at once.
+    """Give a path to write to; when the block ends without an error, that file replaces `path` atomically.
 
-    Durably, so that a crash of the machine keeps it, unless the file can be derived from others: that is faster.
+    By default the file survives a crash of the machine; files that can be derived from others skip that, which is
+    faster.
     An `OSError` names `path`.
     """
-    # The suffix stays last: Keras chooses the format of weights by it.
+    # The suffix stays at the end: Keras chooses the format of weights by it.
     partial = _partial(path)
     with naming(path):
         try:
@@ -48,9 +49,9 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path, *, again: bool = False) -> Iterator[Path]:
-    """A folder to fill; when the block ends without an error, it is `path`, which must not exist or be empty.
+    """Give a folder to fill; when the block ends without an error it becomes `path`, which must be absent or empty.
 
-    `again`: what is there is removed, once the new one has taken its place.
+    `again`: an existing folder is replaced, and removed afterwards.
     """
     partial = _partial(path)
     with naming(path):
@@ -82,12 +83,12 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 
 
 def write_json(path: Path, value: Any, *, durable: bool = True, indent: int | None = 1) -> None:
-    """Replace a JSON file. Without `indent` it is one line, made five times as fast."""
+    """Replace a JSON file. Without `indent` it is one line and five times as fast."""
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n", durable=durable)
 
 
 def append_line(path: Path, value: Any) -> None:
-    """Append one JSON line, on disk when this returns. A torn line that a crash left is cut off first."""
+    """Append one JSON line, which is on disk when this returns. A line torn by a crash is cut off first."""
     line = json.dumps(value, allow_nan=False).encode() + b"\n"
     with naming(path):
         new = not path.exists()
@@ -100,7 +101,7 @@ def append_line(path: Path, value: Any) -> None:
 
 
 def append_bytes(path: Path, data: bytes) -> None:
-    """Append to a file that can be derived from others: whether it is on disk yet does not matter."""
+    """Append to a file that can be derived from others, without waiting for the disk."""
     with naming(path), path.open("ab") as file:
         _write(file, data)
 
@@ -111,13 +112,13 @@ def write_lines(path: Path, values: Iterable[Any]) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON lines of a log; none where there is no file. A torn last line is left out.
+    """Return the JSON lines of a log; none if there is no file. A torn last line is left out.
 
-    `ValueError` names the first line that is damaged.
+    `ValueError` names the first damaged line.
     """
     lines = whole_lines(path)
     with suppress(ValueError, RecursionError):
-        # All in one go takes half the time. Should one value go over lines, there are fewer values than lines.
+        # Parsing all lines at once takes half the time. A value over several lines gives fewer values than lines.
         values: list[dict[str, Any]] = json.loads(b"[" + b",".join(lines) + b"]")
         if len(values) == len(lines):
             return values
@@ -132,16 +133,16 @@ def _parsed(line: bytes, number: int) -> Any:
 
 
 def whole_lines(path: Path) -> list[bytes]:
-    """The lines of a log as they are, without a torn last one; none where there is no file."""
+    """Return the raw lines of a log without a torn last line; none if there is no file."""
     if not path.exists():
         return []
-    if not path.is_file():  # To read a pipe or a device may take for ever.
-        raise OSError(errno.EINVAL, "is no regular file", str(path))
-    return path.read_bytes().split(b"\n")[:-1]  # The last is empty, or what a crash left of a line.
+    if not path.is_file():  # Reading a pipe or a device may never end.
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return path.read_bytes().split(b"\n")[:-1]  # The last part is empty, or a line torn by a crash.
 
 
 def rewrite(file: IO[bytes], text: str) -> None:
-    """Put `text` in the place of what an open file holds."""
+    """Replace the content of an open file with `text`."""
     with naming(Path(file.name)):
         file.seek(0)
         file.truncate()
@@ -149,9 +150,9 @@ def rewrite(file: IO[bytes], text: str) -> None:
 
 
 def check_room(path: Path, size: int) -> None:
-    """`OSError` if `size` bytes cannot be written beside `path`.
+    """Raise `OSError` if `size` bytes cannot be written beside `path`.
 
-    For libraries that do not survive finding out: HDF5 1.14 ends the process where the disk becomes full (seen).
+    For libraries that do not survive a full disk: HDF5 1.14 ends the process (seen).
     """
     partial = _partial(path)
     with naming(path):
@@ -163,7 +164,7 @@ def check_room(path: Path, size: int) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, unless it is there."""
+    """Make a folder and its parents, unless they exist."""
     if path.is_dir():
         return
     new = [folder for folder in (path, *path.parents) if not folder.exists()]
@@ -174,19 +175,19 @@ def make_folder(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with everything in it, unless it is gone already. A link goes, not what it is to."""
+    """Remove a file, or a folder with its content, unless it is gone. Of a link, only the link is removed."""
     with naming(path):
         _remove(path)
 
 
 def move(path: Path, place: Path) -> None:
-    """Rename a file or folder, to a name that is free."""
+    """Rename a file or folder to a free name."""
     with naming(path):
         _move(path, place)
 
 
 def set_aside(path: Path, word: str) -> Path:
-    """Rename a file or folder to a name with `word` and a number at its end, and return that."""
+    """Rename a file or folder to a name that ends in `word` and a number, and return it."""
     free = _free_name(path, word)
     with naming(path):
         _move(path, free)
@@ -194,7 +195,7 @@ def set_aside(path: Path, word: str) -> Path:
 
 
 def set_aside_copy(path: Path, word: str) -> Path:
-    """Copy a file to such a name, and return that."""
+    """Copy a file to such a name, and return it."""
     free = _free_name(path, word)
     write_bytes(free, path.read_bytes())
     return free
@@ -206,13 +207,13 @@ def _free_name(path: Path, word: str) -> Path:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """What writes that were cut off have left in a folder, those below it not looked at."""
+    """List what interrupted writes have left in a folder, without its subfolders."""
     return sorted(path for path in folder.iterdir() if _LEFTOVER.fullmatch(path.name))
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let an `OSError` name a file that its reader knows, and have a number, which HDF5 hides in its text."""
+    """Make an `OSError` name a file that the user knows, and restore the error number that HDF5 hides in its text."""
     try:
         yield
     except OSError as error:

@@ -1,1 +1,1 @@
-"""A run's best network as files that others load: each is reloaded and compared before it is handed over."""
+"""Export a run's best network to files for other programs. Each file is reloaded and compared before it is kept."""

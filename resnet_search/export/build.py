@@ -1,4 +1,4 @@
-"""The child process that makes a SavedModel from the weights of trials, with TensorFlow whatever backend trained them.
+"""The child process that builds a SavedModel from the weights of trials, with TensorFlow whatever backend trained them.
 
 Started as `python -m resnet_search.export.build REQUEST`, REQUEST being a `Request` as JSON.
 """
@@ -19,7 +19,7 @@ BAD_WEIGHTS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A trained network: one of the ensemble, or all there is."""
+    """A trained network: a member of an ensemble, or the only network."""
 
     weights: str
     architecture: dict[str, Any]
@@ -29,10 +29,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What to build. `images` is a .npy of raw images whose probabilities, by Keras, go to `expected` (.npy, float32).
+    """What to build. Keras's probabilities for `images` (.npy, raw images) are written to `expected` (.npy, float32).
 
-    `keras`: the .keras file to write as well, or nothing. `error` is the file that receives one line if the weights of
-    a member do not fit.
+    `keras`: the .keras file to write as well, or empty. `error`: the file for a one-line message if the weights of a
+    member do not fit.
     """
 
     members: tuple[Member, ...]
@@ -56,7 +56,7 @@ class Request:
 
 
 def main() -> None:
-    """Build, write and leave; status 3 if the weights cannot be used, with the reason in `error`."""
+    """Build, write and exit; status 3 if the weights cannot be used, with the reason in `error`."""
     request = Request.from_json(sys.argv[1])
     networks = []
     for member in request.members:
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def load_network(member: Member, image_shape: tuple[int, int, int], classes: int) -> Any:
-    """A trial's network with its scored weights, in float32."""
+    """Load a trial's network with its scored weights, in float32."""
     import keras
     import numpy as np
 
@@ -84,7 +84,7 @@ def load_network(member: Member, image_shape: tuple[int, int, int], classes: int
     from resnet_search.networks.layers import GroupedConv2D
     from resnet_search.networks.model import build_model
 
-    # A user's ~/.keras/keras.json may say otherwise.
+    # The user's ~/.keras/keras.json may set another value.
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
     network = build_model(
@@ -96,7 +96,7 @@ def load_network(member: Member, image_shape: tuple[int, int, int], classes: int
     )
     for layer in network.layers:
         if isinstance(layer, GroupedConv2D):
-            # TensorFlow fuses a bias into the convolution, and without oneDNN has no kernel for that with groups.
+            # TensorFlow fuses a bias into the convolution; without oneDNN it has no such kernel for groups.
             layer.form = "split" if layer.use_bias else "native"
     network.load_weights(member.weights)
     for weight in network.weights:
@@ -107,7 +107,7 @@ def load_network(member: Member, image_shape: tuple[int, int, int], classes: int
 
 
 def write_expected(networks: Sequence[Any], request: Request) -> None:
-    """What Keras itself gives for the images: the mean over the networks."""
+    """Return Keras's own probabilities for the images: the mean over the networks."""
     import keras
     import numpy as np
 

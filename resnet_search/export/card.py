@@ -46,10 +46,10 @@ def card(
     measured: Measured | None = None,
     reads: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """The card of an export as a file's text; `members`: its trials, the best first, more than one of an ensemble.
+    """Return the text of an export's card; `members`: its trials, the best first, several for an ensemble.
 
-    license_id: as `checked_license` gives it. measured: what its network did on the test images, if they were read.
-    reads: the ledger of such reads.
+    license_id: from `checked_license`. measured: the measurements on the test images, if they were read. reads: the
+    ledger of such reads.
     """
     validation = _validation(view, exported)
     sections = (
@@ -84,7 +84,7 @@ def _name(members: Sequence[Trial]) -> str:
 
 
 def _validation(view: RunView, exported: Exported) -> Estimate | None:
-    """The validation accuracy; None where the network was trained on these images too."""
+    """Return the validation accuracy; None if the network was trained on the validation images too."""
     data = view.content["data"]
     images = int(data["validation"])
     if data.get("merged") or not images:
@@ -106,7 +106,7 @@ def _summary(view: RunView, members: Sequence[Trial]) -> Text:
         f"pixels in {len(data['classes']):,} classes: {params:,} trainable parameters, {large(macs)} multiply-adds an "
         "image. Made with resnet-search; "
     )
-    return told, Code("report.md"), " beside this file holds how."
+    return told, Code("report.md"), " in this folder describes how."
 
 
 def _results(view: RunView, validation: Estimate | None, measured: Measured | None) -> Section:
@@ -120,7 +120,7 @@ def _results(view: RunView, validation: Estimate | None, measured: Measured | No
     if rows:
         blocks.append(Table(("", "Measured on", "Value", "95 % interval"), rows, right=frozenset({2, 3})))
     if measured is None:
-        blocks.append(Paragraph("Its accuracy on test images was not measured."))
+        blocks.append(Paragraph("Test accuracy was not measured."))
     return Section("Results", tuple(blocks))
 
 
@@ -132,11 +132,11 @@ def _intended(view: RunView) -> Section:
         "Intended use",
         (
             Paragraph(
-                ("To tell these classes apart on images like those it was trained on: ", Code(shown), f"{more}.")
+                ("Classify images like the training images into these classes: ", Code(shown), f"{more}.")
             ),
             Paragraph(
-                "Not intended: other images or classes, and whatever harms someone when it errs, unless it was tested "
-                "for that use, on images of that use."
+                "Do not use it for other images or classes, or where an error harms someone, unless you have tested it "
+                "for that use on images from that use."
             ),
         ),
     )
@@ -149,33 +149,36 @@ def _limits(view: RunView, members: Sequence[Trial], measured: Measured | None) 
     data = view.content["data"]
     height, width, _ = data["image_shape"]
     items = [
-        "It knows no other class: whatever an image shows, one of its classes gets the largest probability.",
-        f"It sees {height} x {width} pixels. Images of another size or shape are stretched to that.",
+        "It knows only its own classes: every image gets one of them, whatever it shows.",
+        f"It reads {height} x {width} pixels. Images of another size or shape are stretched to that.",
     ]
     items.append(
-        f"It was trained on {counted(int(data['train']), 'image')} of one source. How it does on images from elsewhere "
-        "was not measured, and of groups of images only the classes were looked at."
+        f"It was trained on {counted(int(data['train']), 'image')} from one source. Its accuracy on other images was "
+        "not measured, nor was its accuracy on groups of images other than the classes."
     )
     if measured is None:
-        items.append("How far its probabilities can be taken at their word was not measured.")
+        items.append("The calibration of its probabilities was not measured.")
     if not is_single(view) and not data.get("merged"):
         compared = counted(len(view.ranking()) or 1, "candidate")
-        items.append(f"Its validation accuracy is optimistic: it chose, among {compared} trained for all epochs.")
+        items.append(
+            f"Its validation accuracy is optimistic, because it chose this network among {compared} trained for all "
+            "epochs."
+        )
     if members[0].epochs < view.max_epochs:
-        items.append(f"It was trained for {members[0].epochs} of {counted(view.max_epochs, 'epoch')}: not to the end.")
+        items.append(f"Its training stopped after {members[0].epochs} of {counted(view.max_epochs, 'epoch')}.")
     return Section("Limits", (Bullets(tuple(items)),))
 
 
 def _use(view: RunView, exported: Exported) -> Section:
     height, width, colours = view.content["data"]["image_shape"]
     told: Text = (
-        "In the folder of this file; ",
+        "Run this in the folder of this file. ",
         Code(INPUT),
         f" is an array of uint8, (batch, {height}, {width}, {colours}), colours 0 to 255, not normalised. ",
         Code("classes.json"),
-        " names the columns of ",
+        " lists the classes in the order of ",
         Code(OUTPUT),
-        ". Files at once, of any size: ",
+        ". To classify image files of any size: ",
         Code("resnet-search predict . picture.jpg"),
     )
     blocks: list[Block] = [Paragraph(told)]
@@ -194,8 +197,8 @@ def _data(view: RunView) -> Section:
     rows: tuple[tuple[Text, Text], ...] = (
         ("Data set", Code(source_name(view))),
         ("Trained on", counted(int(data["train"]), "image")),
-        ("Validated on", f"none: {validation}, were trained on too" if merged else validation),
-        ("Test", f"{counted(int(data['test']), 'image')}, the source's own, not trained on"),
+        ("Validated on", f"none; it was also trained on {validation}" if merged else validation),
+        ("Test", f"{counted(int(data['test']), 'image')}, the test split of the source, not trained on"),
         ("Seed of the split", f"{view.content['seed']}"),
         ("Fingerprint of all images (SHA-256)", Code(str(data["fingerprint"]))),
     )
@@ -206,7 +209,7 @@ def _training(view: RunView, members: Sequence[Trial]) -> Section:
     blocks: list[Block] = []
     for member in members:
         recipe = {**view.content["recipe"], **member.recipe}
-        length = f", {counted(member.epochs, 'epoch')} of a schedule of {view.content['horizon']}, all values:"
+        length = f", {counted(member.epochs, 'epoch')} of a schedule of {view.content['horizon']}; all values:"
         blocks += [
             Paragraph((Code(member.name), ", recipe ", Code(str(recipe["name"])), length)),
             Fence("json", json.dumps(recipe, indent=1)),
@@ -219,17 +222,17 @@ def _training(view: RunView, members: Sequence[Trial]) -> Section:
 def _repeat(view: RunView, members: Sequence[Trial]) -> Section:
     chosen = ("--trial", members[0].trial) if len(members) == 1 else ("--ensemble", len(members))
     commands = (
-        # Not where the program lies on this machine.
+        # Without the program's path on this machine.
         ("resnet-search", *view.content["command"][1:]),
         ("resnet-search", "export", view.folder.name, *chosen),
     )
     versions = ", ".join(f"{name} {version}" for name, version in view.content["versions"].items())
     return Section(
-        "To repeat it",
+        "How to repeat it",
         (
             Fence("sh", "\n".join(shlex.join(map(str, words)) for words in commands)),
             Paragraph(
-                ("With ", Code(versions), "; the space, its limits and the machine are in ", Code("report.md"), ".")
+                ("Versions: ", Code(versions), ". Space, limits and machine are in ", Code("report.md"), ".")
             ),
         ),
     )
@@ -237,7 +240,7 @@ def _repeat(view: RunView, members: Sequence[Trial]) -> Section:
 
 def _license(license_id: str) -> Section:
     if license_id == UNKNOWN:
-        told: Text = ("Not stated: ", Code("resnet-search export --license"), " writes it here and in the block above.")
+        told: Text = ("Not stated. ", Code("resnet-search export --license"), " adds it here and to the metadata.")
     else:
-        told = (Code(license_id), ", as whoever exported it stated.")
+        told = (Code(license_id), ", as stated at the export.")
     return Section("License", (Paragraph(told),))

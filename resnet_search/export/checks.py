@@ -1,4 +1,4 @@
-"""What an exported model must show before it is handed over; pure comparisons of arrays."""
+"""The checks that an exported model must pass before it is kept; pure comparisons of arrays."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from resnet_search.errors import ExportError
 from resnet_search.export.formats import Format
 from resnet_search.networks.precision import FLOAT32, MIXED, WIDE
 
-# Largest difference of a probability from Keras's own: float32 has some 1e-7, the rest is room for the order of sums.
+# Largest difference of a probability from Keras's own: float32 resolves 1e-7, the rest allows for the order of sums.
 TOLERANCE = 1e-5
-# Share of the images for which a network in 8 bits should name the same class.
+# Share of the images for which an 8-bit network should predict the same class.
 LEAST_AGREEMENT = 0.98
-# Share of the validation images by which the number of right answers may differ from the trial's score. The weights are
-# the same, so only images whose two best classes are as good as equal can change sides. In float32, where logits agree
-# to about 1e-6, those are hardly any. In bfloat16, with 8 bits of precision, six networks changed their mind on 0.5 to
-# 1.8 % of 1,000 images (and their accuracy by at most 0.2 %; measured close to chance, where classes are closest).
+# Share of the validation images by which the number of right answers may differ from the trial's score. With the same
+# weights, only images whose two best classes are nearly tied can change. In float32, where logits agree to about 1e-6,
+# there are hardly any. In bfloat16, with 8 bits of precision, six networks changed their answer on 0.5 to 1.8 % of
+# 1,000 images (and their accuracy by at most 0.2 %; measured close to chance, where classes are closest).
 _ACCURACY_TOLERANCE = {FLOAT32: 0.001, MIXED: 0.02, WIDE: 0.02}
-# Of a few images, two are a large share.
+# At least so many images, also where the share of few images is less.
 _IMAGES_TOLERANCE = 2
 
 
 def difference(outputs: NDArray[Any], expected: NDArray[Any], made: Format) -> float:
-    """The largest difference between the probabilities of both, (images, classes).
+    """Return the largest difference between two sets of probabilities, (images, classes).
 
-    `ExportError` if a format that computes in float32 differs by more than TOLERANCE, or any gives something else.
+    `ExportError` if a format that computes in float32 differs by more than TOLERANCE, or if outputs are not
+    probabilities of this shape and type.
     """
     if outputs.shape != expected.shape or outputs.dtype != np.float32:
         raise _rejected(
@@ -41,26 +42,26 @@ def difference(outputs: NDArray[Any], expected: NDArray[Any], made: Format) -> f
     if made.exact and not largest <= TOLERANCE:
         raise _rejected(
             made,
-            f"differs from the trained model by {largest:.2g} in a probability of {len(outputs):,} images; "
+            f"differs from the trained model by up to {largest:.2g} in the probabilities of {len(outputs):,} images; "
             f"allowed: {TOLERANCE:g}",
         )
     return largest
 
 
 def agreement(outputs: NDArray[Any], expected: NDArray[Any]) -> float:
-    """Share of the images, the first axis, for which both have the same most probable class."""
+    """Return the share of images (first axis) for which both have the same most probable class."""
     return float(np.mean(outputs.argmax(axis=1) == expected.argmax(axis=1)))
 
 
 def accuracy(labels: NDArray[Any], truth: NDArray[Any], *, score: float, precision: str, trial: str) -> float:
-    """Share of `labels` (images,) that are right; `ExportError` if it is not the score that the weights should have."""
+    """Return the share of `labels` (images,) that are right; `ExportError` if it does not match the trial's score."""
     images, right = len(truth), int(np.sum(labels == truth))
     allowed = max(round(_ACCURACY_TOLERANCE.get(precision, 0.0) * images), _IMAGES_TOLERANCE)
     if abs(right - round(score * images)) > allowed:
         raise ExportError(
-            f"trial {trial}: with its weights {right:,} of {images:,} validation images are right, but its score is "
-            f"{score:.4f}; allowed: a difference of {allowed} images",
-            "Its weights file was changed after training; export another trial with --trial.",
+            f"trial {trial}: its weights classify {right:,} of {images:,} validation images correctly, but its score "
+            f"is {score:.4f}; allowed: a difference of {allowed} images",
+            "The weights file was changed after training; export another trial with --trial.",
         )
     return right / images
 

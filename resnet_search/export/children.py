@@ -1,4 +1,4 @@
-"""The child processes of an export: one has Keras and builds, others convert, others have one runtime alone and run."""
+"""The child processes of an export: one builds with Keras, others convert, others run a file with its runtime alone."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from resnet_search.runs.latency import Latency, processors
 
 BATCHES = (1, 128)  # sizes that are timed
 _ENVIRONMENT = {
-    "KERAS_BACKEND": "tensorflow",  # whatever backend trained: only this one writes a SavedModel
+    "KERAS_BACKEND": "tensorflow",  # the only backend that writes a SavedModel
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_USE_LEGACY_KERAS": "0",
 }
-# A GPU may be in use, and rounds matrix products to 10 bits.
+# A GPU may be busy, and it rounds matrix products to 10 bits.
 _NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 _GPU = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}  # a search may be using the rest of it
-_CURE = "Nothing was exported; resnet-search doctor shows the versions and the memory there is."
+_CURE = "Nothing was exported; resnet-search doctor shows the versions and the available memory."
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What a file gave: `outputs` (images, classes), and where asked for `labels` of all images; and its times."""
+    """The results of a file: `outputs` (images, classes), its times and, if requested, the `labels` of all images."""
 
     outputs: NDArray[np.float32]
     labels: NDArray[np.int64]
@@ -41,7 +41,7 @@ class Ran:
 
 
 def build_saved_model(request: Request) -> None:
-    """Write the SavedModel of a request, and the probabilities that Keras itself gives for its images."""
+    """Write the SavedModel of a request, and Keras's own probabilities for its images."""
     check_tensorflow()
     refused = _run("building", ["-m", "resnet_search.export.build", request.to_json()], BAD_WEIGHTS, request.error)
     if refused:
@@ -49,7 +49,7 @@ def build_saved_model(request: Request) -> None:
 
 
 def convert(made: Format, saved_model: Path, target: Path, calibration: Path) -> None:
-    """Write another format of a SavedModel; `calibration` is a .npy of training images."""
+    """Convert a SavedModel to another format; `calibration` is a .npy of training images."""
     request = {
         "format": made.name,
         "saved_model": str(saved_model),
@@ -62,10 +62,10 @@ def convert(made: Format, saved_model: Path, target: Path, calibration: Path) ->
 def run_file(
     made: Format, model: Path, images: Path, work: Path, *, every: Path | None = None, batches: Sequence[int] = BATCHES
 ) -> Ran:
-    """Reload a file where only its runtime can be imported, run it on a .npy of images, and time it with some of them.
+    """Reload a file where only its runtime can be imported, run it on a .npy of images, and time it.
 
-    `every`: another .npy, of which the most probable classes are asked for. `ExportError` if it needs more than its
-    runtime.
+    `every`: another .npy of images, for which to return the most probable classes. `ExportError` if the file needs more
+    than its runtime.
     """
     done = _ask(made, model, images, work, batches=batches, every="" if every is None else str(every))
     labels = np.empty(0, np.int64) if every is None else np.load(work / "labels.npy")
@@ -73,7 +73,7 @@ def run_file(
 
 
 def time_on_gpu(made: Format, model: Path, images: Path, work: Path) -> tuple[Latency, ...]:
-    """How long a file takes on the GPU that its runtime sees; nothing if it sees none."""
+    """Time a file on the GPU that its runtime sees; return nothing if it sees none."""
     return _ask(made, model, images, work, gpu=True)
 
 
@@ -98,7 +98,7 @@ def _ask(
         "threads": processors(),
         "gpu": gpu,
     }
-    # -P: the script's own folder holds modules of this package, and is not to be searched for imports.
+    # -P: the script's folder holds modules of this package and must not be searched for imports.
     arguments = ["-P", verify.__file__, json.dumps(request)]
     refused = _run(f"running {made.name}", arguments, verify.REJECTED, files["error"], gpu=gpu)
     if refused:
@@ -110,7 +110,7 @@ _FILES = (("outputs", "npy"), ("labels", "npy"), ("times", "json"), ("error", "t
 
 
 def _run(what: str, arguments: list[str], refusal: int = 0, error: str = "", *, gpu: bool = False) -> str:
-    """Run Python without a sound; what `error` holds if it ends with status `refusal`, nothing if it succeeds."""
+    """Run Python silently; return the content of `error` if it ends with status `refusal`, nothing if it succeeds."""
     done = subprocess.run(
         [sys.executable, *arguments],
         env=os.environ | _ENVIRONMENT | (_GPU if gpu else _NO_GPU),
@@ -126,4 +126,4 @@ def _run(what: str, arguments: list[str], refusal: int = 0, error: str = "", *, 
     if done.returncode < 0:
         raise ExportError(f"{what}: the export's process was ended by signal {-done.returncode}", _CURE)
     said = done.stderr.decode(errors="replace").strip().splitlines()
-    raise ExportError(f"{what}: the export's process failed: {said[-1][:500] if said else 'without a word'}", _CURE)
+    raise ExportError(f"{what}: the export's process failed: {said[-1][:500] if said else 'no message'}", _CURE)

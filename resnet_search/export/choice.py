@@ -1,4 +1,4 @@
-"""Which trials an export is of, and where their weights are."""
+"""Choose the trials to export, and find their weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from resnet_search.training.job import WEIGHTS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a network may cost: trainable parameters, multiply-adds of one image, milliseconds for one image."""
+    """Upper limits on cost: trainable parameters, multiply-adds of one image, milliseconds for one image."""
 
     max_params: int | None = None
     max_macs: int | None = None
@@ -22,12 +22,12 @@ class Limits:
 
 
 def chosen_trial(view: RunView, trial: Trial | None) -> Trial:
-    """The trial, by default the winner, or before there is one the best of those trained furthest."""
+    """Return the trial to export: by default the winner, or else the best trial with the most epochs so far."""
     chosen = trial or view.leader
     if chosen is None:
         raise RunError(
             f"RUN: got {view.folder.name!r}, where no trial has completed yet",
-            f"Go on with it: resnet-search resume {view.folder.word}",
+            f"Continue it: resnet-search resume {view.folder.word}",
         )
     if chosen.status != COMPLETED:
         reason = f" ({chosen.reason})" if chosen.reason else ""
@@ -39,7 +39,7 @@ def chosen_trial(view: RunView, trial: Trial | None) -> Trial:
 
 
 def best_trials(view: RunView, count: int) -> list[Trial]:
-    """The best candidates trained in full, for an ensemble; `ExportError` if there are fewer."""
+    """Return the best candidates trained in full, for an ensemble; `ExportError` if there are not enough."""
     ranked = view.ranking()
     if not 2 <= count <= len(ranked):  # noqa: PLR2004 - an ensemble of one is none
         name = view.folder.name
@@ -52,16 +52,16 @@ def best_trials(view: RunView, count: int) -> list[Trial]:
 
 
 def trial_within(view: RunView, limits: Limits, latency_of: Callable[[Trial], float]) -> Trial:
-    """The best candidate trained in full that costs no more than the limits; `ExportError` names the smallest.
+    """Return the best candidate trained in full within the limits; `ExportError` names the smallest if there is none.
 
-    Candidates whose weights were cleaned away are left out. `latency_of` measures one, in milliseconds for one image:
-    in the order of accuracy, of those within the other limits, until one fits.
+    Candidates whose weights were removed are left out. `latency_of` measures milliseconds for one image; it is called
+    in the order of accuracy, for candidates within the other limits, until one fits.
     """
     candidates = [trial for trial in view.ranking() if has_weights(view, trial)]
     if not candidates:
         name = view.folder.name
         raise ExportError(
-            f"RUN: got {name!r}, where no candidate that was trained in full has its weights",
+            f"RUN: got {name!r}, which has no candidate trained in full with weights",
             f"Export another trial with --trial: resnet-search trials {view.folder.word} lists them.",
         )
     costs: tuple[tuple[str, int | None, Callable[[Trial], int]], ...] = (
@@ -88,20 +88,20 @@ def trial_within(view: RunView, limits: Limits, latency_of: Callable[[Trial], fl
 
 def _too_small(view: RunView, option: str, limit: str, smallest: str, trial: Trial) -> ExportError:
     return ExportError(
-        f"{option}: got {limit}; allowed: {smallest} or more, as the smallest there is, trial {trial.trial} "
-        f"({trial.name}), has that",
-        f"resnet-search trials {view.folder.word} --pareto shows what there is to choose from.",
+        f"{option}: got {limit}; allowed: {smallest} or more, the cost of the smallest network, trial {trial.trial} "
+        f"({trial.name})",
+        f"resnet-search trials {view.folder.word} --pareto lists the choices.",
     )
 
 
 def weights_of(view: RunView, trial: Trial) -> Path:
-    """The file of the weights that a trial's score is of: its own, or that of the trial it reuses."""
+    """Return the file of a trial's scored weights: its own, or that of the trial whose result it reuses."""
     holder = view.holder(trial)
     if holder.epochs != trial.epochs:
         raise ExportError(
-            f"TRIAL: got {trial.trial!r}, which was not trained itself: its score is from the way of trial "
-            f"{holder.trial}, whose weights are those after {holder.epochs} epochs, not {trial.epochs}",
-            f"Export that one: --trial {holder.trial}",
+            f"TRIAL: got {trial.trial!r}, which reused the score of trial {holder.trial} and has no weights of its own",
+            f"Export that trial, which was trained for {holder.epochs} epochs instead of {trial.epochs}: "
+            f"--trial {holder.trial}",
         )
     path = _weights(view, trial)
     if not path.is_file():
@@ -111,7 +111,7 @@ def weights_of(view: RunView, trial: Trial) -> Path:
 
 
 def has_weights(view: RunView, trial: Trial) -> bool:
-    """Whether a trial's weights are there."""
+    """Return whether a trial's weights exist."""
     return view.holder(trial).epochs == trial.epochs and _weights(view, trial).is_file()
 
 

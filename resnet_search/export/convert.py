@@ -1,4 +1,4 @@
-"""The child process that makes another format of a SavedModel, so that both compute the same graph.
+"""The child process that converts a SavedModel to another format, so that both compute the same graph.
 
 Started as `python -m resnet_search.export.convert REQUEST`, REQUEST being JSON: `format`; `saved_model`, the folder;
 `target`, the file to write; `calibration`, a .npy of raw training images.
@@ -17,14 +17,14 @@ from resnet_search.export.interface import INPUT
 
 
 def main() -> None:
-    """Convert, write and leave."""
+    """Convert, write and exit."""
     request = json.loads(sys.argv[1])
     make = {"onnx": to_onnx, "litert": to_litert, "litert-int8": to_litert_int8}[request["format"]]
     Path(request["target"]).write_bytes(make(request))
 
 
 def to_onnx(request: dict[str, str]) -> bytes:
-    """The graph in operations of ONNX alone; its batch dimension is called "batch"."""
+    """Convert the graph to standard ONNX operations; its batch dimension is called "batch"."""
     import onnx
     import tensorflow as tf
     import tf2onnx
@@ -41,10 +41,10 @@ def to_onnx(request: dict[str, str]) -> bytes:
 
 
 def _keep_zeros(graph: Any) -> None:
-    """Put an operation that does nothing before each max-pool.
+    """Put an identity operation before each max-pool.
 
-    ONNX Runtime (1.31) takes zeros around a max-pool for padding that never wins, and merges them into it; behind a
-    bare convolution, in pre-activated networks, a zero can be the largest value there. It does not look past this.
+    ONNX Runtime (1.31) merges zero padding before a max-pool into it, as padding that is never the maximum. After a
+    bare convolution, in pre-activated networks, a zero can be the maximum. An identity operation prevents the merge.
     """
     import numpy as np
     from onnx import helper, numpy_helper
@@ -65,12 +65,12 @@ def _keep_zeros(graph: Any) -> None:
 
 
 def to_litert(request: dict[str, str]) -> bytes:
-    """The graph in float32."""
+    """Convert the graph in float32."""
     return bytes(_converter(request).convert())
 
 
 def to_litert_int8(request: dict[str, str]) -> bytes:
-    """The graph in integers of 8 bits between the same input and output, with ranges seen on the calibration images."""
+    """Convert the graph to 8-bit integers with the same input and output; ranges come from the calibration images."""
     import numpy as np
     import tensorflow as tf
 
@@ -82,7 +82,7 @@ def to_litert_int8(request: dict[str, str]) -> bytes:
     converter = _converter(request)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = calibration
-    # An operation without such a form is an error, not one in float32 in between.
+    # An operation without an 8-bit form is an error, instead of falling back to float32.
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     return bytes(converter.convert())
 

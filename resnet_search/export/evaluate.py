@@ -1,4 +1,4 @@
-"""An exported network on images: its probabilities, by TensorFlow alone, and what they say of labelled ones."""
+"""Run an exported network on images with TensorFlow alone, and measure it on labelled images."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from resnet_search.export.serve import receive, send
 from resnet_search.report import statistics
 from resnet_search.report.measured import Measured
 
-BATCH = 250  # images of 32 x 32 at once, fewer of larger ones
+BATCH = 250  # images of 32 x 32 at once, fewer if they are larger
 _PIXELS = BATCH * 32 * 32
-_FEW = 5  # classes among which the best five are no achievement
+_FEW = 5  # classes; with so few, top-5 accuracy is always 1
 
 
 def batch_size(height: int, width: int) -> int:
-    """How many images of this size are run at once."""
+    """Return how many images of this size to run at once."""
     return min(BATCH, max(1, _PIXELS // (height * width)))
 
 
 def probabilities_of(saved_model: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The probabilities (N, classes) that a SavedModel gives for raw images (N, H, W, C).
+    """Return the probabilities (N, classes) of a SavedModel for raw images (N, H, W, C).
 
-    It runs in a fresh process, on the processor, where neither Keras nor this package can be imported. `images` may be
-    mapped from a file: they are read batch by batch. `ExportError` if it cannot be loaded, or gives something else.
+    It runs in a fresh process on the processor, where neither Keras nor this package can be imported. `images` may be
+    mapped from a file, since they are read in batches. `ExportError` if the model cannot be loaded or its output is
+    invalid.
     """
     size = batch_size(*images.shape[1:3])
     with running(saved_model) as run:
@@ -42,9 +43,9 @@ def probabilities_of(saved_model: Path, images: NDArray[np.uint8]) -> NDArray[np
 
 @contextmanager
 def running(saved_model: Path) -> Iterator[Callable[[NDArray[np.uint8]], NDArray[np.float32]]]:
-    """A function from a batch of images to its probabilities, in one such process that lives as long as the block."""
+    """Give a function from a batch of images to probabilities; its process lives as long as the block."""
     with tempfile.TemporaryFile() as said:
-        # -P: the script's own folder holds modules of this package, and is not to be searched for imports.
+        # -P: the script's folder holds modules of this package and must not be searched for imports.
         child = subprocess.Popen(
             [sys.executable, "-P", serve.__file__, str(saved_model)],
             stdin=subprocess.PIPE,
@@ -67,7 +68,7 @@ def running(saved_model: Path) -> Iterator[Callable[[NDArray[np.uint8]], NDArray
             child.kill()
             child.wait()
             answers.close()
-            # What is left in its buffer finds no reader.
+            # Nobody reads the rest of its buffer.
             with suppress(BrokenPipeError):
                 questions.close()
 
@@ -75,27 +76,27 @@ def running(saved_model: Path) -> Iterator[Callable[[NDArray[np.uint8]], NDArray
 def _checked(found: NDArray[np.float32], images: int) -> NDArray[np.float32]:
     if found.dtype != np.float32 or found.shape != (images, found.size // images) or not np.isfinite(found).all():
         raise ExportError(
-            f"the SavedModel gives {found.dtype} of shape {found.shape} for {images} images, or what is not finite; "
+            f"the SavedModel gives {found.dtype} of shape {found.shape} for {images} images, or values not finite; "
             "allowed: finite float32 of shape (images, classes)",
-            "It was changed since it was exported: export it again.",
+            "It was changed after the export: export it again.",
         )
     return found
 
 
 def _failed(saved_model: Path, status: int, said: IO[bytes]) -> ExportError:
     said.seek(0)
-    last = (said.read().decode(errors="replace").strip().splitlines() or ["without a word"])[-1][:400]
+    last = (said.read().decode(errors="replace").strip().splitlines() or ["no message"])[-1][:400]
     if status == serve.UNLOADABLE:
         return ExportError(f"{saved_model}: cannot be loaded: {last}", "Export the network again.")
     how = f"was ended by signal {-status}" if status < 0 else f"failed: {last}"
     return ExportError(
         f"{saved_model}: the process that runs it {how}",
-        "resnet-search doctor shows the versions and the memory there is.",
+        "resnet-search doctor shows the versions and the available memory.",
     )
 
 
 def measure(probabilities: NDArray[np.float32], labels: NDArray[np.integer], classes: Sequence[str]) -> Measured:
-    """What probabilities (N, classes) say of images whose classes `labels` (N,) are known; N is at least 1."""
+    """Measure probabilities (N, classes) against the true classes `labels` (N,); N is at least 1."""
     predicted = probabilities.argmax(axis=1)
     right = predicted == labels
     images, count = len(labels), len(classes)

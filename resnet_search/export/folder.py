@@ -1,4 +1,4 @@
-"""Where an export goes: a folder that is replaced whole by a verified one, or left as it is."""
+"""The destination folder of an export: replaced as a whole by a verified one, or left unchanged."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _CURE = "Choose another folder with --out, or empty this one."
 
 @contextmanager
 def replacing_export(out: Path) -> Iterator[Path]:
-    """A folder to fill; when the block ends without an error it becomes `out`, and an earlier export there is gone.
+    """Give a folder to fill; when the block ends without an error it becomes `out` and replaces an earlier export.
 
-    `ExportError` if `out` holds anything but an earlier export, or cannot be written; then it is left as it is.
+    `ExportError` if `out` holds anything but an earlier export, or cannot be written; then it is left unchanged.
     """
     try:
         out = out.resolve()
@@ -39,7 +39,7 @@ def replacing_export(out: Path) -> Iterator[Path]:
 
 
 def check_destination(out: Path) -> None:
-    """`ExportError` unless `out` is absent, an empty folder, or an earlier export and nothing more."""
+    """Raise `ExportError` unless `out` is absent, an empty folder, or exactly an earlier export."""
     if not out.exists():
         return
     if not out.is_dir():
@@ -48,26 +48,26 @@ def check_destination(out: Path) -> None:
     if not names:
         return
     if not _is_export(out):
-        raise ExportError(f"--out: got {str(out)!r}, which is not empty and no earlier export", _CURE)
+        raise ExportError(f"--out: got {str(out)!r}, which is neither empty nor an earlier export", _CURE)
     strange = sorted(names - ENTRIES)
     if strange:
         raise ExportError(
-            f"--out: got {str(out)!r}, an earlier export that holds {strange[0]!r} besides, which would be lost",
-            "Move it elsewhere, or choose another folder with --out.",
+            f"--out: got {str(out)!r}, an earlier export that also holds {strange[0]!r}, which would be lost",
+            "Move that elsewhere, or choose another folder with --out.",
         )
 
 
 def unwritable(out: Path, error: Exception) -> ExportError:
-    """The error for a folder that the operating system refuses."""
+    """Return the error for a folder that the operating system refuses."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return ExportError(
         f"--out: got {str(out)!r}, which cannot be written: {reason}",
-        "Choose a folder you can write to, with space left; nothing was changed.",
+        "Choose a writable folder with free space; nothing was changed.",
     )
 
 
 def folder_bytes(path: Path) -> int:
-    """The size of a file, or of all files in a folder, bytes."""
+    """Return the size of a file, or of all files in a folder, in bytes."""
     files = [path, *path.rglob("*")]
     return sum(file.stat().st_size for file in files if file.is_file())
 

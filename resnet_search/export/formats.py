@@ -1,4 +1,4 @@
-"""The formats of an export: what their files are called, who runs them, and what it takes to make them."""
+"""The formats of an export: their file names, runtimes and required packages."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Final
 from resnet_search.errors import ExportError
 from resnet_search.workers.backend import INSTALL
 
-OPSET: Final = 17  # of ONNX: the newest of 2022, which runtimes since ONNX Runtime 1.12 know
+OPSET: Final = 17  # of ONNX, from 2022: supported since ONNX Runtime 1.12
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format. `packages` are what makes and reloads it beside TensorFlow, of the extra `extra`.
+    """A format. `packages`: needed besides TensorFlow to make and reload it, from the extra `extra`.
 
-    exact: whether it computes in float32, and so must give the trained model's probabilities.
+    exact: whether it computes in float32 and so must give the trained model's probabilities.
     """
 
     name: str
@@ -43,9 +43,9 @@ FORMATS: Final = {
 
 
 def chosen(names: Iterable[str]) -> tuple[Format, ...]:
-    """The formats of these names in the order of `FORMATS`, the SavedModel among them: others are made from it.
+    """Return the formats with these names in the order of `FORMATS`, always with the SavedModel that others need.
 
-    `ExportError` if TensorFlow, or what one of them needs, is not installed.
+    `ExportError` if TensorFlow or a required package is not installed.
     """
     check_tensorflow()
     asked = {SAVED_MODEL, *names}
@@ -54,17 +54,17 @@ def chosen(names: Iterable[str]) -> tuple[Format, ...]:
         missing = [package for package in made.packages if find_spec(package) is None]
         if missing:
             raise ExportError(
-                f"--format: got {made.name!r}, which needs {', '.join(missing)}, not installed here",
+                f"--format: got {made.name!r}, which needs {', '.join(missing)}; not installed here",
                 f"Install it: pip install 'resnet-search[{made.extra}]'",
             )
     return formats
 
 
 def check_tensorflow() -> None:
-    """`ExportError` where TensorFlow is not installed: it alone writes SavedModels, from weights of any backend."""
+    """Raise `ExportError` if TensorFlow is not installed: only it writes SavedModels, from weights of any backend."""
     if find_spec("tensorflow") is None:
         raise ExportError(
             "TensorFlow, which writes the SavedModel, is not installed here",
-            f"The trained weights are kept. Install it: {INSTALL['tensorflow']}, or export where it is installed: copy "
-            "the run's folder there, and its images in .data beside it.",
+            f"The trained weights are kept. Install it: {INSTALL['tensorflow']}. Or export on a machine that has it: "
+            "copy the run's folder there, with its images in .data beside it.",
         )

@@ -1,4 +1,4 @@
-"""What is in the export of a run, for whoever reports it without making it again."""
+"""Read the export in a run's folder, to report it without making it again."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from resnet_search.runs.trials import RunView, Trial
 
 
 def exported_of(view: RunView, trial: Trial | None = None) -> Exported | None:
-    """What was verified of the export in a run's folder; None if there is none of this trial, by default the best."""
+    """Return the verification results of a run's export; None if there is none of this trial (default: the best)."""
     chosen = trial or view.leader
     try:
         manifest = json.loads((view.folder.path / "export" / MANIFEST).read_text(encoding="utf-8"))
         if chosen is None or manifest["trial"] != chosen.trial:
             return None
         return _exported(manifest["verified"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # Of another version, or damaged.
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # From another version, or damaged.
         return None
 
 

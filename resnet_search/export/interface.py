@@ -1,4 +1,4 @@
-"""The names that every format has for what goes in and what comes out."""
+"""The names of the input and the output, the same in every format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a trial's network takes as a SavedModel, measured once on each machine."""
+"""Measure the latency of a trial's network as a SavedModel, once on each machine."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from resnet_search.export.make import Images, Progress, images_of, member_of
 from resnet_search.runs.latency import Latency, alone, keep_latency, read_latencies
 from resnet_search.runs.trials import RunView, Trial
 
-_IMAGES = 128  # as many as the largest call takes
+_IMAGES = 128  # the largest batch that is timed
 
 
 def latencies_of(view: RunView, trial: Trial, images: Images, progress: Progress) -> tuple[Latency, ...]:
-    """What was measured of a trial on this machine, or is now, and kept in the run's folder."""
+    """Return a trial's latencies on this machine; measure them now if needed, and keep them in the run's folder."""
     return read_latencies(view.folder).get(trial.trial) or measured_now(view, trial, images, progress)
 
 
 def measured_now(view: RunView, trial: Trial, images: Images, progress: Progress) -> tuple[Latency, ...]:
-    """Measure a trial, and keep it: for comparing with what is measured now, too."""
+    """Measure a trial now and keep the result."""
     progress(f"measuring trial {trial.trial}")
     made = FORMATS[SAVED_MODEL]
     with tempfile.TemporaryDirectory(prefix="resnet-search-") as name:
@@ -48,12 +48,12 @@ def measured_now(view: RunView, trial: Trial, images: Images, progress: Progress
 
 
 def latency_of(view: RunView, trial: Trial, images: Images, progress: Progress) -> float:
-    """Milliseconds for one image on the processor, the median."""
+    """Return the median milliseconds for one image on the processor."""
     return alone(latencies_of(view, trial, images, progress)) or 0.0
 
 
 def measure(view: RunView, trials: Iterable[Trial], progress: Progress) -> None:
-    """Measure those trials of a run that were not measured on this machine, and have weights."""
+    """Measure the trials of a run that have weights and no latency on this machine."""
     images = images_of(view)
     for trial in trials:
         if has_weights(view, trial):

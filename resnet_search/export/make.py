@@ -30,8 +30,8 @@ from resnet_search.training.arrays import Arrays, read_arrays
 from resnet_search.training.recipe import recipe_from
 from resnet_search.workers.devices import nvidia_gpus
 
-COMPARED = 1000  # validation images that every file is run on, or all, if there are fewer
-CALIBRATION = 256  # training images that show an int8 file the ranges of its values
+COMPARED = 1000  # validation images that every file is run on; all if there are fewer
+CALIBRATION = 256  # training images for the value ranges of an int8 file
 
 Progress = Callable[[str], None]
 
@@ -45,24 +45,24 @@ class Images:
 
     @property
     def compared(self) -> NDArray[np.int64]:
-        """The numbers of the validation images to compare on."""
+        """Return the indices of the validation images to compare on."""
         return _spread(len(self.arrays.x_validation), COMPARED)
 
 
 def images_of(view: RunView) -> Images:
-    """The images of a run, made anew where they are gone."""
+    """Return the images of a run, made again if they are gone."""
     space = SearchSpace.from_dict(view.content["space"], where=str(view.folder.path / "run.json"))
     folder = arrays_of(view.folder, view.content, space).resolve()
     return Images(folder, read_arrays(folder))
 
 
 def _spread(count: int, most: int) -> NDArray[np.int64]:
-    """Evenly over all: a data set may lie sorted by class."""
+    """Return indices spread evenly, because a data set may be sorted by class."""
     return np.linspace(0, count - 1, min(most, count)).round().astype(np.int64)
 
 
 def member_of(view: RunView, trial: Trial, arrays: Arrays) -> Member:
-    """A trial's network, for the process that builds it."""
+    """Describe a trial's network for the process that builds it."""
     init = recipe_from({**view.content["recipe"], **trial.recipe}).init
     mean, std = normalisation(Architecture.from_dict(trial.architecture), init, arrays.mean, arrays.std)
     weights = str(weights_of(view, trial))
@@ -74,8 +74,8 @@ def make_files(
 ) -> tuple[list[File], NDArray[np.int64]]:
     """Make, verify and time every format in `folder`.
 
-    Returns the files, the SavedModel first, and its most probable class of every validation image. `ExportError` if one
-    does not give what the trained networks give on average.
+    Returns the files, the SavedModel first, and the SavedModel's most probable class for every validation image.
+    `ExportError` if a file does not give the mean of the trained networks' probabilities.
     """
     arrays, compared = images.arrays, images.compared
     work = folder / "work"
@@ -115,7 +115,7 @@ def make_files(
 
 
 def _on_gpu(made: Format, model: Path, work: Path) -> tuple[Latency, ...]:
-    """Times on a GPU, if there is one and it has room beside whatever it does."""
+    """Time a file on a GPU, if there is one with enough free memory."""
     if not nvidia_gpus():
         return ()
     try:

@@ -1,4 +1,4 @@
-"""The block of metadata at the head of a model card, which model hubs read.
+"""The metadata block at the top of a model card, which model hubs read.
 
 It follows https://github.com/huggingface/hub-docs/blob/main/modelcard.md.
 """
@@ -19,14 +19,14 @@ from resnet_search.spaces.schema import DATA_NAMES
 
 UNKNOWN = "unknown"
 _SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}")
-_OWN = "licenseref-"  # SPDX's prefix of licences that it does not list
+_OWN = "licenseref-"  # SPDX's prefix for licences that it does not list
 _TFDS = "tfds:"
-_NO_ID = re.compile(r"[^A-Za-z0-9._-]+")  # what the identifier of a data set on a hub cannot hold
+_NO_ID = re.compile(r"[^A-Za-z0-9._-]+")  # characters not allowed in the id of a data set on a hub
 _TAGS = {"saved_model": "tensorflow", "keras": "keras", "onnx": "onnx", "litert": "tflite", "litert-int8": "tflite"}
 
 
 def checked_license(spdx: str | None) -> str:
-    """The SPDX identifier of a licence, `UNKNOWN` for None; `UsageError` for what cannot be one."""
+    """Return the SPDX identifier of a licence, `UNKNOWN` for None; `UsageError` if it is not a valid identifier."""
     if spdx is None:
         return UNKNOWN
     if not _SPDX.fullmatch(spdx):
@@ -46,7 +46,7 @@ def metadata(
     validation: Estimate | None,
     measured: Measured | None,
 ) -> dict[str, Any]:
-    """What hubs read of the card of a network; formats by their names in `FORMATS`."""
+    """Return the metadata of a network's card; formats by their names in `FORMATS`."""
     known = license_id.lower()
     own = known.startswith(_OWN)
     name = source_name(view)
@@ -76,7 +76,7 @@ def metadata(
 def metrics_of(
     validation: Estimate | None, measured: Measured | None
 ) -> Iterator[tuple[str, list[tuple[str, Estimate, str]]]]:
-    """By split: the hub's word for a metric, its value, and its name."""
+    """Yield, by split, the hub's id of each metric, its value and its name."""
     if measured is not None:
         top5 = [] if measured.top5 is None else [("accuracy", measured.top5, "Top-5 accuracy")]
         error = ("expected_calibration_error", measured.calibration.error, "Expected calibration error")
@@ -86,7 +86,7 @@ def metrics_of(
 
 
 def source_name(view: RunView) -> str:
-    """The data set without the folders of this machine, which a card that is published would tell."""
+    """Name the data set without the folders of this machine, because a card may be published."""
     source = str(view.content["data"]["source"])
     if source in DATA_NAMES:
         return source
@@ -94,12 +94,12 @@ def source_name(view: RunView) -> str:
 
 
 def to_yaml(values: Mapping[str, Any]) -> str:
-    """A block of YAML, one line or more for each key."""
+    """Return a block of YAML with one or more lines per key."""
     return "".join(f"{line}\n" for line in _lines(values))
 
 
 def _lines(value: Mapping[str, Any] | Sequence[Any]) -> Iterator[str]:
-    """A value as YAML in block style. Scalars are written as JSON, which YAML 1.2 contains."""
+    """Return a value as YAML in block style. Scalars are written as JSON, which is valid YAML 1.2."""
     for key, inner in value.items() if isinstance(value, Mapping) else ((None, inner) for inner in value):
         nested = list(_lines(inner)) if isinstance(inner, Mapping | list) else [_scalar(inner)]
         if key is None:
@@ -113,5 +113,5 @@ def _lines(value: Mapping[str, Any] | Sequence[Any]) -> Iterator[str]:
 
 
 def _scalar(value: str | float) -> str:
-    # Only what is printable may stand in YAML as it is.
+    # YAML allows only printable characters unescaped.
     return json.dumps(visible(value) if isinstance(value, str) else value, ensure_ascii=False, allow_nan=False)

@@ -1,4 +1,4 @@
-"""A network in layers of Keras alone, so that Keras loads its file without this package, on any of its backends."""
+"""Rebuild a network from Keras's own layers, so that Keras loads its file without this package, on any backend."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def plain_model(networks: Sequence[Any]) -> Any:
 
 
 def _copy(network: Any, images: Any) -> Any:
-    """The logits of a copy of a network on `images`."""
+    """Return the logits of a copy of a network on `images`."""
     with recursion(len(network.layers)):
         copy = keras.models.clone_model(network, input_tensors=images, clone_function=_plain)
     for layer in network.layers:
@@ -46,7 +46,7 @@ def _copy(network: Any, images: Any) -> Any:
 
 
 def _plain(layer: Any) -> Any:
-    """A layer of Keras that does the same."""
+    """Return an equivalent layer of Keras."""
     make = _PLAIN.get(type(layer))
     if make is not None:
         return make(layer)
@@ -69,7 +69,7 @@ def _grouped(layer: GroupedConv2D) -> Any:
 
 
 def _padded(layer: PaddedIdentity) -> Any:
-    """Every `stride`-th pixel, then zeros behind the channels, which are the last axis that this padding knows."""
+    """Take every `stride`-th pixel, then append zero channels."""
     inputs = keras.Input(layer.input.shape[1:])
     x = layers.MaxPooling2D(1, layer.stride, data_format="channels_last")(inputs) if layer.stride > 1 else inputs
     more = layer.channels - x.shape[-1]

@@ -1,4 +1,4 @@
-"""Image files to classes, with an export alone: no run, no Keras."""
+"""Classify image files with an export alone, without a run and without Keras."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RGB = 3
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """An export that was found: its SavedModel, its classes, and the height and width that its images have."""
+    """An export: its SavedModel, its classes, and the height and width of its images."""
 
     saved_model: Path
     classes: tuple[str, ...]
@@ -36,9 +36,9 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """`top`: the most probable classes with their probabilities, the best first.
+    """The prediction for an image. `top`: the most probable classes with their probabilities, the best first.
 
-    `truth`: the class whose folder the file lies in, None if it lies in none.
+    `truth`: the class whose folder the file is in; None if there is none.
     """
 
     file: Path
@@ -48,14 +48,14 @@ class Classified:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A file or folder that gives no image, and why."""
+    """A file or folder without a readable image, and the reason."""
 
     file: Path
     reason: str
 
 
 def find_export(given: str, runs_dir: Path) -> Export:
-    """The export at a path, of a folder or of the saved_model in it, or the default export of a run by its name."""
+    """Find the export at a path (its folder or the saved_model in it), or the default export of a run by its name."""
     path = Path(given)
     folder = path.parent if (path / "saved_model.pb").is_file() else path
     if not (folder / MANIFEST).is_file():
@@ -68,8 +68,8 @@ def _of_run(given: str, runs_dir: Path) -> Path:
         run = find_run(given, runs_dir)
     except UserError as error:
         raise RunError(
-            f"EXPORT: got {given!r}, which holds no {MANIFEST}, and is no run: {error.message}",
-            "Name the folder that resnet-search export has written, or a run.",
+            f"EXPORT: got {given!r}, which has no {MANIFEST} and is not a run: {error.message}",
+            "Give a folder that resnet-search export has written, or a run.",
         ) from error
     folder = run.path / "export"
     if not (folder / MANIFEST).is_file():
@@ -90,17 +90,17 @@ def _read(folder: Path) -> Export:
         raise ExportError(f"{folder}: its {MANIFEST} and {CLASSES} are damaged", "Export the network again.")
     if not export.saved_model.is_dir():
         raise ExportError(
-            f"{folder}: holds no {SAVED_MODEL}, which is what classifies",
+            f"{folder}: has no {SAVED_MODEL}, which is needed to classify",
             "Export the network again.",
         )
     return export
 
 
 def classify(export: Export, given: Sequence[Path], top: int) -> Iterator[Classified | Unread]:
-    """Each image of files and folders, these with all that is below them, in batches, in order.
+    """Yield the images of files and folders, with all subfolders, in batches and in order.
 
-    Decoded and stretched as the images of a folder are for training (docs/data.md). Of a folder, hidden files and those
-    that are no images by their suffix are passed over; a file that is named itself is tried whatever it is called.
+    Images are decoded and stretched as for training (docs/data.md). In folders, hidden files and files without an image
+    suffix are skipped; a file that is given explicitly is always tried.
     """
     size, classes = batch_size(export.height, export.width), frozenset(export.classes)
     found = (one for path in given for one in _files(path))
@@ -117,8 +117,8 @@ def classify(export: Export, given: Sequence[Path], top: int) -> Iterator[Classi
 
 
 def _files(path: Path) -> Iterator[tuple[Path, Path]]:
-    """The image files of a path, each with the folder from which on the folders above it count."""
-    if not os.path.isdir(path):  # noqa: PTH112 - of a name that is too long Path raises an error
+    """Yield the image files of a path, each with the top folder to look for class names below."""
+    if not os.path.isdir(path):  # noqa: PTH112 - Path raises an error for a name that is too long
         yield path, path.parent
         return
     empty = True
@@ -130,7 +130,7 @@ def _files(path: Path) -> Iterator[tuple[Path, Path]]:
                 empty = False
                 yield file, path
     if empty:
-        # Told as what it is when it is decoded.
+        # Decoding reports what is wrong.
         yield path, path
 
 
@@ -138,11 +138,11 @@ def _decoded(one: tuple[Path, Path], export: Export) -> Images | Unread:
     file, _ = one
     try:
         if file.is_dir():
-            return Unread(file, "no image in this folder that can be read")
+            return Unread(file, "no readable image in this folder")
         if not file.is_file():
-            return Unread(file, "is no file" if os.path.lexists(file) else "is not there")
+            return Unread(file, "not a regular file" if os.path.lexists(file) else "does not exist")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's about large and odd files; `decode` refuses what is too large
+            warnings.simplefilter("ignore")  # Pillow warns about large and odd files; `decode` checks the size
             return stretched(decode(file)[None], export.height, export.width)
     except (OSError, Unreadable) as reason:
         return Unread(file, printable(reason.strerror if isinstance(reason, OSError) else reason))
@@ -154,6 +154,6 @@ def _best(row: Iterable[float], classes: tuple[str, ...], top: int) -> tuple[tup
 
 
 def _truth(file: Path, root: Path, classes: frozenset[str]) -> str | None:
-    """The nearest folder above a file, up to `root`, that is called like a class."""
+    """Return the nearest folder above a file, up to `root`, that has the name of a class."""
     below = [parent.name for parent in file.relative_to(root).parents if parent.name]
     return next((name for name in map(printable, (*below, root.resolve().name)) if name in classes), None)

@@ -1,8 +1,8 @@
-"""A run's best trial as a verified SavedModel, with its classes, its report, and its files in other formats.
+"""Export a run's best trial as a verified SavedModel, with its classes, its report, and files in other formats.
 
-One child process builds it with TensorFlow, others convert it, and others again, each with one runtime and without this
-package, reload and run it. All compute on the processor, in float32, whatever the trial was trained on: the same on
-every machine.
+One child process builds it with TensorFlow, others convert it, and others reload and run each file with its runtime and
+without this package. All compute in float32 on the processor, whatever the trial was trained on, so that the result is
+the same on every machine.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ __all__ = ["ExportResult", "Limits", "export_run", "weights_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportResult:
-    """What was exported, and where.
+    """The result of an export.
 
-    `difference`: the largest between a probability of the SavedModel and of the trained model. `accuracy`: of the
-    SavedModel on the run's validation images. `exported`: of each file the same, and how long it takes. `notes`: what
-    the user should know, a sentence each.
+    `difference`: the largest difference between probabilities of the SavedModel and of the trained model. `accuracy`:
+    the SavedModel's on the run's validation images. `exported`: the same for each file, with its latency. `notes`:
+    sentences for the user.
     """
 
     folder: Path
@@ -75,15 +75,15 @@ def export_run(
 ) -> ExportResult:
     """Export a trial of a run, by default its winner, to `out`, by default `export` in the run's folder.
 
-    Before there is a winner, that is the best of the trials with the most epochs, and a note says so. In place of
-    `trial`: `ensemble`, the number of best candidates whose probabilities are averaged; or `limits`, within which the
-    best candidate is taken. `formats`: names in `export.formats.FORMATS`, made beside the SavedModel. `progress` is
-    told what is being done. `license_id`: an SPDX identifier, for the model card. An earlier export at `out` is
-    replaced, but only by a verified one.
+    Before there is a winner, that is the best of the trials with the most epochs, and a note says so. Instead of
+    `trial`, give `ensemble`, the number of best candidates whose probabilities are averaged, or `limits`, which the
+    best candidate must meet. `formats`: names in `export.formats.FORMATS`, made in addition to the SavedModel.
+    `progress` receives the name of each step. `license_id`: an SPDX identifier for the model card. An earlier export
+    at `out` is replaced, but only by a verified one.
 
     Raises `RunError` if nothing has completed, `DataError` if the images are gone, and `ExportError` for a format whose
-    packages are missing, a trial without weights, limits that nothing meets, a destination that cannot be used, or a
-    file that does not give the outputs of the trained model.
+    packages are missing, a trial without weights, limits that no candidate meets, a destination that cannot be used, or
+    a file that does not give the outputs of the trained model.
     """
     wanted, stated = chosen(formats), checked_license(license_id)
     members = best_trials(view, ensemble) if ensemble else []
@@ -139,12 +139,12 @@ def _card(view: RunView, members: Sequence[Trial], exported: Exported, license_i
 
 
 def _accuracy(view: RunView, members: Sequence[Trial], labels: Any, images: Images) -> float:
-    """Share of all validation images that is right; of a single network held against the trial's score."""
+    """Return the share of all validation images that is right; for a single network it is checked against the score."""
     truth = images.arrays.y_validation
     if len(members) > 1:
         return float(np.mean(labels == truth))
     workers = view.content["workers"]
-    # In float32, GPUs multiply with the 10 bits of TF32.
+    # Even in float32, GPUs multiply with the 10 bits of TF32.
     precision = MIXED if workers.get("device") == "gpu" else str(workers.get("precision", ""))
     return accuracy(labels, truth, score=members[0].score or 0.0, precision=precision, trial=members[0].trial)
 
@@ -168,7 +168,7 @@ def _notes(view: RunView, trial: Trial, files: Sequence[File]) -> tuple[str, ...
 
 
 def _manifest(view: RunView, members: Sequence[Trial], exported: Exported) -> dict[str, Any]:
-    """What a program asks of an export; the report says it to people."""
+    """Return the description of an export for programs; the report is the one for people."""
     data, trial = view.content["data"], members[0]
     return {
         "run": view.folder.name,

@@ -1,4 +1,4 @@
-"""Run a SavedModel on batches of images with TensorFlow and NumPy alone, as long as they come; started by its path.
+"""Run a SavedModel on a stream of image batches with TensorFlow and NumPy alone; a script, started by its path.
 
 Started as `python -P serve.py SAVED_MODEL`. Standard input holds batches of raw images, uint8 (batch, height, width,
 channels), standard output gets the probabilities of each, float32 (batch, classes), as `send` writes them. Both end
@@ -14,17 +14,17 @@ from typing import IO, Any
 
 UNLOADABLE = 3
 _ABSENT = ("keras", "resnet_search")
-_PREFIX = 8  # bytes that hold the length of what follows
+_PREFIX = 8  # bytes of the length before each array
 
 
 def main() -> None:
     """Answer every batch."""
     for package in _ABSENT:
-        # An import of it, by whomever, fails from here on.
+        # Every import of it fails from here on.
         sys.modules[package] = None  # type: ignore[assignment]
-    # A GPU may be in use, and rounds matrix products to 10 bits.
+    # A GPU may be busy, and it rounds matrix products to 10 bits.
     os.environ |= {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    # Whatever a library prints must not come between the arrays.
+    # Output of libraries must not mix with the arrays.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     serving = _load(sys.argv[1])
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def send(stream: IO[bytes], array: Any) -> None:
-    """Write an array: the length of its .npy in 8 bytes, the smallest first, and the .npy."""
+    """Write an array: the length of its .npy in 8 little-endian bytes, then the .npy."""
     import numpy as np
 
     file = io.BytesIO()
@@ -44,7 +44,7 @@ def send(stream: IO[bytes], array: Any) -> None:
 
 
 def receive(stream: IO[bytes]) -> Any:
-    """The next array that `send` wrote; None where the stream has ended."""
+    """Return the next array that `send` wrote; None at the end of the stream."""
     import numpy as np
 
     prefix = stream.read(_PREFIX)
@@ -62,7 +62,7 @@ def _load(folder: str) -> Any:
     except Exception as error:  # noqa: BLE001 - a damaged SavedModel makes TensorFlow raise many kinds
         sys.stderr.write(f"\n{type(error).__name__}: {' '.join(str(error).split())[:300]}\n")
         sys.exit(UNLOADABLE)
-    # The signature holds no reference to the model, and its variables would be gone.
+    # The signature holds no reference to the model, whose variables would be freed.
     signature.model = model
     return lambda images: signature(images=tf.constant(images))["probabilities"].numpy()
 

@@ -1,4 +1,4 @@
-"""The one measurement on test images: of a final network's SavedModel, noted in the ledger before they are read."""
+"""The single measurement on test images, of a final network's SavedModel; the ledger records it before the read."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from resnet_search.workers.quiet import quiet_stderr
 
 
 def measure_once(view: RunView, trial: Trial, saved_model: Path) -> Tested | None:
-    """Measure a trial's SavedModel on the test images; once only: a second time gives what was found the first time.
+    """Measure a trial's SavedModel on the test images, only once: a second call returns the first result.
 
-    None if the data set has no test images. `RunError` if they are not those that were there when the run started.
+    None if the data set has no test images. `RunError` if the images changed since the run started.
     """
     before = known_test(view)
     if before is not None and before.trial == trial.trial:
@@ -35,8 +35,8 @@ def measure_once(view: RunView, trial: Trial, saved_model: Path) -> Tested | Non
         images = load_again(data, space)
     if fingerprint(images) != data["fingerprint"]:
         raise RunError(
-            f"{view.folder.path}: the images of {data['location'] or data['source']} are not those it started with",
-            "Bring the original images back; nothing was measured.",
+            f"{view.folder.path}: the images of {data['location'] or data['source']} changed since the run started",
+            "Restore the original images; nothing was measured.",
         )
     probabilities = probabilities_of(saved_model, images.x_test)
     found = Tested(trial.trial, round(time.time(), 3), measure(probabilities, images.y_test, images.classes))

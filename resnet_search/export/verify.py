@@ -1,12 +1,12 @@
-"""Run an exported file with nothing but the runtime that its users have, and time it; a script, started by its path.
+"""Run an exported file with only its runtime, as its users do, and time it; a script, started by its path.
 
 Started as `python -P verify.py REQUEST`, REQUEST being JSON:
 `format` and `model`, what to load; `threads` of the processor to use;
 `images`, a .npy of raw images, and `outputs`, the .npy that receives their probabilities;
-`all` and `labels`, the same for the most probable class of each image (not asked for where `all` is empty);
-`batches`, sizes to time, and `times`, the JSON file that receives what was measured (empty where there is no GPU);
-`gpu`, whether to time on a GPU in place of the processor;
-`error`, the file that receives one line if the file is not what it must be (status 3).
+`all` and `labels`, the same for the most probable class of each image (skipped if `all` is empty);
+`batches`, sizes to time, and `times`, the JSON file that receives the times (empty if there is no GPU);
+`gpu`, whether to time on a GPU instead of the processor;
+`error`, the file that receives one line if the exported file is rejected (status 3).
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from typing import Any
 
 REJECTED = 3
 INPUT, OUTPUT = "images", "probabilities"
-BATCH = 250  # images of 32 x 32 at once, fewer of larger ones; the last is smaller: the batch dimension is free
-# Calls that are not counted: while they last, kernels are chosen, memory is taken and the clock of the processor rises.
+BATCH = 250  # images of 32 x 32 at once, fewer if they are larger; the last batch is smaller
+# Warm-up calls: kernels are chosen, memory is allocated and the clock of the processor rises.
 WARM_UP_CALLS, WARM_UP_SECONDS = 3, 0.3
-# Then calls are timed until so many seconds have passed, but at least and at most so many.
+# Then calls are timed for this many seconds, with a least and a greatest number of calls.
 SECONDS, FEWEST, MOST = 2.0, 10, 1000
-# Whatever would need Python, XLA or a training step where the model is used.
+# Operations that need Python, XLA or a training step.
 _FORBIDDEN_OPS = ("PyFunc", "EagerPyFunc", "PyFuncStateless", "XlaLaunch", "XlaCallModule")
 
 Run = Callable[[Any], Any]  # uint8 (batch, height, width, channels) -> float32 (batch, classes)
 
 
 class Rejected(Exception):  # noqa: N818 - an outcome
-    """What is wrong with the file."""
+    """The exported file is rejected; the message says why."""
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
     request = json.loads(sys.argv[1])
     absent, load = _FORMATS[request["format"]]
     for package in absent:
-        # An import of it, by whomever, fails from here on.
+        # Every import of it fails from here on.
         sys.modules[package] = None  # type: ignore[assignment]
     try:
         verify(request, load, absent)
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def verify(request: dict[str, Any], load: Callable[[str, int], Run], absent: tuple[str, ...]) -> None:
-    """Answer a request; `absent` are the packages that it must do without."""
+    """Answer a request; `absent`: packages that must not be used."""
     import numpy as np
 
     device = _gpu() if request["gpu"] else "cpu"
@@ -71,7 +71,7 @@ def verify(request: dict[str, Any], load: Callable[[str, int], Run], absent: tup
 
 
 def _gpu() -> str:
-    """The name of the GPU that TensorFlow would use; empty if it sees none."""
+    """Return the name of the GPU that TensorFlow would use; empty if it sees none."""
     import tensorflow as tf
 
     found = tf.config.list_physical_devices("GPU")
@@ -87,7 +87,7 @@ def in_batches(run: Run, images: Any) -> Iterator[Any]:
 
 
 def _timed(run: Run, images: Any, batch: int) -> dict[str, Any]:
-    """Time calls of `batch` images each, from an array in memory to an array in memory; milliseconds."""
+    """Time calls of `batch` images each, from an array in memory to an array in memory, in milliseconds."""
     import numpy as np
 
     some = np.ascontiguousarray(images[np.arange(batch) % len(images)])
@@ -113,12 +113,12 @@ def _saved_model(path: str, threads: int) -> Run:
     _limit_threads(threads)
     model = tf.saved_model.load(path)
     serving = model.signatures["serving_default"]
-    # The signature dies with the model it belongs to.
+    # The signature needs the model to stay alive.
     return lambda images: (model, serving(**{INPUT: tf.constant(images)}))[1][OUTPUT].numpy()
 
 
 def _problems(folder: Path) -> Iterator[str]:
-    """Operations in a SavedModel that are not standard inference."""
+    """List the operations in a SavedModel that are not standard inference."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     saved = saved_model_pb2.SavedModel()
@@ -147,7 +147,7 @@ def _keras(path: str, threads: int) -> Run:
     model = keras.saving.load_model(path, compile=False)
     names = [tensor.name for tensor in model.inputs], model.output_names
     if names != ([INPUT], [OUTPUT]):
-        raise Rejected(f"calls what goes in and out {names}")
+        raise Rejected(f"names its inputs and outputs {names}")
     return lambda images: np.asarray(model.predict_on_batch(images))
 
 

@@ -1,6 +1,6 @@
-"""An architecture worked out: stem, blocks, shortcuts with their channels, strides and groups. No Keras here.
+"""The layers of an architecture: stem, blocks, shortcuts with their channels, strides and groups. No Keras here.
 
-Both the Keras model and the arithmetic are made from what stands here, so that they cannot differ.
+Both the Keras model and the arithmetic are derived from this module, so they cannot differ.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ GATE_KERNEL = 3  # "the same receptive field for H and T": Srivastava et al. 201
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One convolution with its order of norm (n), activation (a), dropout (d) around it (c)."""
+    """One convolution (c) with the order of norm (n), activation (a) and dropout (d) around it."""
 
     order: str
     kernel: int
@@ -27,7 +27,7 @@ class Unit:
 
     @property
     def norm(self) -> int:
-        """Channels of its batch norm, 0 without one."""
+        """Return the channels of its batch norm; 0 without one."""
         if "n" not in self.order:
             return 0
         return self.inputs if self.order.index("n") < self.order.index("c") else self.outputs
@@ -46,7 +46,7 @@ class Squeeze:
 class Block:
     """merge(shortcut(x), attention(branch(x))), then `after`.
 
-    shared: "na" where the pre-activation feeds branch and projection; its norm has `inputs` channels.
+    shared: "na" if the pre-activation feeds branch and projection; its norm has `inputs` channels.
     shortcut: "none", "identity" (subsampled and padded with zero channels where the shape changes), "projection"
         (`projection`), or "avgpool" (2x2 mean, then `projection`).
     """
@@ -66,20 +66,20 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage of n blocks: the first, n-1 (or n-2) in the middle, and the last, which may differ from the middle."""
+    """A stage of n blocks: the first, n-1 (or n-2) middle ones, and the last, which may differ from the middle ones."""
 
     first: Block
     middle: Block
     last: Block
 
     def expand(self, n: int) -> tuple[Block, ...]:
-        """The n blocks in order."""
+        """Return the n blocks in order."""
         return (self.first,) if n == 1 else (self.first, *[self.middle] * (n - 2), self.last)
 
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
-    """A network: stem, an optional 3x3/2 max-pool, stages, "na" at the end where the blocks are pre-activated."""
+    """A network: stem, an optional 3x3/2 max-pool, stages, and "na" at the end if the blocks are pre-activated."""
 
     stem: tuple[Unit, ...]
     pool: bool
@@ -89,7 +89,7 @@ class Anatomy:
 
 
 def anatomy(a: Architecture, channels: int = 3) -> Anatomy:
-    """Work `a` out for images of so many channels."""
+    """Derive the layers of `a` for images with this number of channels."""
     kind = BLOCK_TYPES[a.block]
     count = len(a.blocks)
     stages = []

@@ -1,4 +1,4 @@
-"""An architecture of the family: its axes, frozen and validated, with its depth and a stable name. No Keras here."""
+"""An architecture of the ResNet family: its validated axes, its depth and a stable name. No Keras here."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from resnet_search.networks.rules import check, check_choice, reject
 
 __all__ = ["BLOCKS", "SHORTCUTS", "Architecture", "applies", "layers_per_block", "nearest_depths"]
 
-STAGES: Final = 3  # of a CIFAR network that is given by its depth (He et al. 2015, section 4.2)
+STAGES: Final = 3  # stages of a CIFAR network given by its depth (He et al. 2015, section 4.2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """Every axis of a network. Raises `ArchitectureError`, whose `rule` says which rule the axes break.
+    """Every axis of a network. Raises `ArchitectureError`, whose `rule` names the broken rule.
 
     width: channels of the first stage, w; stage s has w·multiple(s), times the block's expansion at its output.
-    base_width: inner channels of one group in the first stage; none: 2·w in all (resnext alone has groups).
-    multiples, inner_multiples: of width in each stage, for outputs and inside; none: 1, 2, 4, ... (the same inside).
-    stem_width: channels of the stem; none: w, or 16 for block "wide", as its paper has it.
+    base_width: inner channels of one group in the first stage; none: 2·w in total (only resnext has groups).
+    multiples, inner_multiples: multiples of width per stage, for outputs and inside; none: 1, 2, 4, ... (same inside).
+    stem_width: channels of the stem; none: w, or 16 for block "wide", as in its paper.
     stochastic_depth: probability at which the last block is dropped, 1 - p_L of Huang et al. 2016; linear from 0.
-    bias: convolutions with one: "none", "all", or "unnormalised", those that no batch norm follows.
-    shortcut_norm: batch norm behind a projection (post-activation blocks).
-    downsample: a stage's stride stands on the 3x3 of its first block ("conv3"), on that block's first convolution
+    bias: convolutions with a bias: "none", "all", or "unnormalised" (those without a batch norm after them).
+    shortcut_norm: batch norm after a projection (post-activation blocks).
+    downsample: the layer with a stage's stride: the 3x3 of its first block ("conv3"), that block's first convolution
         ("conv1", the 2015 paper and keras.applications), or in the last block of the stage before ("last", its V2).
     """
 
@@ -58,9 +58,9 @@ class Architecture:
 
     @classmethod
     def from_axes(cls, *, block: str, width: int, depth: int | None = None, n: int | None = None, **axes: Any) -> Self:
-        """From the axes of a search space: `depth` or `n` (blocks in each of three stages) or `blocks` (a list).
+        """Make one from the axes of a search space: `depth`, `n` (blocks in each of three stages) or `blocks` (a list).
 
-        Raises `ArchitectureError`, for a depth that fits no n with the nearest depths that do.
+        Raises `ArchitectureError`; for an impossible depth it names the nearest possible ones.
         """
         check_choice("block", block, BLOCKS)
         sizes = {"depth": depth, "n": n, "blocks": axes.get("blocks")}
@@ -68,7 +68,7 @@ class Architecture:
         if len(given) != 1:
             reject(
                 "one of depth, n, blocks",
-                f"given: {', '.join(given) or 'none of depth, n, blocks'}; allowed: exactly one of them.",
+                f"given: {', '.join(given) or 'none of depth, n, blocks'}; allowed: exactly one.",
             )
         if depth is not None:
             n = _blocks_of(block, depth)
@@ -78,7 +78,7 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, axes: Mapping[str, Any]) -> Self:
-        """From `to_dict`, or from JSON: lists become tuples; an unknown key is an `ArchitectureError`."""
+        """Make one from `to_dict` or JSON: lists become tuples; an unknown key raises `ArchitectureError`."""
         for name in axes:
             check_choice("axis", name, _AXES)
         for name in ("block", "blocks", "width"):
@@ -90,21 +90,21 @@ class Architecture:
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """The axes, JSON-able; of those behind base_width only the ones that are not at their default."""
+        """Return the axes, JSON-able; axes after base_width only if they differ from their default."""
         values = {name: getattr(self, name) for name in _AXES}
         kept = {name: value for name, value in values.items() if name in _LEADING or value != _DEFAULTS[name]}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
 
     @property
     def depth(self) -> int:
-        """Layers with weights on the longest path, as the block's paper counts them."""
+        """Return the number of layers with weights on the longest path, as the block's paper counts them."""
         kind = BLOCK_TYPES[self.block]
         ends = 1 + len(self.blocks) if kind.counts_projections else 2
         return len(kind.branch) * sum(self.blocks) + ends
 
     @property
     def name(self) -> str:
-        """Unique among architectures, the same in every version, fit for a file name: "resnext20-w16-c4"."""
+        """Return a unique name, stable across versions and usable as a file name: "resnext20-w16-c4"."""
         words = [f"{self.block}{self.depth}", f"w{self.width}"]
         if self.blocks != (self.blocks[0],) * STAGES:
             words.append("b" + "x".join(map(str, self.blocks)))
@@ -116,16 +116,16 @@ class Architecture:
 
     @property
     def stem_channels(self) -> int:
-        """Channels behind the stem."""
+        """Return the channels after the stem."""
         return self.stem_width or BLOCK_TYPES[self.block].stem_width or self.width
 
     def outputs(self, stage: int) -> int:
-        """Channels at the end of each block of a stage, which counts from 0."""
+        """Return the output channels of the blocks of a stage (from 0)."""
         multiple = self.multiples[stage] if self.multiples else 2**stage
         return int(self.width * multiple) * BLOCK_TYPES[self.block].expansion
 
     def inner(self, stage: int) -> int:
-        """Channels inside each block of a stage, all groups together."""
+        """Return the channels inside the blocks of a stage, all groups together."""
         multiples = self.inner_multiples or self.multiples
         multiple = multiples[stage] if multiples else 2**stage
         if self.base_width is not None:
@@ -167,7 +167,7 @@ def _word(value: object) -> str:
 
 
 def applies(axis: str, *, block: str, attention: str = "none") -> bool:
-    """Whether an axis means something beside these: where not, leave it at its default."""
+    """Return whether an axis applies in combination with these; if not, leave it at its default."""
     kind = BLOCK_TYPES[block]
     return {
         "cardinality": kind.grouped,
@@ -186,7 +186,7 @@ def applies(axis: str, *, block: str, attention: str = "none") -> bool:
 
 
 def layers_per_block(block: str) -> int:
-    """Convolutions on a block's branch, k: the depth of a network is k·(sum of blocks) + 2."""
+    """Return k, the convolutions on a block's branch: the depth of a network is k·(sum of blocks) + 2."""
     check_choice("block", block, BLOCKS)
     return len(BLOCK_TYPES[block].branch)
 
@@ -196,7 +196,7 @@ def _ends(block: str) -> int:
 
 
 def nearest_depths(blocks: str | Iterable[str], depth: int) -> list[int]:
-    """The depths next to `depth`, below and above (or itself), that these blocks can have in three equal stages."""
+    """Return the possible depths nearest to `depth`, below and above, for three equal stages of this block."""
     found = set()
     for block in [blocks] if isinstance(blocks, str) else blocks:
         step = layers_per_block(block) * STAGES

@@ -1,4 +1,4 @@
-"""What each axis of an architecture means, in a line, and which names it takes: what options and tables are made of."""
+"""A one-line description and the allowed names of each axis, used for options and tables."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ CHOICES: Final = {
 }
 
 MEANINGS: Final = {
-    "block": "what the stages are made of",
+    "block": "block type of all stages",
     "blocks": "blocks in each stage",
     "width": "channels of the first stage's blocks",
-    "shortcut": "what carries the input past the branch",
+    "shortcut": "path of the input past the branch",
     "cardinality": "groups of the 3x3 convolution",
     "base_width": "channels of a group in the first stage",
-    "attention": "what scales the branch's channels",
-    "attention_ratio": "by how much attention squeezes channels",
-    "attention_bias": "attention's layers have biases",
-    "stem": "first layers, in front of the stages",
+    "attention": "scaling of the branch's channels",
+    "attention_ratio": "channel reduction in the attention",
+    "attention_bias": "biases in the attention's layers",
+    "stem": "first layers, before the stages",
     "stem_width": "channels of the stem",
-    "multiples": "of width, in each stage's outputs",
-    "inner_multiples": "of width, inside each stage's blocks",
-    "activation": "behind each norm",
+    "multiples": "multiple of width at each stage's output",
+    "inner_multiples": "multiple of width inside each stage's blocks",
+    "activation": "activation after each norm",
     "dropout": "rate between a block's convolutions",
     "stochastic_depth": "rate at which the last block is dropped",
     "zero_gamma": "last norm of each branch starts at 0",
-    "bias": "which convolutions have biases",
-    "shortcut_norm": "batch norm behind projections",
-    "downsample": "layer that carries a stage's stride",
-    "gate_bias": "start of a highway gate's bias",
+    "bias": "convolutions with biases",
+    "shortcut_norm": "batch norm after projections",
+    "downsample": "layer with a stage's stride",
+    "gate_bias": "initial bias of a highway gate",
 }

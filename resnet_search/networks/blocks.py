@@ -1,7 +1,7 @@
 """Blocks of the dialect in Keras: `Maker` turns the units and blocks of `anatomy` into named, seeded layers.
 
-Equal to torch's form of the same network: a stride-2 convolution pads half its kernel on each side (Keras's "same"
-pads one side only), batch norm has epsilon 1e-5 and keeps 0.9 of its moving statistics.
+The layers match torch's: a stride-2 convolution pads half its kernel on each side (Keras's "same" pads only one side),
+and batch norm has epsilon 1e-5 and keeps 0.9 of its moving statistics.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from keras import layers
 from resnet_search.networks.anatomy import Block, Squeeze, Unit
 from resnet_search.networks.layers import BatchNormalization, GroupedConv2D, HighwayMerge, PaddedIdentity, gelu
 
-BN_MOMENTUM: Final = 0.9  # of the moving statistics kept at a step: Keras's 0.99 has not converged in a short rung
-BN_EPSILON: Final = 1e-5  # added to the variance; the papers' and torch's, Keras's own is 1e-3
+BN_MOMENTUM: Final = 0.9  # kept of the moving statistics per step; Keras's 0.99 does not converge in a short rung
+BN_EPSILON: Final = 1e-5  # added to the variance, as in the papers and torch; Keras's default is 1e-3
 LAST: Final = "channels_last"
-FUNCTIONS: Final = {"gelu": gelu}  # activations that are not Keras's own
+FUNCTIONS: Final = {"gelu": gelu}  # activations that replace Keras's
 
 
 def layer_seed(seed: int | None, name: str) -> int | None:
-    """A seed for one layer: it depends on the network's seed and the layer's name, not on what was built before."""
+    """Return a seed for one layer, from the network's seed and the layer's name, independent of the build order."""
     if seed is None:
         return None
     return int.from_bytes(hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=4).digest()) >> 1
@@ -31,7 +31,7 @@ def layer_seed(seed: int | None, name: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """What all layers of a network share; its methods add layers to a tensor (batch, H, W, C) and return the next."""
+    """The settings shared by all layers; the methods add layers to a tensor (batch, H, W, C) and return the result."""
 
     activation: str = "relu"
     dropout: float = 0.0
@@ -41,22 +41,22 @@ class Maker:
     seed: int | None = None
 
     def kernel(self, name: str) -> dict[str, Any]:
-        """He-normal start and decay of a layer's kernel: l2(wd/2) has the gradient wd·w of the papers."""
+        """Return a layer's He-normal initialiser and decay: l2(wd/2) has the gradient wd·w of the papers."""
         decay = keras.regularizers.L2(self.weight_decay / 2) if self.weight_decay else None
         start = keras.initializers.HeNormal(seed=layer_seed(self.seed, name))
         return {"name": name, "kernel_initializer": start, "kernel_regularizer": decay}
 
     def norm(self, x: Any, name: str, gamma: str = "ones") -> Any:
-        """Batch norm."""
+        """Add a batch norm."""
         options = {"momentum": BN_MOMENTUM, "epsilon": BN_EPSILON, "gamma_initializer": gamma}
         return BatchNormalization(**options, name=name)(x)
 
     def act(self, x: Any, name: str) -> Any:
-        """The network's activation."""
+        """Add the network's activation."""
         return layers.Activation(FUNCTIONS.get(self.activation, self.activation), name=name)(x)
 
     def conv(self, x: Any, unit: Unit, name: str, **kwargs: Any) -> Any:
-        """The convolution of a unit."""
+        """Add the convolution of a unit."""
         padding = "same"
         if unit.stride > 1 and unit.kernel > 1:
             x = layers.ZeroPadding2D(unit.kernel // 2, data_format=LAST, name=f"{name}_pad")(x)
@@ -67,7 +67,7 @@ class Maker:
         return layers.Conv2D(unit.outputs, unit.kernel, **options, **self.kernel(name))(x)
 
     def unit(self, x: Any, unit: Unit, name: str, gamma: str = "ones", skip: str = "") -> Any:
-        """A convolution and what stands around it, in its order; `skip` leads the order and is done already."""
+        """Add a convolution and the layers around it, in order; `skip`: the first part of the order, already added."""
         for letter in unit.order.removeprefix(skip):
             if letter == "n":
                 x = self.norm(x, f"{name}_norm", gamma)
@@ -81,7 +81,7 @@ class Maker:
         return x
 
     def block(self, x: Any, block: Block, name: str, drop: float = 0.0) -> Any:
-        """merge(shortcut(x), branch(x)); `drop` is the probability at which a training step leaves the branch out."""
+        """Add merge(shortcut(x), branch(x)); `drop`: the probability that a training step leaves the branch out."""
         first, *_, last = block.branch
         skip = ""
         if block.shared:
@@ -102,7 +102,7 @@ class Maker:
         return self.act(merged, f"{name}_{self.activation}") if block.after == "a" else merged
 
     def merge(self, x: Any, branch: Any, block: Block, name: str) -> Any:
-        """Addition, highway gate, or the branch alone."""
+        """Add an addition, a highway gate, or the branch alone."""
         if block.merge == "none":
             return branch
         carried = self.shortcut(x, block, f"{name}_shortcut")
@@ -113,7 +113,7 @@ class Maker:
         return layers.Add(name=f"{name}_add")([carried, branch])
 
     def shortcut(self, x: Any, block: Block, name: str) -> Any:
-        """What carries x past the branch."""
+        """Add the shortcut of x past the branch."""
         if block.projection:
             if block.shortcut == "avgpool":  # ResNet-D of He et al. 2019: every pixel counts; "same" leaves pads out
                 x = layers.AveragePooling2D(2, padding="same", data_format=LAST, name=f"{name}_pool")(x)
@@ -123,7 +123,7 @@ class Maker:
         return x
 
     def squeeze(self, x: Any, squeeze: Squeeze, name: str) -> Any:
-        """Squeeze-and-excitation (Hu et al. 2018, eq. 2 to 4): the branch's channels, each scaled by 0..1."""
+        """Add squeeze-and-excitation (Hu et al. 2018, eq. 2 to 4), which scales the branch's channels by 0..1."""
         scale = layers.GlobalAveragePooling2D(keepdims=True, data_format=LAST, name=f"{name}_squeeze")(x)
         for width, activation, part in (
             (squeeze.squeezed, FUNCTIONS.get(self.activation, self.activation), "reduce"),

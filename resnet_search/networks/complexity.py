@@ -1,4 +1,4 @@
-"""Parameters, multiply-adds and activations of an architecture, by arithmetic alone: no Keras, no weights.
+"""Parameters, multiply-adds and activations of an architecture by arithmetic, without Keras or weights.
 
 Convention (shared with the goldens): trainable = convolutions, FC with bias, batch norm's gamma and beta;
 nontrainable = its moving statistics; macs = multiply-adds of convolutions and FC for one image.
@@ -23,7 +23,7 @@ _key = attrgetter(*_KEPT)
 
 @dataclass(frozen=True, slots=True)
 class Complexity:
-    """What a network costs; activations = elements of convolution and FC outputs for one image."""
+    """The cost of a network; activations = elements of convolution and FC outputs for one image."""
 
     trainable: int
     nontrainable: int
@@ -32,10 +32,10 @@ class Complexity:
 
 
 def complexity(a: Architecture, input_shape: tuple[int, int, int] = (32, 32, 3), classes: int = 10) -> Complexity:
-    """The exact counts of the model that `build_model` gives for the same arguments.
+    """Return the exact counts of the model that `build_model` makes from the same arguments.
 
-    A network is its ends, and for each stage the first block, the last, and n-2 times the one between: those are
-    costed once for all depths, so that a space of a million architectures is counted in seconds.
+    A network consists of its ends and, for each stage, the first block, the last, and n-2 middle ones. Their costs are
+    computed once for all depths, so that a space of a million architectures is counted in seconds.
     """
     trainable, nontrainable, macs, activations, stages = _parts(_key(a), len(a.blocks), input_shape, classes)
     for n, (first, middle, last) in zip(a.blocks, stages, strict=True):
@@ -52,7 +52,7 @@ def complexity(a: Architecture, input_shape: tuple[int, int, int] = (32, 32, 3),
 def _parts(
     key: tuple[Any, ...], count: int, input_shape: tuple[int, int, int], classes: int
 ) -> tuple[int, int, int, int, tuple[tuple[Cost, Cost, Cost], ...]]:
-    """The cost of the ends, and of each stage's first, middle and last block, whatever the numbers of blocks."""
+    """Return the cost of the ends and of each stage's first, middle and last block, for any number of blocks."""
     a = Architecture(blocks=(2,) * count, **dict(zip(_KEPT, key, strict=True)))
     height, width, channels = input_shape
     network = anatomy(a, channels)
@@ -76,7 +76,7 @@ def _parts(
 
 
 def _strided(size: Size, stride: int) -> Size:
-    """Padding by half the kernel gives ceil(size / stride), whatever the kernel."""
+    """Return ceil(size / stride), the output size with a padding of half the kernel."""
     return -(-size[0] // stride), -(-size[1] // stride)
 
 
@@ -101,7 +101,7 @@ def _block(block: Block, size: Size) -> tuple[Cost, Size]:
     for unit in block.branch:
         cost, inside = _unit(unit, inside)
         costs.append(cost)
-    if block.projection:  # behind a mean pool it has stride 1 on the pooled image
+    if block.projection:  # after a mean pool it has stride 1 on the pooled image
         pooled = _strided(size, block.stride // block.projection.stride)
         costs.append(_unit(block.projection, pooled)[0])
     if block.gate:

@@ -1,9 +1,9 @@
-"""The small dialect in which every block of the family is written: one entry of `BLOCK_TYPES` is one block type.
+"""The small dialect that describes every block of the family: one entry of `BLOCK_TYPES` is one block type.
 
-A layer is one convolution with what surrounds it, spelt by `order`: c = convolution, n = batch norm, a = activation,
-d = dropout. "cna" is conv-BN-ReLU (He et al. 2015), "nac" the pre-activation order (He et al. 2016). The Keras model
-(`blocks`), the arithmetic (`complexity`) and the depth (`architecture`) all follow from these entries, through
-`anatomy`: a new block type is a new entry here and nothing else (docs/blocks.md).
+A layer is one convolution with the layers around it, spelled by `order`: c = convolution, n = batch norm,
+a = activation, d = dropout. "cna" is conv-BN-ReLU (He et al. 2015), "nac" the pre-activation order (He et al. 2016).
+The Keras model (`blocks`), the arithmetic (`complexity`) and the depth (`architecture`) all follow from these entries
+through `anatomy`: to add a block type, add an entry here (docs/blocks.md).
 """
 
 from __future__ import annotations
@@ -33,30 +33,30 @@ class BlockType:
     branch: tuple[Layer, ...]
     source: str
     merge: str = "add"  # "add" | "gate" (highway) | "none" (plain)
-    after: str = ""  # "a": an activation behind the merge
+    after: str = ""  # "a": an activation after the merge
     expansion: int = 1
     inner: int = 1
-    stem_width: int | None = None  # channels of the stem, where they are not those of the first stage
-    counts_projections: bool = False  # the paper's depth counts one shortcut convolution a stage instead of the FC
+    stem_width: int | None = None  # channels of the stem, if they differ from the first stage
+    counts_projections: bool = False  # the paper's depth counts one shortcut convolution per stage instead of the FC
 
     @property
     def preactivation(self) -> bool:
-        """Whether norm and activation stand before the first convolution."""
+        """Return whether norm and activation come before the first convolution."""
         return self.branch[0].order.startswith("n")
 
     @property
     def grouped(self) -> bool:
-        """Whether cardinality and base_width mean something."""
+        """Return whether cardinality and base_width apply."""
         return any(layer.grouped for layer in self.branch)
 
     @property
     def bottleneck(self) -> bool:
-        """Whether the branch has layers narrower (or wider) inside than at its end."""
+        """Return whether the branch has layers that are narrower (or wider) inside than at its end."""
         return any(layer.width == "inner" for layer in self.branch)
 
     @property
     def drops(self) -> bool:
-        """Whether the branch has a place for dropout."""
+        """Return whether the branch has a place for dropout."""
         return any("d" in layer.order for layer in self.branch)
 
 

@@ -1,4 +1,4 @@
-"""Which networks have ImageNet weights in keras.applications: the files, and the input they expect. No Keras here."""
+"""The networks with ImageNet weights in keras.applications: their files and expected input. No Keras here."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from resnet_search.errors import UsageError
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.presets import preset
 
-Normalisation: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]  # mean and std, a channel each, of 0..255
+Normalisation: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]  # mean and std per channel, in 0..255
 
-CAFFE: Final[Normalisation] = ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0))  # red first, of the first version
+CAFFE: Final[Normalisation] = ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0))  # red first; for version 1
 SYMMETRIC: Final[Normalisation] = ((127.5,) * 3, (127.5,) * 3)  # of V2: -1..1
-INITS: Final = ("he_normal", "imagenet")  # what `init` may be
-STAGES: Final = 4  # of each of these networks
+INITS: Final = ("he_normal", "imagenet")  # allowed values of `init`
+STAGES: Final = 4  # stages of each of these networks
 _SERVER: Final = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Weights of keras.applications: its function, the MD5 of the file without a head, and that file's size."""
+    """Weights of keras.applications: the function, and the MD5 and size of the file without a head."""
 
     model: str
     function: str
@@ -32,7 +32,7 @@ class Source:
 
     @property
     def file(self) -> str:
-        """The file's name, in the cache and on the server."""
+        """Return the file's name, in the cache and on the server."""
         return f"{self.function.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
     @property
@@ -41,12 +41,12 @@ class Source:
 
     @property
     def path(self) -> Path:
-        """Where Keras keeps it on this machine, whether it is there or not."""
+        """Return the path in Keras's cache on this machine, whether the file exists or not."""
         return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models" / self.file
 
     @property
     def normalisation(self) -> Normalisation:
-        """What the weights expect of the input, red first."""
+        """Return the mean and std that the weights expect of the input, red first."""
         return SYMMETRIC if self.function.endswith("V2") else CAFFE
 
 
@@ -65,19 +65,19 @@ _BY_ARCHITECTURE: Final = {preset(name).architecture: source for name, source in
 
 
 def source_of(architecture: Architecture) -> Source | None:
-    """The weights that fit an architecture, None if there are none."""
+    """Return the weights that fit an architecture; None if there are none."""
     return _BY_ARCHITECTURE.get(architecture)
 
 
 def sources_of(architectures: Iterable[Architecture]) -> tuple[Source, ...]:
-    """The weights of each architecture; `UsageError` names the first that has none."""
+    """Return the weights of each architecture; `UsageError` names the first without weights."""
     found = []
     for architecture in architectures:
         source = source_of(architecture)
         if source is None:
             raise UsageError(
                 f"init: got 'imagenet' with {architecture.name}; allowed with imagenet: {', '.join(SOURCES)}",
-                "Other networks start from init he_normal.",
+                "Use init he_normal for other networks.",
             )
         found.append(source)
     return tuple(found)
@@ -86,7 +86,7 @@ def sources_of(architectures: Iterable[Architecture]) -> tuple[Source, ...]:
 def normalisation(
     architecture: Architecture, init: str, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Normalisation:
-    """The mean and std that a network standardises its images with: those of the data, or those of its weights."""
+    """Return the mean and std that a network standardises its images with: those of the data or of its weights."""
     if init != "imagenet":
         return mean, std
     (source,) = sources_of([architecture])

@@ -1,5 +1,5 @@
-"""What Keras lacks: standardised images, grouped convolution, fused batch norm, padded shortcut, highway gate, a GELU
-for every runtime.
+"""Layers that Keras lacks: standardised images, grouped convolution, fused batch norm, padded shortcut, highway gate,
+and a GELU for every runtime.
 
 Channels last.
 """
@@ -18,13 +18,13 @@ PACKAGE = "resnet_search"
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class Standardize(keras.layers.Layer):
-    """(x - mean) / std per channel, of raw images of any dtype; mean and std are configuration, not weights.
+    """(x - mean) / std per channel, for raw images of any dtype; mean and std are configuration, not weights.
 
     (batch, H, W, C) in 0..255 -> the same shape in the compute dtype.
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], **kwargs: Any) -> None:
-        super().__init__(autocast=False, **kwargs)  # half precision has no room for the fractions of 0..255
+        super().__init__(autocast=False, **kwargs)  # half precision cannot represent the fractions of 0..255
         self.mean = [float(value) for value in mean]
         self.std = [float(value) for value in std]
 
@@ -43,12 +43,12 @@ class Standardize(keras.layers.Layer):
 
 @cache
 def native_trains() -> bool:
-    """Whether the backend's own grouped convolution is fast here, and differentiable.
+    """Return whether the backend's own grouped convolution is fast and differentiable here.
 
-    A GPU has one. On a CPU only TensorFlow with oneDNN does: without it the gradient is not implemented, and JAX's
-    takes 19 to 62 times as long as splitting (docs/backends.md).
+    It is on a GPU. On a CPU it is only with TensorFlow and oneDNN: without oneDNN the gradient is not implemented, and
+    JAX's takes 19 to 62 times as long as splitting (docs/backends.md).
     """
-    # All of them, since JAX raises when asked for a kind that it has not.
+    # List all devices, because JAX raises an error for a kind that does not exist.
     if any(device.startswith(("gpu", "cuda", "rocm")) for device in keras.distribution.list_devices()):
         return True
     if keras.backend.backend() != "tensorflow":
@@ -71,10 +71,9 @@ def native_trains() -> bool:
 class GroupedConv2D(keras.layers.Conv2D):
     """`keras.layers.Conv2D` with groups, the same kernel (kh, kw, in/groups, out) and outputs, without XLA.
 
-    Keras compiles every grouped convolution with XLA on TensorFlow, with which a training step on a CPU takes 17 to 36
-    times as long (benchmarks/README.md), and whose op neither ONNX nor other runtimes know. `form`: "native" is the
-    backend's own kernel, "split" one convolution for each group, concatenated; "auto" takes native where
-    `native_trains`.
+    On TensorFlow, Keras compiles every grouped convolution with XLA. That makes a training step on a CPU 17 to 36 times
+    as long (benchmarks/README.md), and neither ONNX nor other runtimes support its operation. `form`: "native" is the
+    backend's own kernel, "split" one convolution per group, concatenated; "auto" is native if `native_trains`.
     """
 
     def __init__(self, filters: int, kernel_size: int, *, groups: int, form: str = "auto", **kwargs: Any) -> None:
@@ -103,10 +102,10 @@ class GroupedConv2D(keras.layers.Conv2D):
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class BatchNormalization(keras.layers.BatchNormalization):
-    """`keras.layers.BatchNormalization`, on TensorFlow with one fused operation for a training step on images.
+    """`keras.layers.BatchNormalization` with one fused operation for training steps on images on TensorFlow.
 
-    Keras adds up moments and normalises in a dozen operations. Weights, inference and results are Keras's, to rounding;
-    so is the class's name, by which Keras names the weights in its files.
+    Keras computes moments and normalises in a dozen operations. Weights, inference and results equal Keras's up to
+    rounding. The class has Keras's name, because Keras uses it to name the weights in its files.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -115,7 +114,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         import tensorflow as tf
 
         unused = tf.zeros((0,), "float32")
-        # Not tf.nn's wrapper, which raises a small epsilon.
+        # tf.nn's wrapper would raise a small epsilon.
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=tf.convert_to_tensor(self.gamma),
@@ -124,7 +123,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             variance=unused,
             epsilon=self.epsilon,
         )
-        # The operation's variance is for estimating that of a population, Keras's is that of the batch.
+        # The operation returns the unbiased variance, Keras uses that of the batch.
         count = tf.cast(tf.size(inputs) // inputs.shape[-1], "float32")
         variance = variance * ((count - 1) / count)
         for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
@@ -169,7 +168,7 @@ class PaddedIdentity(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class HighwayMerge(keras.layers.Layer):
-    """H·T + x·(1-T) of (H, T, x), Srivastava et al. 2015, eq. 3; T is the gate behind its sigmoid."""
+    """H·T + x·(1-T) for (H, T, x), Srivastava et al. 2015, eq. 3; T is the gate after its sigmoid."""
 
     def call(self, inputs: Sequence[Any]) -> Any:
         branch, gate, carried = inputs
@@ -178,5 +177,5 @@ class HighwayMerge(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package=PACKAGE)  # type: ignore[untyped-decorator]
 def gelu(x: Any) -> Any:
-    """x·Φ(x), Hendrycks and Gimpel 2016, exact; by erf, as Keras's own takes erfc, which ONNX does not know."""
+    """x·Φ(x), Hendrycks and Gimpel 2016, exact; with erf, because Keras uses erfc, which ONNX does not support."""
     return 0.5 * x * (1 + ops.erf(x / 2**0.5))

@@ -1,4 +1,4 @@
-"""An architecture as a Keras model: raw images in, logits out."""
+"""Build the Keras model of an architecture: raw images in, logits out."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from resnet_search.networks.blocks import LAST, Maker
 from resnet_search.networks.layers import Standardize
 from resnet_search.networks.precision import FLOAT32, MIXED, WIDE, is_wide
 
-CIFAR_MEAN: Final = (125.3069, 122.9504, 113.8660)  # of the 50,000 training images of CIFAR-10, red, green, blue
+CIFAR_MEAN: Final = (125.3069, 122.9504, 113.8660)  # 50,000 training images of CIFAR-10; red, green, blue
 CIFAR_STD: Final = (62.9932, 62.0887, 66.7049)
 
-LAYERS_PER_BLOCK: Final = 20  # or fewer, one behind the other: a pre-activated bottleneck with SE has 15
+LAYERS_PER_BLOCK: Final = 20  # most layers in a row; a pre-activated bottleneck with SE has 15
 
 
 def build_model(
@@ -33,13 +33,13 @@ def build_model(
     seed: int | None = None,
     precision: str | None = None,
 ) -> keras.Model:
-    """A flat functional model: (batch, H, W, C) of 0..255 in any dtype -> (batch, classes) float32 logits.
+    """Build a flat functional model: (batch, H, W, C) of 0..255 in any dtype -> (batch, classes) float32 logits.
 
     mean, std: per channel, in 0..255; the first layer standardises with them and has no weights.
-    weight_decay: the papers' wd, whose gradient is wd·w, on the kernels alone.
-    seed: the same seed gives the same weights in every process, layer by layer; none draws them anew.
+    weight_decay: the papers' wd, whose gradient is wd·w, on kernels only.
+    seed: the same seed gives the same weights in every process, layer by layer; None: different weights every time.
     precision: one of `networks.precision`; None for Keras's policy.
-    Depth, widths and counts are those of `complexity` for the same arguments.
+    Depth, widths and counts equal those of `complexity` for the same arguments.
     """
     make = Maker(a.activation, a.dropout, a.gate_bias, a.zero_gamma, weight_decay, seed)
     with _computing_in(FLOAT32 if precision == WIDE else precision):
@@ -76,7 +76,7 @@ def _build(
 
 @contextmanager
 def _computing_in(policy: str | None) -> Iterator[None]:
-    """Layers made meanwhile follow a policy; None for the one there is."""
+    """Make the layers of the block follow a policy; None keeps the current one."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy or before)
     try:
@@ -87,7 +87,7 @@ def _computing_in(policy: str | None) -> Iterator[None]:
 
 @contextmanager
 def recursion(more: int) -> Iterator[None]:
-    """Room for Keras to walk from the logits to the images: by recursion, a frame or two for each of `more` layers."""
+    """Raise the recursion limit: Keras walks from the logits to the images with a frame or two per layer (`more`)."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(limit + more)
     try:

@@ -1,7 +1,7 @@
-"""The networks that have a name: each an architecture with its source and, where one was published, its error.
+"""The named networks: architectures with their source and, if published, their error.
 
-On CIFAR, "resnet-N" is the 2015 paper's network with shortcut A, as its table 6 has it. The 18 to 152 layers of
-ImageNet stand here on their own stem (224x224, 1000 classes) and, as "NAME-cifar", on the CIFAR stem (32x32, 10).
+On CIFAR, "resnet-N" is the 2015 paper's network with shortcut A, as in its table 6. The ImageNet networks with 18 to
+152 layers have their own stem (224x224, 1000 classes) and, as "NAME-cifar", the CIFAR stem (32x32, 10 classes).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ APPLICATIONS: Final = "keras.applications"
 STAGES: Final = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 BIASED: Final = "a bias in every convolution, no norm behind projections"
 V2: Final = "stride last, as in keras.applications"
-ADAPTED: Final = "-cifar"  # ends the name of an ImageNet network on the CIFAR stem
+ADAPTED: Final = "-cifar"  # suffix of an ImageNet network on the CIFAR stem
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A named network. error: published, in % (CIFAR-10 test, or ImageNet top-1); note: where, and under what."""
+    """A named network. error: published, in % (CIFAR-10 test, or ImageNet top-1); note: its source and conditions."""
 
     name: str
     architecture: Architecture
@@ -43,15 +43,15 @@ class Preset:
 
     @property
     def complexity(self) -> Complexity:
-        """Its counts, at its own input shape and classes."""
+        """Return its counts at its own input shape and classes."""
         return complexity(self.architecture, self.input_shape, self.classes)
 
 
 def preset(name: str, where: str = "model") -> Preset:
-    """The preset of a name, in any case; `UsageError` with the nearest names for one that is none, given as `where`."""
+    """Return the preset with a name, ignoring case; else `UsageError` about `where`, with the nearest names."""
     found = PRESETS.get(name.lower())
     if found is None:
-        # Many names are all but alike: of distant ones a single one is a guess, and more are noise.
+        # Many names are nearly alike: offer several close names, but only one distant one.
         near = get_close_matches(name.lower(), PRESETS, cutoff=0.85) or get_close_matches(name.lower(), PRESETS, n=1)
         meant = f"Did you mean {' or '.join(near)}? " if near else ""
         raise UsageError(
@@ -61,7 +61,7 @@ def preset(name: str, where: str = "model") -> Preset:
 
 
 def _cifar() -> list[Preset]:
-    """Networks made for CIFAR, three stages of one length."""
+    """Add networks made for CIFAR, with three equal stages."""
     made = []
     axes: dict[str, Any]
 
@@ -105,14 +105,14 @@ def _cifar() -> list[Preset]:
 
 
 def _imagenet() -> list[Preset]:
-    """The 18 to 152 layers and their descendants, on both stems."""
+    """Add the networks with 18 to 152 layers and their descendants, on both stems."""
     made = []
     axes: dict[str, Any]
 
     def add(name: str, depth: int, source: str, error: float | None = None, note: str = "", **axes: Any) -> None:
         whole = {"blocks": STAGES[depth], "width": 64, **axes}
         made.append(Preset(name, Architecture(stem="imagenet", **whole), source, error, note, (224, 224, 3), 1000))
-        # with bias in the excitation as timm has it; without on CIFAR, as the SE networks made for it have none either
+        # with a bias in the excitation, as in timm; without on CIFAR, like the SE networks made for it
         whole.pop("attention_bias", None)
         adapted = Architecture(stem="cifar", **whole)
         made.append(Preset(name + ADAPTED, adapted, f"{source}; adapted to CIFAR"))

@@ -1,7 +1,7 @@
-"""Weights of keras.applications in this project's own graph, and stages that keep them.
+"""Copy weights of keras.applications into this project's graph, and freeze stages.
 
-The graphs are the same (the presets keras-resnet-50/101/152 and resnet-50/101/152-v2), so that weights go from layer
-to layer; what differs is settled in the weights: see `transfer`.
+The graphs are the same (the presets keras-resnet-50/101/152 and resnet-50/101/152-v2), so weights are copied layer by
+layer; `transfer` adjusts them for the remaining differences.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.blocks import BN_EPSILON
 from resnet_search.networks.imagenet import sources_of
 
-SOURCE_EPSILON: Final = 1.001e-5  # of batch norm in keras.applications
+SOURCE_EPSILON: Final = 1.001e-5  # batch norm's in keras.applications
 
-# behind "conv2_block1_" in keras.applications, and behind "stage1_block1_" here
+# Suffixes after "conv2_block1_" in keras.applications, and after "stage1_block1_" here.
 _PARTS: Final = {
     "1_conv": "conv1",
     "1_bn": "conv1_norm",
@@ -38,14 +38,14 @@ _ENDS: Final = {
 
 
 def load_imagenet(model: keras.Model, architecture: Architecture) -> None:
-    """Give a model of `architecture` the ImageNet weights of keras.applications, all but the head.
+    """Load the ImageNet weights of keras.applications into a model of `architecture`, except the head.
 
-    They are read from where Keras keeps them (`Source.path`); the model must standardise its images as
-    `imagenet.normalisation` says. Raises `UsageError` for an architecture without such weights, and what Keras raises
-    for a file that is absent or not theirs.
+    They are read from Keras's cache (`Source.path`); the model must standardise its images with
+    `imagenet.normalisation`. Raises `UsageError` for an architecture without such weights, and Keras's error for a file
+    that is absent or has other content.
     """
     (source,) = sources_of([architecture])
-    # The graph that Keras itself loads the file into: how the file names things is Keras's own affair.
+    # Keras loads the file into its own graph, so the names in the file do not matter here.
     function = getattr(keras.applications, source.function)
     transfer(function(include_top=False, weights=str(source.path), input_shape=(224, 224, 3)), model)
 
@@ -53,8 +53,8 @@ def load_imagenet(model: keras.Model, architecture: Architecture) -> None:
 def transfer(source: keras.Model, model: keras.Model) -> None:
     """Copy every weight of a ResNet of keras.applications to its layer of `model`.
 
-    Its first version takes images blue first: the stem's kernel is turned round instead. Its batch norm has another
-    epsilon: the difference goes into the moving variance, so that outputs in inference are the same.
+    Version 1 expects blue first: the stem's kernel is reversed to match. Its batch norm has another epsilon: the
+    difference is added to the moving variance, so that inference gives the same outputs.
     """
     late = any(layer.name == "post_bn" for layer in source.layers)
     for layer in source.layers:
@@ -70,7 +70,7 @@ def transfer(source: keras.Model, model: keras.Model) -> None:
 
 
 def freeze(model: keras.Model, stages: int) -> None:
-    """Let the stem and the first stages keep their weights and batch statistics; none for 0."""
+    """Freeze the weights and batch statistics of the stem and the first `stages` stages; nothing for 0."""
     if not stages:
         return
     frozen = ("stem_", *(f"stage{stage}_" for stage in range(1, stages + 1)))

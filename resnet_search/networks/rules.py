@@ -1,6 +1,6 @@
-"""Which axes make a network: every rule in one place, each an `ArchitectureError` that names it.
+"""The rules for valid architectures, all in one place; each raises an `ArchitectureError` that names it.
 
-A rule's name is the same for every case of it, so that `plan` can count what it excluded.
+A rule's name is the same for every case, so that `plan` can count the architectures it excludes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from resnet_search.networks.dialect import BLOCK_TYPES, BLOCKS, BlockType
 if TYPE_CHECKING:
     from resnet_search.networks.architecture import Architecture
 
-# Block plain has no shortcut, and that axis no other name for it.
+# Block plain has no shortcut, and the axis has no other value for it.
 _NAMES: Final = tuple(
     (axis, (*names, "none") if axis == "shortcut" else names) for axis, names in CHOICES.items() if axis != "block"
 )
@@ -31,7 +31,7 @@ def reject(rule: str, message: str, cure: str = "") -> NoReturn:
 
 
 def check_choice(axis: str, value: object, allowed: Sequence[str]) -> None:
-    """Reject a value that is not among the names an axis takes; the message offers the nearest."""
+    """Reject a value that is not an allowed name of an axis; the message offers the nearest."""
     if value in allowed:
         return
     near = get_close_matches(str(value), allowed)
@@ -108,8 +108,8 @@ def _check_widths(a: Architecture, kind: BlockType) -> None:
         if any(after < before for before, after in pairwise(outs)):
             reject(
                 "identity shortcut cannot narrow",
-                f"shortcut is 'identity' and the channels go {outs}; zero channels can be added, not taken away.",
-                "Use shortcut 'projection', or widths that do not fall.",
+                f"shortcut is 'identity' and the channels are {outs}; it can add zero channels, but not remove any.",
+                "Use shortcut 'projection', or widths that do not decrease.",
             )
 
 
@@ -135,7 +135,7 @@ def _check_groups(a: Architecture, kind: BlockType) -> None:
 
 
 def _check_meaning(a: Architecture, kind: BlockType) -> None:
-    """Combinations whose parts are fine and which together mean nothing."""
+    """Reject combinations of valid values that mean nothing together."""
     branches = kind.merge == "add"
     if kind.merge == "none" and a.attention != "none":
         reject(
@@ -160,7 +160,7 @@ def _check_meaning(a: Architecture, kind: BlockType) -> None:
         reject(
             "zero gamma needs a norm before the addition",
             f"zero_gamma is true, but the branch of block {a.block!r} does not end in a batch norm that is added: "
-            "it would start dead and stay so.",
+            "the branch would start at zero and never train.",
             "Leave zero_gamma out, or use block 'basic', 'bottleneck' or 'resnext'.",
         )
     if a.dropout and not kind.drops:
@@ -201,5 +201,5 @@ def _check_shortcut(a: Architecture, kind: BlockType) -> None:
         reject(
             "late downsampling needs a second block",
             f"downsample is 'last' with blocks {a.blocks} and shortcut {a.shortcut!r}; allowed: at least 2 blocks in "
-            "each stage but the final one, and a shortcut that is not projected everywhere.",
+            "each stage except the last, and a shortcut other than 'all_projection'.",
         )

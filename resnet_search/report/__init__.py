@@ -1,1 +1,1 @@
-"""A run in words: what is said (`content`), and how it is written (`markdown`)."""
+"""The report of a run: its content (`content`), and how it is written (`markdown`, `html`)."""

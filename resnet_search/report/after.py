@@ -1,4 +1,4 @@
-"""What a report says of what followed a search: its confirmation, its final network, and the reads of test images."""
+"""Report what followed a search: its confirmation, its final network, and the reads of the test images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from resnet_search.runs.trials import RunView
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """What was measured on the test images, and in which trial's network; `time` in seconds since 1970."""
+    """A measurement on the test images, with the trial whose network was measured; `time` in seconds since 1970."""
 
     trial: str
     time: float
@@ -24,7 +24,7 @@ class Tested:
 
 
 def known_test(view: RunView) -> Tested | None:
-    """What a run's network did on the test images; None if nothing was measured, or the file is damaged."""
+    """Return a run's measurement on the test images; None if there is none, or the file is damaged."""
     found = tested(view)
     try:
         if found:
@@ -35,12 +35,12 @@ def known_test(view: RunView) -> Tested | None:
 
 
 def reads(view: RunView) -> Section:
-    """Every read of the test images, by the run and by what followed it."""
+    """List every read of the test images, by the run and by the runs that followed it."""
     return ledger(reads_of_test_images(view))
 
 
 def followed(view: RunView) -> Iterator[Section]:
-    """Of a search what came after it; of a network trained in full what it did on the test images."""
+    """Yield the sections on the test images, on the confirmation and on the final network, where they exist."""
     own = known_test(view)
     if own is not None:
         yield from on_test_images(own.measured)
@@ -52,14 +52,14 @@ def followed(view: RunView) -> Iterator[Section]:
 
 
 def _final(final: RunView) -> Section:
-    """The network that was trained on all images, and what it is worth."""
+    """Describe the network that was trained on all images, with its test accuracy."""
     chosen = final.leader
     how = f"trained from scratch on training and validation images together, for {counted(final.max_epochs, 'epoch')}"
     recipe = Code(str(final.content["recipe"]["name"]))
     told = Paragraph((f"The best candidate, {how} with recipe ", recipe, ". Its report: ", Code("final/export"), "."))
     known = known_test(final)
     if chosen is None or known is None:
-        done = "It is not trained to its end yet." if final.state != "finished" else "It was not measured."
+        done = "Its training is not finished yet." if final.state != "finished" else "It was not measured."
         return Section("Trained in full", (told, Paragraph(done)))
     measured = known.measured
     rows = [("Top-1 accuracy on the test images", percent(measured.top1.value), interval(measured.top1))]

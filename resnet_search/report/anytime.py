@@ -1,4 +1,4 @@
-"""How good a search is at any time: the best score so far against the epochs that it has trained."""
+"""The best score of a search so far, as a function of the epochs that it has trained."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from resnet_search.runs.trials import COMPLETED, RunView
 
 
 def best_so_far(view: RunView) -> list[tuple[int, float]]:
-    """After each completed trial: epochs trained by all that had ended by then, and the highest score among them.
+    """Return, after each completed trial, the epochs trained so far and the highest score so far.
 
-    Scores of any rung: what a network reaches after few epochs it has reached. Known networks beside the search are
-    left out, with their epochs.
+    Scores of all rungs count. Known networks that were trained beside the search are left out, with their epochs.
     """
     done = [t for t in view.trials.values() if t.status == COMPLETED and not view.is_baseline(t)]
     curve: list[tuple[int, float]] = []
@@ -25,6 +24,6 @@ def best_so_far(view: RunView) -> list[tuple[int, float]]:
 
 
 def at(curve: Sequence[tuple[int, float]], epochs: int) -> float | None:
-    """The value of such a curve after so many epochs, None before its first."""
+    """Return the value of such a curve after `epochs` epochs; None before its first point."""
     place = bisect_right(curve, epochs, key=lambda point: point[0])
     return curve[place - 1][1] if place else None

@@ -1,4 +1,4 @@
-"""A document as JSON: the same sections, tables and figures, with text as plain strings."""
+"""Write a document as JSON: the same sections, tables and figures, with text as plain strings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from resnet_search.report.document import Block, Bullets, Document, Figure, Para
 
 
 def to_json(document: Document) -> dict[str, Any]:
-    """JSON-able: `title`, `blocks`, `sections`; a block has its `type` and what `_block` says of that."""
+    """Return a JSON-able dict with `title`, `blocks` and `sections`; see `_block` for the keys of each block type."""
     return {
         "title": plain(document.title),
         "blocks": [_block(block) for block in document.blocks],
@@ -20,7 +20,7 @@ def to_json(document: Document) -> dict[str, Any]:
 
 
 def plain(text: Text) -> str:
-    """Text without its marks."""
+    """Return text without its markup."""
     pieces = text if isinstance(text, tuple) else (text,)
     return "".join(piece if isinstance(piece, str) else piece.text for piece in pieces)
 

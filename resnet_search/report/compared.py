@@ -1,6 +1,6 @@
-"""Runs held against each other: what they were started with, what they found, what that cost, and what it is worth.
+"""Compare runs: their settings, results, costs and test accuracies.
 
-Everything is JSON-able; `cli/schemas/compare.json` says what each value is.
+Everything is JSON-able; `cli/schemas/compare.json` describes each value.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from resnet_search.runs.folder import RUN_JSON
 from resnet_search.runs.trial import DAMAGE
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
 
-POINTS = 40  # of a curve of the best so far
-FEWEST = 4  # candidates that a rank correlation is worth telling of
-# What is told of a run, and says nothing of what it would find: words, places, and what follows from the rest.
+POINTS = 40  # points of a curve of the best score so far
+FEWEST = 4  # fewest candidates for a rank correlation
+# Settings that do not affect the result: descriptions, locations, and values that follow from other settings.
 _TOLD_ELSEWHERE = {
     "space.text", "space.description", "data.location", "data.data_dir", "data.arrays", "data.notes", "data.mean",
     "data.std",
 }  # fmt: skip
 _SETTINGS = ("space", "recipe", "data", "seed", "known", "backend", "workers", "versions", "machine")
-# Of other images no score says anything about these; of another part of the same, chance has a hand in it.
+# Scores on different images cannot be compared; on another split of the same images they differ by chance, too.
 _DATA = ("data.fingerprint", "data.image_shape", "data.classes")
 _SPLIT = ("seed", "data.train", "data.validation", "data.merged")
 
 
 def compare(views: Sequence[RunView]) -> dict[str, Any]:
-    """What two runs or more have in common, and what not; `RunError` if run.json of one is damaged."""
+    """Compare two or more runs; `RunError` if a run.json is damaged."""
     settings = [_settings(view) for view in views]
     runs = [_checked(view) for view in views]
     curves = [best_so_far(view) for view in views]
@@ -67,11 +67,11 @@ def compare(views: Sequence[RunView]) -> dict[str, Any]:
 
 
 def _settings(view: RunView) -> dict[str, Any]:
-    """Every value of run.json that decides what a run does, by its name there."""
+    """Return every value of run.json that decides what a run does, by its name there."""
     content = view.content
     flat = dict(_flat({name: content[name] for name in _SETTINGS if name in content}))
     flat["plan.trials"], flat["plan.epochs"] = view.planned_trials, view.planned_epochs
-    # What a space spells out of its recipe, the recipe holds too, with the values that another leaves to it.
+    # Recipe values that a space states are in the recipe too, together with the defaults.
     spelled = {
         name for name, value in flat.items() if name.startswith("recipe.") and flat.get(f"space.{name}") == value
     }
@@ -88,7 +88,7 @@ def _flat(values: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, An
 
 
 def _same(settings: Sequence[dict[str, Any]], names: Iterable[str]) -> bool:
-    # What an older run does not say, it did not do.
+    # Older runs lack settings that they did not have: a missing value counts as off.
     return all(len({_key(values.get(name) or None) for values in settings}) == 1 for name in names)
 
 
@@ -111,7 +111,7 @@ def _checked(view: RunView) -> dict[str, Any]:
         return _run(view)
     except DAMAGE as error:
         path = view.folder.path / RUN_JSON
-        raise RunError(f"{path}: is damaged: {error!r:.200}", "Restore the file from a copy.") from error
+        raise RunError(f"{path} is damaged: {error!r:.200}", "Restore the file from a copy.") from error
 
 
 def _run(view: RunView) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _best(view: RunView, trial: Trial, images: int) -> dict[str, Any]:
 
 
 def _confirmed(view: RunView) -> dict[str, Any] | None:
-    """The best of a confirmation, by its mean."""
+    """Return the candidate with the best mean in a confirmation."""
     again = following(view.folder, CONFIRM)
     if again is None:
         return None
@@ -173,7 +173,7 @@ def _confirmed(view: RunView) -> dict[str, Any] | None:
 
 
 def _tested(view: RunView) -> dict[str, Any] | None:
-    """What the final network did on the test images; of a network trained alone, it itself."""
+    """Return the test accuracy of the final network, or of the run's own network if it was trained alone."""
     from resnet_search.report.after import known_test
 
     final = following(view.folder, FINAL)
@@ -192,7 +192,7 @@ def _tested(view: RunView) -> dict[str, Any] | None:
 
 
 def _scores(view: RunView) -> dict[str, dict[int, Trial]]:
-    """By candidate, its architecture and what varies of its recipe, the trial that ended at each number of epochs."""
+    """Return, by candidate (architecture and varying recipe values), the trial that ended at each number of epochs."""
     found: dict[str, dict[int, Trial]] = {}
     for trial in view.trials.values():
         if trial.status == COMPLETED:
@@ -201,7 +201,7 @@ def _scores(view: RunView) -> dict[str, dict[int, Trial]]:
 
 
 def _unlike(settings: Sequence[dict[str, Any]], bests: Sequence[dict[str, Any] | None]) -> str | None:
-    """Why the best scores of two runs do not compare; None where they do."""
+    """Return why the best scores of two runs cannot be compared; None if they can."""
     if not _same(settings, _DATA):
         return "images"
     if not _same(settings, _DATA + _SPLIT):
@@ -234,7 +234,7 @@ def _pair(
 
 
 def _ranks(first: dict[str, dict[int, Trial]], second: dict[str, dict[int, Trial]]) -> dict[str, Any]:
-    """Spearman's correlation over the candidates that both trained, at the epochs that most of them have in both."""
+    """Return Spearman's correlation over the candidates that both runs trained, at the epochs that most reached."""
     pairs: dict[int, list[tuple[float, float]]] = {}
     for candidate in first.keys() & second.keys():
         for epochs in first[candidate].keys() & second[candidate].keys():
@@ -253,14 +253,14 @@ def _ranks(first: dict[str, dict[int, Trial]], second: dict[str, dict[int, Trial
 
 
 def _sampled(curve: Sequence[tuple[int, float]], longest: int) -> list[float | None]:
-    """Its value at each of `POINTS`; None before its first trial and after its last."""
+    """Return the curve's value at each of `POINTS`; None before its first trial and after its last."""
     places = [round(longest * point / POINTS) for point in range(1, POINTS + 1)] if longest else []
     last = curve[-1][0] if curve else 0
     return [at(curve, place) if place <= last else None for place in places]
 
 
 def _common(scores: Sequence[dict[str, dict[int, Trial]]]) -> list[dict[str, Any]]:
-    """The candidates that every run trained equally long, at the most epochs; the best of the first run first."""
+    """List the candidates that every run trained equally long, at the most epochs; the first run's best comes first."""
     found = []
     for candidate in [key for key in scores[0] if all(key in each for each in scores[1:])]:
         epochs = set.intersection(*(set(each[candidate]) for each in scores))

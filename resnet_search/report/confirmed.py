@@ -1,4 +1,4 @@
-"""What a confirmation found: the best candidates of a search, each trained from scratch with several seeds."""
+"""The results of a confirmation: the best candidates of a search, each trained from scratch with several seeds."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmed:
-    """One candidate. `trial`: of the search. `scores`: by seed, from 1. `behind` and `p`: to the best, as in
-    `statistics.Comparison`; None for the best itself.
+    """A confirmed candidate. `trial`: its trial in the search. `scores`: by seed, from 1. `behind` and `p` compare it
+    with the best, as in `statistics.Comparison`; they are None for the best itself.
     """
 
     trial: str
@@ -34,7 +34,7 @@ class Confirmed:
 class Confirmation:
     """All candidates that have a score, the best mean first.
 
-    `alike`: trained with the recipe and the epochs of the search, so that its overestimate is that of choosing.
+    `alike`: trained with the recipe and the epochs of the search, so that the overestimate is due to selection alone.
     """
 
     candidates: tuple[Confirmed, ...]
@@ -59,8 +59,8 @@ class Confirmation:
 
 
 def confirmation(view: RunView, again: RunView) -> Confirmation:
-    """What `again`, the confirmation of `view`, has found so far."""
-    # Only here, since it imports numpy.
+    """Return the results so far of `again`, the confirmation of `view`."""
+    # Imported here because it imports numpy.
     from resnet_search.report.statistics import compare_with_best, over_seeds, overestimate
 
     of = again.content["of"]
@@ -69,7 +69,7 @@ def confirmation(view: RunView, again: RunView) -> Confirmation:
     for trial in again.trials.values():
         if trial.status == COMPLETED and trial.score is not None:
             scores.setdefault(_source(sources, trial).trial, {})[trial.repeat] = trial.score
-    # Each candidate draws its own order of images from its seed, so nothing is shared that pairs them.
+    # Each candidate draws its own order of images from its seed, so scores of a seed are not paired.
     compared = {one.name: one for one in compare_with_best(scores, paired=False)} if scores else {}
     candidates = [
         Confirmed(
@@ -100,7 +100,7 @@ def confirmation(view: RunView, again: RunView) -> Confirmation:
 
 
 def _source(sources: list[Trial], trial: Trial) -> Trial:
-    """The trial of the search that a trial trains again: slots go through the candidates, seed after seed."""
+    """Return the trial of the search that a trial repeats: slots run through the candidates, seed after seed."""
     return sources[trial.slot % len(sources)]
 
 
@@ -111,13 +111,13 @@ def _against(comparison: Any) -> dict[str, Any]:
 
 
 def confirmed(found: Confirmation) -> Section:
-    """The section of a report."""
+    """Make the section of a report."""
     what = (
         f"The best {counted(len(found.candidates), 'candidate')} of the search, trained from scratch with "
         f"{counted(found.seeds, 'seed')} each, for {counted(found.epochs, 'epoch')} with recipe "
     )
     done = f"{found.done} of {counted(found.networks, 'network')} done"
-    how = f", on the same split: {done}. The intervals are of the means over seeds, at 95 % (Student's t)."
+    how = f", on the same split: {done}. The intervals are 95 % intervals of the mean over seeds (Student's t)."
     told = (what, Code(found.recipe), how)
     blocks: list[Block] = [Paragraph(told)]
     if found.candidates:
@@ -138,7 +138,7 @@ def _row(one: Confirmed) -> tuple[Text, ...]:
 
 
 def cells(one: Confirmed) -> tuple[str, ...]:
-    """Seeds, mean, deviation, interval, the search's score, its overestimate, and how it compares with the best."""
+    """Return seeds, mean, deviation, interval, search score, overestimate, and the comparison with the best."""
     over = one.accuracy
     return (
         f"{over.values}",
@@ -152,7 +152,7 @@ def cells(one: Confirmed) -> tuple[str, ...]:
 
 
 def verdict(one: Confirmed) -> str:
-    """How a candidate compares with the best."""
+    """Return how a candidate compares with the best."""
     if one.behind is None:
         return "best"
     if one.p is None:
@@ -161,14 +161,14 @@ def verdict(one: Confirmed) -> str:
 
 
 def remarks(found: Confirmation) -> list[str]:
-    """What follows from the numbers, and what does not."""
+    """Return what follows from the numbers, and what does not."""
     best = found.best
     if best is None:
         return []
     said = [_ties(found, best), _search(found)]
     said.append(
-        "All of it is on the validation images that chose these candidates among others, so a little of that choice "
-        "remains in the means; the test images have not been read for it."
+        "The same validation images chose these candidates, so the means are still slightly optimistic. "
+        "The confirmation did not read the test images."
     )
     return said
 
@@ -176,16 +176,16 @@ def remarks(found: Confirmation) -> list[str]:
 def _ties(found: Confirmation, best: Confirmed) -> str:
     others = found.candidates[1:]
     if not others:
-        return f"{best.name} has no rival here: nothing is compared."
+        return f"{best.name} is the only candidate, so there is no comparison."
     if any(one.p is None for one in others):
-        return "A single seed has no deviation: which candidate is better cannot be said. More: --seeds."
+        return "With a single seed, candidates cannot be compared. Train more seeds with --seeds."
     tied = [one.name for one in others if one.tied]
-    test = "Welch's t test, corrected for the number of pairs by Holm"
+    test = "Welch's t test with Holm's correction for the number of pairs"
     if not tied:
-        return f"{best.name} is better than each of the others ({test}, 5 %)."
+        return f"{best.name} is significantly better than every other candidate ({test}, 5 %)."
     return (
-        f"These seeds do not tell {best.name} from {', '.join(tied)} ({test}, 5 %): take the smaller one, or train "
-        "more seeds."
+        f"With this many seeds, {best.name} is tied with {', '.join(tied)} ({test}, 5 %). Take the smallest of the "
+        "tied networks, or train more seeds."
     )
 
 
@@ -194,11 +194,11 @@ def _search(found: Confirmation) -> str:
     mean = sum(means) / len(means) * 100
     if not found.alike:
         return (
-            f"The search's scores are {mean:+.2f} percentage points from these on average. Recipe or epochs are others "
-            "than in the search, so that is not the optimism of choosing alone."
+            f"The scores of the search differ from these by {mean:+.2f} percentage points on average. The recipe or "
+            "the number of epochs differs from the search, so the difference is not due to selection alone."
         )
     how = "over" if mean >= 0 else "under"
     return (
-        f"The search {how}estimated these candidates by {abs(mean):.2f} percentage points on average: its score was "
-        "the best of several, on one seed."
+        f"The search {how}estimated these candidates by {abs(mean):.2f} percentage points on average: its scores come "
+        "from one seed and are the best of several."
     )

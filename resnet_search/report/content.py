@@ -1,4 +1,4 @@
-"""What a report says of a run, from its view alone: for a finished run, and for one that is not."""
+"""The content of a report, made from the view of a run, finished or not."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def report_of(
     *,
     pictures: tuple[Section, ...] = (),
 ) -> Document:
-    """The report of a run, about one of its trials, by default its best so far.
+    """Return the report of a run about one of its trials, by default the best so far.
 
-    `exported`: what the verification of the trial's SavedModel found, if there is one. `pictures`: sections of plots
-    (`illustrated`), behind those of the network.
+    `exported`: the verification results of the trial's SavedModel, if there is one. `pictures`: sections of plots
+    (`illustrated`), placed after those of the network.
     """
     chosen = trial or view.leader
     network = () if chosen is None else _network(view, chosen, exported)
@@ -47,7 +47,7 @@ def _title(view: RunView) -> tuple[str | Code, ...]:
 
 
 def _names(view: RunView) -> str:
-    """The one network of a run, before it has been begun too."""
+    """Return the name of a run's only network, even before its training has started."""
     return next((trial.name for trial in view.trials.values()), str(view.content["space"]["name"]))
 
 
@@ -64,7 +64,7 @@ def _network(view: RunView, trial: Trial, exported: Exported | None) -> tuple[Se
 
 
 def _course(view: RunView, trial: Trial | None) -> tuple[Section, ...]:
-    """What was trained, and how: of a grid without rungs, of a single network without rivals."""
+    """Describe what was trained and how: without rungs for a grid, without a ranking for a single network."""
     way = () if trial is None else (winner.way(view, trial),)
     experiment = degradation(view)
     known = () if trial is None else against_known(view, trial)
@@ -85,7 +85,7 @@ def _summary(view: RunView, trial: Trial | None) -> tuple[Block, ...]:
             Paragraph(
                 Strong(
                     f"This network was trained for {trial.epochs} of {counted(view.max_epochs, 'epoch')}: "
-                    "it is not trained to the end."
+                    "its training is not complete."
                 )
             )
         )
@@ -102,7 +102,7 @@ def _summary(view: RunView, trial: Trial | None) -> tuple[Block, ...]:
 
 
 def _worth(view: RunView) -> str:
-    """What a network is worth that no validation images are left for."""
+    """Return the test accuracy of a network that was trained on the validation images too."""
     known = known_test(view)
     all_images = " on training and validation images together"
     if known is None:
@@ -117,11 +117,11 @@ def _unfinished(view: RunView) -> Paragraph:
     what = "training" if is_single(view) else "search"
     more = "" if is_single(view) else " A better network may still come."
     words = f"The {what} is not finished ({view.state}): {done} of {counted(view.planned_trials, 'trial')}."
-    return Paragraph((Strong(words), f"{more} To go on: ", Code(f"resnet-search resume {view.folder.word}")))
+    return Paragraph((Strong(words), f"{more} To continue: ", Code(f"resnet-search resume {view.folder.word}")))
 
 
 def _found(view: RunView, trial: Trial) -> tuple[str | Code, ...]:
-    """Which network it is, out of how many, in what time."""
+    """Name the network, and say out of how many it was chosen and in what time."""
     time = duration(view.seconds)
     if is_single(view):
         return (Code(trial.name), f", trained for {counted(trial.epochs, 'epoch')} in {time}")
@@ -135,9 +135,9 @@ def _found(view: RunView, trial: Trial) -> tuple[str | Code, ...]:
 
 
 def _better(view: RunView, trial: Trial) -> tuple[Block, ...]:
-    """That the report is not about the best, where it is not."""
+    """Name the best network if the report is about another one."""
     best = view.leader
     if best is None or (trial.candidate, trial.epochs) == (best.candidate, best.epochs):
         return ()
-    text = ("The best of the search is another one: ", Code(best.name), f", trial {best.trial}.")
+    text = ("This is not the best network of the search, which is ", Code(best.name), f", trial {best.trial}.")
     return (Paragraph(text),)

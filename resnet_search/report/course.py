@@ -1,4 +1,4 @@
-"""What a report says of the search as it went: the best, the brackets, the failures, the budget."""
+"""Report the course of a search: the best candidates, the brackets, the failures, the budget."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_ROWS = 50
 
 
 def best(view: RunView) -> Section:
-    """The best ten of the full budget, or before there are any, of the most epochs."""
+    """List the best ten trials of the full budget, or of the most epochs while there are none."""
     ranked = view.ranking()
     if not ranked:
         return Section("The best ten", (Paragraph("No trial has been trained for the full budget yet."),))
@@ -47,19 +47,19 @@ def best(view: RunView) -> Section:
     )
     blocks: list[Block] = [
         Paragraph(
-            f"Of {counted(len(ranked), 'candidate')} trained for all {counted(view.max_epochs, 'epoch')}. "
-            "Trials of fewer epochs are not compared with these."
+            f"The best of {counted(len(ranked), 'candidate')} trained for all {counted(view.max_epochs, 'epoch')}. "
+            "Trials with fewer epochs are left out."
         ),
         Table(header, rows, right=frozenset({0, 3, 4, 5, 6})),
     ]
     if any(ties[trial.score] > 1 for trial in top):
-        blocks.append(Paragraph("Equal accuracies (tie) are in the order in which the search drew the candidates."))
+        blocks.append(Paragraph("Candidates with equal accuracy (tie) are listed in the order they were drawn."))
     blocks += indistinct(ranked, images)
     return Section("The best ten", tuple(blocks))
 
 
 def indistinct(ranked: list[Trial], images: int) -> list[Block]:
-    """Which of the best cannot be told apart by these images."""
+    """Report which of the best candidates these images cannot distinguish."""
     near, error = near_the_first(ranked[:TOP], images)
     if not near:
         return []
@@ -67,15 +67,15 @@ def indistinct(ranked: list[Trial], images: int) -> list[Block]:
     verb = "is" if len(near) == 1 else "are"
     text: tuple[str | Code, ...] = (
         f"{len(near)} of these {verb} within one standard error of a difference ({error * 100:.2f} percentage points) ",
-        "of the first: by these images they cannot be told apart.",
+        "of the first: these images cannot distinguish them.",
     )
     if fewer is not ranked[0]:
-        text += (f" The smallest among them is {fewer.params:,} parameters: trial ", Code(fewer.trial), ".")
+        text += (f" The smallest of these networks has {fewer.params:,} parameters: trial ", Code(fewer.trial), ".")
     return [Paragraph(text)]
 
 
 def near_the_first(ranked: list[Trial], images: int) -> tuple[list[Trial], float]:
-    """Those within one standard error of a difference of the best, whose score is on so many images; that error."""
+    """Return the trials within one standard error of a difference of the first, and that error; scores on `images`."""
     score = ranked[0].score or 0.0
     # Two independent proportions of the same size.
     error = standard_error(score, images) * math.sqrt(2) if 0 < score < 1 else 0.0
@@ -83,7 +83,7 @@ def near_the_first(ranked: list[Trial], images: int) -> tuple[list[Trial], float
 
 
 def brackets(view: RunView) -> Section:
-    """Each rung as planned and as run, and what failed."""
+    """Compare each rung as planned and as run, and list the failures."""
     trials: dict[tuple[int, int, int], list[Trial]] = {}
     for trial in view.trials.values():
         trials.setdefault((trial.iteration, trial.bracket, trial.rung), []).append(trial)
@@ -97,7 +97,7 @@ def brackets(view: RunView) -> Section:
         "Epochs",
         "Trials planned",
         "Completed",
-        "of them trained before",
+        "Reused",
         "Failed",
         "Open",
         "Best validation accuracy",
@@ -105,7 +105,7 @@ def brackets(view: RunView) -> Section:
     replaced = {(t.iteration, t.bracket, t.rung, t.slot): t for t in view.trials.values()}
     failed = [trial for trial in view.trials.values() if trial.status == FAILED]
     return Section(
-        "Brackets, as planned and as run",
+        "Brackets: planned and run",
         (Table(header, tuple(rows), right=frozenset(range(2, 8))), *_failures(failed, replaced)),
     )
 
@@ -129,19 +129,19 @@ def _failures(failed: list[Trial], last: dict[tuple[int, int, int, int], Trial])
     if not failed:
         yield Paragraph("No trial failed.")
         return
-    yield Paragraph(f"{counted(len(failed), 'trial')} failed; another candidate takes the place of each in its rung:")
+    yield Paragraph(f"{counted(len(failed), 'trial')} failed. Another candidate replaces each in its rung:")
     rows = []
     for trial in failed[:_MOST_ROWS]:
         successor = last[trial.iteration, trial.bracket, trial.rung, trial.slot]
         replacement: Text = "not yet" if successor.status == FAILED else Code(successor.trial)
         rows.append((Code(trial.trial), Code(trial.name), Code(trial.reason), replacement))
-    yield Table(("Trial", "Architecture", "Reason", "Replaced, in the end, by trial"), tuple(rows))
+    yield Table(("Trial", "Architecture", "Reason", "Finally replaced by trial"), tuple(rows))
     if len(failed) > _MOST_ROWS:
         yield Paragraph(f"{len(failed) - _MOST_ROWS:,} more are in events.jsonl.")
 
 
 def budget(view: RunView) -> Section:
-    """What the search cost, against training every candidate to the end."""
+    """Compare the cost of the search with training every candidate for all epochs."""
     trials = view.trials.values()
     completed = [trial for trial in trials if trial.status == COMPLETED]
     epochs = sum(trial.trained_epochs for trial in completed)
@@ -149,31 +149,31 @@ def budget(view: RunView) -> Section:
     candidates = {trial.candidate for trial in trials}
     full = len(candidates) * view.max_epochs
     train, setup = (sum(getattr(trial, name) for trial in completed) for name in ("train_seconds", "setup_seconds"))
-    besides = f", and {counted(begun, 'epoch')} in trials that failed or are not done" if begun else ""
+    besides = f", and {counted(begun, 'epoch')} in trials that failed or are not finished" if begun else ""
     items: tuple[Text, ...] = (
         (
             f"{counted(epochs, 'epoch')} of training in {counted(len(completed), 'completed trial')}, of ",
             f"{counted(view.planned_epochs, 'epoch')} in {counted(view.planned_trials, 'trial')} planned{besides}.",
         ),
         (
-            f"{duration(train)} of training and {duration(setup)} of preparing trials, all workers together; ",
-            f"{duration(view.seconds)} on the clock, in {counted(len(view.sessions), 'session')}:",
+            f"{duration(train)} of training and {duration(setup)} of preparing trials, summed over all workers; ",
+            f"{duration(view.seconds)} of wall-clock time in {counted(len(view.sessions), 'session')}:",
         ),
     )
     blocks: list[Block] = [Bullets(items), _sessions(view)]
     if full > epochs > 0:
         blocks.append(
             Paragraph(
-                f"Training all {counted(len(candidates), 'candidate')} to the end is {full:,} epochs, "
-                f"{full / epochs:.1f} times as many, and at the speed measured here, candidate by candidate, "
-                f"{duration(full_seconds(completed, view.max_epochs))} of training (an estimate)."
+                f"Training all {counted(len(candidates), 'candidate')} for all epochs would take {full:,} epochs, "
+                f"{full / epochs:.1f} times as many, and, at the speed measured for each candidate, about "
+                f"{duration(full_seconds(completed, view.max_epochs))} of training."
             )
         )
     return Section("What it cost", tuple(blocks))
 
 
 def _sessions(view: RunView) -> Table:
-    """The last sessions are shown where there are very many."""
+    """List the sessions; only the last ones if there are very many."""
     first = max(0, len(view.sessions) - _MOST_ROWS)
     rows = [
         (f"{number}", moment(begin), duration(end - begin))
@@ -183,14 +183,14 @@ def _sessions(view: RunView) -> Table:
 
 
 def epochs_done(view: RunView) -> int:
-    """Epochs of the plan that are trained: of completed trials, and those that trials still open have finished."""
+    """Count the planned epochs trained so far, in completed and in running trials."""
     trials = view.trials.values()
     completed = sum(trial.trained_epochs for trial in trials if trial.status == COMPLETED)
     return completed + sum(epochs_on_disk(view, trial) for trial in trials if trial.status == RUNNING)
 
 
 def epochs_on_disk(view: RunView, trial: Trial) -> int:
-    """Epochs that a trial has finished, whatever became of it."""
+    """Count the epochs that a trial has finished, whatever its status."""
     try:
         return len(read_lines(view.folder.trial(trial.trial) / "history.jsonl"))
     except (OSError, ValueError):
@@ -198,7 +198,7 @@ def epochs_on_disk(view: RunView, trial: Trial) -> int:
 
 
 def full_seconds(completed: list[Trial], epochs: int) -> float:
-    """Seconds that all candidates of these trials would train for `epochs` each, at each one's own speed."""
+    """Estimate the seconds to train every candidate of these trials for `epochs` epochs, each at its own speed."""
     spent: dict[int, tuple[float, int]] = {}
     for trial in completed:
         if not trial.reused:

@@ -1,7 +1,7 @@
-"""The experiment that residual networks began with: plain and residual networks of the same sizes, side by side.
+"""The experiment that motivated residual networks: plain and residual networks of the same sizes, side by side.
 
-He et al. 2015, section 1 and figures 1 and 6: with more layers, the *training* error of plain networks grows, which no
-overfitting explains; that of residual ones does not.
+He et al. 2015, section 1 and figures 1 and 6: with more layers the *training* error of plain networks grows, which
+overfitting cannot explain; the training error of residual networks does not grow.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CLEAR = 2.0  # standard errors of a difference
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A network's errors, shares of images: of each epoch, the last one at the end."""
+    """A network's errors after each epoch, as shares of images."""
 
     trial: Trial
     training: tuple[float, ...]
@@ -33,7 +33,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Plain and residual networks that differ in nothing but shortcut and depth; `shortcut` is that of the residual."""
+    """Plain and residual networks that differ only in shortcut and depth; `shortcut`: that of the residual networks."""
 
     shortcut: str
     plain: dict[int, Measured]
@@ -41,12 +41,12 @@ class Comparison:
 
     @property
     def depths(self) -> list[int]:
-        """All of them, with one network or two."""
+        """Return all depths that at least one network has."""
         return sorted({*self.plain, *self.residual})
 
 
 def degradation(view: RunView) -> Section | None:
-    """Tables, curves and what they show; None unless a plain and a residual network of the same size are complete."""
+    """Return tables, curves and conclusions; None unless a plain and a residual network of the same size completed."""
     found = comparisons(view)
     if not found:
         return None
@@ -57,7 +57,7 @@ def degradation(view: RunView) -> Section | None:
 
 
 def comparisons(view: RunView) -> list[Comparison]:
-    """Those that trials of the full budget allow: each has at least one depth with both networks."""
+    """List the comparisons between trials of the full budget that have at least one depth in common."""
     groups: dict[str, dict[str, dict[int, Measured]]] = {}
     for trial in view.ranking():
         block = trial.architecture["block"]
@@ -75,13 +75,13 @@ def comparisons(view: RunView) -> list[Comparison]:
 
 
 def _rest(trial: Trial) -> str:
-    """What both networks must have in common beside the depth: stages, the other axes, the recipe."""
+    """Return what both networks must share besides the depth: stages, the other axes, the recipe."""
     axes = {axis: value for axis, value in trial.architecture.items() if axis not in {"block", "shortcut", "blocks"}}
     return repr((len(trial.architecture["blocks"]), sorted(axes.items()), sorted(trial.recipe.items())))
 
 
 def _measured(view: RunView, trial: Trial) -> Measured | None:
-    """The errors of a trial, None if its history cannot be read or has gaps."""
+    """Return the errors of a trial; None if its history cannot be read or has gaps."""
     try:
         lines = view.history(trial)
         training = tuple(1 - float(line["accuracy"]) for line in lines)
@@ -110,7 +110,7 @@ def _comparison(view: RunView, each: Comparison, *, several: bool) -> Iterable[B
 
 
 def _ends(each: Comparison, depth: int) -> tuple[float | None, ...]:
-    """Training errors of both, then validation errors, where there are two networks."""
+    """Return the training errors of both networks, then the validation errors; empty for a missing network."""
     plain, residual = each.plain.get(depth), each.residual.get(depth)
     training = (side.training[-1] if side else None for side in (plain, residual))
     validation = (side.validation[-1] if side else None for side in (plain, residual))
@@ -129,21 +129,21 @@ def _curves(shown: Sequence[Measured]) -> Iterable[Block]:
         for measured in shown
     )
     yield Paragraph(
-        f"The errors from the first epoch to epoch {len(shown[0].training)}, all curves on one scale, from "
+        f"The errors from epoch 1 to epoch {len(shown[0].training)}, all curves on the same scale from "
         f"{percent(span[0], 1)} (lowest bar) to {percent(span[1], 1)} (highest):"
     )
     yield Table(("Network", "Training error", "Validation error"), rows)
 
 
 def _said(view: RunView, each: Comparison) -> str:
-    """What the training errors say, in a few sentences made of the numbers."""
+    """Return what the training errors show, in a few sentences."""
     images = int(view.content["data"]["train"])
     plain, residual = (_change(side, images) for side in (each.plain, each.residual))
     shared = max(set(each.plain) & set(each.residual))
     gap = _Difference(each.residual[shared].training[-1], each.plain[shared].training[-1], images)
     sides = f"At {shared} layers the plain network's training error is {gap.words} the residual one's."
     if plain is None or residual is None:
-        return f"{sides} What depth does to them takes two depths of each."
+        return f"{sides} The effect of depth shows only with two depths of each kind."
     changes = f"{plain.told('plain')} {residual.told('residual')}"
     shows = plain.direction > 0
     ending = _shown(residual.direction) if shows else _NOT_SHOWN
@@ -151,26 +151,26 @@ def _said(view: RunView, each: Comparison) -> str:
 
 
 _NOT_SHOWN = (
-    "The degradation of He et al. 2015, a training error that grows with the depth of plain networks, does not show in "
-    "this run."
+    "This run does not show the degradation of He et al. 2015: the training error of plain networks does not grow "
+    "with depth."
 )
 
 
 def _shown(residual: int) -> str:
-    fits = "the deeper plain network fits the very images that it is trained on worse than the shallower one"
+    fits = "the deeper plain network fits its own training images worse than the shallower one"
     if residual > 0:
-        return f"Depth costs both here: {fits}, and so does the deeper residual network."
-    return f"That is the degradation of He et al. 2015: {fits}; with shortcuts the deeper network does not."
+        return f"Depth hurts both kinds here: {fits}, and so does the deeper residual network."
+    return f"This is the degradation of He et al. 2015: {fits}. With shortcuts, the deeper network does not."
 
 
 def _early(steps: int, *, shows: bool) -> str:
-    """What a training much shorter than the paper's leaves open."""
+    """Return a caveat if the training is much shorter than in the paper."""
     if steps >= PAPER_STEPS / 2:
         return ""
     doubt = (
-        "the deeper network may also just be slower" if shows else "these networks may not have learned enough to tell"
+        "the deeper network may simply learn more slowly" if shows else "the effect may not be visible yet"
     )
-    return f" After {steps:,} steps, where the paper took {PAPER_STEPS:,}, {doubt}."
+    return f" After {steps:,} steps (the paper: {PAPER_STEPS:,}), {doubt}."
 
 
 def _steps(view: RunView) -> int:
@@ -180,7 +180,7 @@ def _steps(view: RunView) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Difference:
-    """From one error to another, both over so many images."""
+    """The difference between two errors, both measured on `images` images."""
 
     before: float
     after: float
@@ -188,7 +188,7 @@ class _Difference:
 
     @property
     def direction(self) -> int:
-        """1: clearly higher, -1: clearly lower, 0: within two standard errors of a difference."""
+        """Return 1 if clearly higher, -1 if clearly lower, 0 if within two standard errors of a difference."""
         error = math.hypot(*(standard_error(value, self.images) for value in (self.before, self.after)))
         change = self.after - self.before
         return 0 if abs(change) <= _CLEAR * error else int(math.copysign(1, change))
@@ -207,13 +207,13 @@ class _Change(_Difference):
 
     def told(self, kind: str) -> str:
         return (
-            f"From {self.shallow} to {self.deep} layers the training error of the {kind} networks goes from "
+            f"From {self.shallow} to {self.deep} layers, the training error of the {kind} networks changes from "
             f"{percent(self.before)} to {percent(self.after)}{' (about the same)' if self.direction == 0 else ''}."
         )
 
 
 def _change(side: dict[int, Measured], images: int) -> _Change | None:
-    """From the shallowest to the deepest."""
+    """Return the change from the shallowest to the deepest network."""
     shallow, deep = min(side), max(side)
     if shallow == deep:
         return None
@@ -222,8 +222,8 @@ def _change(side: dict[int, Measured], images: int) -> _Change | None:
 
 def _caveats(view: RunView) -> Paragraph:
     text: Text = (
-        "Each network was trained once (n = 1): another seed gives other numbers, by more than the standard error of "
+        "Each network was trained once (n = 1). Another seed changes these numbers by more than the standard error of "
         f"{counted(int(view.content['data']['validation']), 'validation image')}. The training error is the mean over "
-        "the last epoch, of the images as they were trained on, shifted and mirrored, while the weights still changed."
+        "the last epoch, on augmented images (shifted and mirrored) and while the weights were still changing."
     )
     return Paragraph(text)

@@ -1,7 +1,7 @@
-"""A report as plain values: sections of paragraphs, lists, tables and code, which a renderer turns into a format.
+"""A report as plain values: sections of paragraphs, lists, tables and code. A renderer turns them into a format.
 
-Text is a string, an inline piece, or a tuple of both. A renderer escapes every string, wherever it came from, so text
-out of files can say nothing to whatever shows the report.
+Text is a string, an inline piece, or a tuple of both. A renderer escapes every string, so text from files cannot inject
+markup.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Shown letter by letter: names, paths, messages."""
+    """Literal text: names, paths, messages."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Strong:
-    """Stands out."""
+    """Emphasised text."""
 
     text: str
 
@@ -39,7 +39,7 @@ class Bullets:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`right`: the columns, from 0, that hold numbers."""
+    """A table. `right`: the columns, from 0, that hold numbers."""
 
     header: tuple[Text, ...]
     rows: tuple[tuple[Text, ...], ...]
@@ -48,7 +48,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """Lines of code or of a file, as they are."""
+    """Lines of code or of a file, shown verbatim."""
 
     language: str
     text: str
@@ -56,10 +56,10 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A plot, and in words what it shows, for whoever does not see it and for formats without plots.
+    """A plot with a text alternative for screen readers and for formats without plots.
 
-    `name`: its own in a document, letters and hyphens. `plot`: data and layout of a Plotly figure, JSON-able; its
-    labels are escaped (`figures.plot.label`). `height`, and the least `width` that it is legible at: pixels.
+    `name`: unique in a document, letters and hyphens. `plot`: data and layout of a Plotly figure, JSON-able; its
+    labels are escaped (`figures.plot.label`). `height`, and the smallest legible `width`: pixels.
     """
 
     name: str

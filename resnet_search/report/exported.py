@@ -1,4 +1,4 @@
-"""What a report says of exported files: how they were verified, how long they take, and an ensemble's cost."""
+"""Report exported files: how they were verified, how long they take, and the cost of an ensemble."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from resnet_search.runs.trials import RunView
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A file, or folder, of an export, reloaded by `runtime` alone and run on `compared` validation images.
+    """An exported file or folder, reloaded by `runtime` alone and run on `compared` validation images.
 
-    `difference`: the largest of a probability from the trained model's. `agreement`: the share of the images with the
-    same most probable class, `required` of which is asked for. `accuracy`: the share that is right. `size` in bytes.
+    `difference`: the largest difference of a probability from the trained model. `agreement`: the share of images with
+    the same most probable class; it should be at least `required`. `accuracy`: the share that is right. `size`: bytes.
     """
 
     format: str
@@ -31,15 +31,15 @@ class File:
 
     @property
     def shortfall(self) -> float:
-        """By how much the agreement misses what is asked for; 0 where it does not."""
+        """Return by how much the agreement falls short of `required`; 0 if it does not."""
         return max(0.0, self.required - self.agreement)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ensemble:
-    """The trials whose probabilities are averaged, the best first, with the cost of all.
+    """The trials whose probabilities are averaged, the best first, with their total cost.
 
-    `alone`: how long the best of them takes by itself.
+    `alone`: the latency of the best trial by itself.
     """
 
     members: tuple[str, ...]
@@ -50,11 +50,11 @@ class Ensemble:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """What the verification of an export found.
+    """The verification results of an export.
 
-    `difference`: the largest of a probability of the SavedModel from the trained model's, over `compared` images.
-    `accuracy`: of the SavedModel on all validation images. `size`: of its files, bytes. `machine`: what was timed on.
-    `trained_on`: whether the network was trained on these images too.
+    `difference`: the largest difference of a probability between the SavedModel and the trained model, over `compared`
+    images. `accuracy`: the SavedModel's on all validation images. `size`: bytes of its files. `machine`: where it was
+    timed. `trained_on`: whether the network was trained on these images too.
     """
 
     difference: float
@@ -68,7 +68,7 @@ class Exported:
 
 
 def files(exported: Exported) -> tuple[Section, ...]:
-    """The table of the files, and that of their times."""
+    """Make the tables of the files and of their latencies."""
     if not exported.files:
         return ()
     header = ("Format", "File", "Size", "Reloaded by", "Largest difference", "Same class", "Right")
@@ -85,10 +85,10 @@ def files(exported: Exported) -> tuple[Section, ...]:
         for file in exported.files
     )
     compared = counted(exported.files[0].compared, "validation image")
-    trained_on = ", on which this network was trained: it says nothing of new images" if exported.trained_on else ""
+    trained_on = "; the network was trained on these images, so expect less on new ones" if exported.trained_on else ""
     told = (
-        f"Each was reloaded in a process that had its runtime alone, and run on {compared}. The table has the largest "
-        "difference of a probability from the trained model, the share of images for which both name the same class, "
+        f"Each file was reloaded in a process with only its runtime and run on {compared}. The table shows the largest "
+        "difference of a probability from the trained model, the share of images with the same predicted class, "
         f"and the share that is right{trained_on}."
     )
     blocks: list[Block] = [Paragraph(told), Table(header, rows, right=frozenset({2, 4, 5, 6}))]
@@ -97,10 +97,10 @@ def files(exported: Exported) -> tuple[Section, ...]:
 
 
 def missed(file: File) -> str:
-    """By how much a file misses what is asked of it, in a sentence."""
+    """Return a sentence on how far a file falls short of the required agreement."""
     return (
-        f"it names the same class for {percent(file.agreement)} of {counted(file.compared, 'image')}, "
-        f"{points(file.shortfall)} under the {percent(file.required, 0)} that are asked for."
+        f"it predicts the same class for {percent(file.agreement)} of {counted(file.compared, 'image')}, "
+        f"{points(file.shortfall)} below the required {percent(file.required, 0)}."
     )
 
 
@@ -122,20 +122,20 @@ def _times(exported: Exported) -> tuple[Block, ...]:
         return ()
     header = ("Format", "On", "Images a call", "p50 (ms)", "p99 (ms)", "Images a second", "Calls")
     return (
-        Paragraph(("How long they take on this machine, ", Code(exported.machine), f". {METHOD}")),
+        Paragraph(("Latency on this machine, ", Code(exported.machine), f". {METHOD}")),
         Table(header, rows, right=frozenset(range(2, len(header)))),
     )
 
 
 METHOD = (
-    "Calls were timed one after the other in that process, from images in memory to probabilities in memory, on all "
-    "these processors, after warming up for 0.3 seconds and 3 calls or more, for 2 seconds and 10 calls or more. "
-    "Nothing else should run meanwhile; whatever did is in the numbers."
+    "Calls were timed one after another in that process, from images in memory to probabilities in memory, on all "
+    "processors. Timing ran for at least 2 seconds and 10 calls, after a warm-up of at least 0.3 seconds and 3 calls. "
+    "Other programs that run at the same time make the numbers larger."
 )
 
 
 def ensemble(view: RunView, exported: Exported) -> tuple[Section, ...]:
-    """Members, accuracy and cost beside the best of them alone; nothing where one network was exported."""
+    """Compare an ensemble with its best member; nothing if a single network was exported."""
     together = exported.ensemble
     if together is None:
         return ()
@@ -155,13 +155,13 @@ def ensemble(view: RunView, exported: Exported) -> tuple[Section, ...]:
             f"The ensemble of {len(members)}",
             (
                 Paragraph(
-                    "What is exported is no single network: it averages the probabilities of these, the best of the "
-                    "run in validation accuracy. They were chosen by the images that this accuracy is of, so expect "
-                    "less on new ones; the other sections are about the best of them."
+                    "The exported model is an ensemble: it averages the probabilities of these networks, the best of "
+                    "the run in validation accuracy. The validation images chose them, so expect less on new images. "
+                    "The other sections describe the best member."
                 ),
                 Table(("Trial", "Architecture", "Validation accuracy", "Parameters", "Multiply-adds"), listed,
                       right=frozenset({2, 3, 4})),
-                Table(("", "Ensemble", "The best alone"), compared, right=frozenset({1, 2})),
+                Table(("", "Ensemble", "Best member"), compared, right=frozenset({1, 2})),
             ),
         ),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a report says of a run that trains every network in full, in place of brackets and promotions."""
+"""Report a run that trains every network in full, without brackets and promotions."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ MOST_ROWS = 100
 
 
 def networks(view: RunView) -> Section:
-    """All networks, the best first, and what failed."""
+    """List all networks, the best first, and the failures."""
     ranked = view.ranking()
     told = (
-        f"Every network is trained for all {counted(view.max_epochs, 'epoch')}, once: none is stopped early, and any "
-        f"two of these scores compare. {len(ranked):,} of {network_count(view):,} are done."
+        f"Every network is trained once, for all {counted(view.max_epochs, 'epoch')}, so all of these scores are "
+        f"comparable. {len(ranked):,} of {network_count(view):,} are done."
     )
     blocks: list[Block] = [Paragraph(told)]
     if ranked:
@@ -30,7 +30,7 @@ def networks(view: RunView) -> Section:
 
 
 def failures(view: RunView) -> list[Block]:
-    """What could not be trained, with its reason."""
+    """List the networks that could not be trained, each with its reason."""
     failed = [trial for trial in view.trials.values() if trial.status == FAILED]
     if not failed:
         return []
@@ -61,7 +61,7 @@ def _table(view: RunView, ranked: list[Trial]) -> Table:
 
 
 def _published(view: RunView, trial: Trial) -> str:
-    """Of a network from the literature, on the images that it was published on."""
+    """Return the published test accuracy of a network from the literature."""
     known = preset_of(trial) if view.content["data"]["source"] == "cifar10" else None
     if known is None or known.error is None or known.architecture.stem != "cifar":
         return ""

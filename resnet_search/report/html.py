@@ -1,6 +1,6 @@
-"""A document as one HTML file: everything inside, nothing fetched, and text from files is text and nothing else.
+"""Write a document as one self-contained HTML file that fetches nothing; text from files stays text.
 
-The page's policy (Content-Security-Policy) allows the two scripts by their hashes and no connection of any kind.
+The page's Content-Security-Policy allows the two scripts by their hashes, and no connection.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from resnet_search.report.markdown import visible
 from resnet_search.report.ordering import sort_value
 
 _ASSETS = resources.files("resnet_search.report") / "assets"
-_LONG = 12  # lines of code that are shown unasked
-_LONG_NAME = 300  # characters that are shown without scrolling
-_TALL = 30  # rows beyond which a table scrolls in itself
-_FEWEST_ROWS = 2  # with one there is nothing to sort
+_LONG = 12  # longer code is folded; lines
+_LONG_NAME = 300  # longer names scroll; characters
+_TALL = 30  # longer tables scroll; rows
+_FEWEST_ROWS = 2  # shorter tables cannot be sorted
 
 
 def to_html(document: Document, *, told: str, refresh: int | None = None) -> str:
-    """The page. `told`: what its last line says of it; `refresh`: seconds after which it loads itself again."""
+    """Return the page. `told`: the text of its footer; `refresh`: seconds after which it reloads."""
     return _Page(document, told, refresh).text()
 
 
 class _Page:
-    """Writes a page; remembers what has been used in it."""
+    """Writes a page and remembers the terms and names it has used."""
 
     def __init__(self, document: Document, told: str, refresh: int | None) -> None:
         self._document, self._told, self._refresh = document, told, refresh
@@ -54,7 +54,7 @@ class _Page:
         self._figures: dict[str, Figure] = {}
 
     def text(self) -> str:
-        """All of it."""
+        """Return the whole page."""
         main = self._main()
         data = {name: figure.plot for name, figure in self._figures.items()}
         scripts = [(_ASSETS / "report.js").read_text(encoding="utf-8")]
@@ -127,7 +127,7 @@ class _Page:
     def _figure(self, figure: Figure) -> str:
         name = self._id(f"figure {figure.name}")
         self._figures[name] = figure
-        # What may have to be scrolled must be reached by the keyboard.
+        # Scrollable areas must be reachable by keyboard.
         scrolled = f' role="region" tabindex="0" aria-labelledby="{name}-title"' if figure.width else ""
         opening = f'<div class="canvas"{scrolled}>'
         return (
@@ -178,7 +178,7 @@ class _Page:
 
     def _piece(self, piece: str | Code | Strong, *, explain: bool) -> str:
         if isinstance(piece, Code):
-            # Isolated: what is written from right to left does not reorder what stands beside it.
+            # Isolated, so that right-to-left text does not reorder the text beside it.
             opening = '<code class="long" tabindex="0">' if len(piece.text) > _LONG_NAME else "<code>"
             return f"{opening}<bdi>{_markup(piece.text)}</bdi></code>"
         if isinstance(piece, Strong):
@@ -186,7 +186,7 @@ class _Page:
         return self._explain(piece) if explain else _markup(piece)
 
     def _explain(self, text: str) -> str:
-        """Text in which the first of each term in a section leads to what it means."""
+        """Return text in which the first use of each term in a section links to its explanation."""
         shown, at = "", 0
         for begin, end, term in find(text):
             if term in self._explained:
@@ -199,7 +199,7 @@ class _Page:
         return shown + _markup(text[at:])
 
     def _id(self, text: str) -> str:
-        """A name of its own for a place in the page."""
+        """Return a unique name for a place in the page."""
         base = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60] or "part"
         name, number = base, 1
         while name in self._ids or name in {"main", "tip", "figures", "glossary"}:
@@ -222,7 +222,7 @@ def _lines(text: str) -> str:
 
 
 def _script_json(value: Any) -> str:
-    """JSON that cannot end the element it stands in."""
+    """Return JSON that cannot close the script element around it."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 

@@ -1,4 +1,4 @@
-"""The whole report of a run, with plots: its own module, since Plotly and Optuna take a second to load."""
+"""The whole report of a run with plots, in its own module because Plotly and Optuna take a second to load."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from resnet_search.runs.trials import RunView, Trial
 
 
 def illustrated(view: RunView, trial: Trial | None = None, exported: Exported | None = None) -> Document:
-    """`content.report_of` with all that can be shown of a run as it is now."""
+    """Return `content.report_of` with every plot that the run allows so far."""
     reading = read(view)
     pictures = (
         *against_cost(reading),

@@ -1,4 +1,4 @@
-"""What a report says of a run's inputs: the space, the images, and all that it takes to run it again."""
+"""Report a run's inputs: the search space, the images, and everything needed to repeat the run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPACE_FILE = "space.toml"
 
 
 def searched(view: RunView) -> Section:
-    """The space, its limits, the plan."""
+    """Describe the search space, its limits and the plan."""
     content = view.content
     space, feasible = content["space"], content["feasible"]
     rows: list[tuple[Text, Text]] = [("Space", Code(space["name"]))]
@@ -43,7 +43,7 @@ def searched(view: RunView) -> Section:
 
 
 def feasible_words(feasible: dict[str, Any]) -> str:
-    """How many architectures a space has; where that was estimated, with its interval."""
+    """Return the number of architectures of a space, with its interval if it was estimated."""
     number = feasible["architectures"]
     if feasible.get("exact", True):
         return counted(number, "feasible architecture")
@@ -54,13 +54,13 @@ def _method(view: RunView) -> tuple[Text, Text]:
     hyperband = view.content["space"]["hyperband"]
     epochs, iterations = counted(hyperband["max_epochs"], "epoch"), counted(hyperband["iterations"], "iteration")
     if is_grid(view):
-        return "Method", f"every network once, for all {epochs}"
-    so_far = " of those so far, at once," if hyperband.get("promotion") == "async" else ""
-    return "Hyperband", f"at most {epochs} a trial, one of {hyperband['factor']}{so_far} goes on, {iterations}"
+        return "Method", f"trains every network once, for all {epochs}"
+    so_far = " of the results so far (async)" if hyperband.get("promotion") == "async" else ""
+    return "Hyperband", f"at most {epochs} per trial, keeps one in {hyperband['factor']}{so_far}, {iterations}"
 
 
 def images(view: RunView) -> Section:
-    """The data set, its split, and what was noticed in it."""
+    """Describe the data set and its split, with the notes made while reading it."""
     data = view.content["data"]
     classes = data["classes"]
     shown = ", ".join(map(str, classes[:_MOST_CLASSES]))
@@ -81,12 +81,12 @@ def images(view: RunView) -> Section:
     )
     blocks: list[Block] = [Table(("", ""), rows)]
     if data["notes"]:
-        blocks += [Paragraph("Noticed while reading them:"), Bullets(tuple(Code(str(note)) for note in data["notes"]))]
+        blocks += [Paragraph("Notes on these images:"), Bullets(tuple(Code(str(note)) for note in data["notes"]))]
     return Section("Images", tuple(blocks))
 
 
 def repeat(view: RunView) -> Section:
-    """Command, space, recipe, versions, machine."""
+    """List command, space, recipe, versions and machine."""
     content = view.content
     workers, machine = content["workers"], content["machine"]
     rows: list[tuple[Text, Text]] = [
@@ -104,31 +104,31 @@ def repeat(view: RunView) -> Section:
         ("Fingerprint of all images", Code(str(content["data"]["fingerprint"]))),
     ]
     return Section(
-        "To repeat this run",
+        "How to repeat this run",
         (
-            Paragraph(("Save the space below as ", Code(SPACE_FILE), " and start, in the same folder:")),
+            Paragraph(("Save the search space below as ", Code(SPACE_FILE), " and run this command in that folder:")),
             Fence("sh", shlex.join(_command(content))),
             Paragraph(
-                "With these versions, this device and this number of threads it makes the same trials with the same "
-                "scores. Another number of threads, or another processor, changes the last bits of every sum, and "
-                f"with them {'the scores' if is_grid(view) else 'which of two close candidates is promoted'}."
+                "With the same versions, device and number of threads, you get the same trials and the same "
+                "scores. Another number of threads or another processor changes the last bits of every sum, which "
+                f"can change {'the scores' if is_grid(view) else 'which of two close candidates is promoted'}."
             ),
             Table(("", ""), tuple(rows)),
-            Paragraph("The space as it was read; options of the command above replace what it says:"),
+            Paragraph("The search space; options of the command above override its values:"),
             Fence("toml", content["space"]["text"].rstrip()),
-            Paragraph(f"The recipe, all values; its learning-rate schedule is {content['horizon']} epochs long:"),
+            Paragraph(f"All values of the recipe; its learning-rate schedule is {content['horizon']} epochs long:"),
             Fence("json", json.dumps(content["recipe"], indent=1)),
         ),
     )
 
 
 def _workers(workers: dict[str, Any]) -> Text:
-    each = f"{workers['slots']}, of {counted(workers['threads'], 'thread')} each"
+    each = f"{workers['slots']}, with {counted(workers['threads'], 'thread')} each"
     return (f"{each}, on ", Code(Cluster.from_dict(workers["cluster"]).word)) if workers.get("cluster") else each
 
 
 def _command(content: dict[str, Any]) -> list[str]:
-    """The command that starts the same search whatever the defaults of another machine."""
+    """Return the command that starts the same search, whatever the defaults of another machine."""
     space, data, workers = content["space"], content["data"], content["workers"]
     halving = {} if space.get("method") == "grid" else space["hyperband"]
     options: dict[str, Any] = {
@@ -172,6 +172,6 @@ def _value(value: Any) -> str:
     return str(value)
 
 
-# Of --precision: what gives the same wherever it can be had.
+# Values of --precision that give the same results on every machine.
 _ASKED_FOR = {FLOAT32: "float32", MIXED: "bfloat16", WIDE: "bfloat16"}
 _LIMIT_UNITS = {"max_params": "trainable parameters", "max_macs": "multiply-adds of one image"}

@@ -1,4 +1,4 @@
-"""The section that holds what was found against the known networks that were trained beside it."""
+"""Compare the best network of a search with the known networks that were trained beside it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from resnet_search.report.units import accuracy, large
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
 
 _TOLD = (
-    "Known networks, trained in this run to the last epoch, on the same images and with the recipe of the space. The "
-    "network found is the best of many in validation accuracy, which favours it; a known one had one chance."
+    "Known networks, trained in this run to the last epoch, on the same images and with the recipe of the space. "
+    "The comparison favours the network that was found, because it is the best of many; each known network had one "
+    "chance."
 )
 _HEADER = ("Network", "Known as", "Parameters, trainable", "Multiply-adds of one image", "Validation accuracy",
            "Found minus known")  # fmt: skip
 
 
 def against_known(view: RunView, trial: Trial) -> tuple[Section, ...]:
-    """A table of a trial and the known networks, by accuracy; nothing where none was asked for."""
+    """Return a table of a trial and the known networks, by accuracy; nothing if there are no known networks."""
     names = [name for known in view.content.get("known", ()) for name in known["presets"]]
     if not names:
         return ()

@@ -1,4 +1,4 @@
-"""The ledger: epochs, hours and energy, spent by the search and saved against training every candidate in full."""
+"""The ledger: epochs, hours and energy that the search spent, and saved over training every candidate in full."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from resnet_search.report.units import duration, energy
 from resnet_search.runs.energy import used
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView
 
-# Where nothing was measured. Of a server processor under load, memory and supply included (a package of 250 W with 32
-# cores comes to 8 W a core), and of a training GPU's board.
+# Assumed where nothing was measured: a server processor under load with memory and power supply (250 W for 32 cores is
+# 8 W a core), and a training GPU's board.
 WATTS_PER_THREAD, WATTS_PER_GPU = 10.0, 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """`seconds`: of training and preparing, all workers together. `joules`: of the sessions; `measured`: by what."""
+    """`seconds`: training and preparing, summed over workers. `joules`: all sessions. `measured`: the counters used."""
 
     epochs: int
     seconds: float
@@ -30,12 +30,12 @@ class Ledger:
 
     @property
     def full_joules(self) -> float:
-        """At the power of this run."""
+        """Return the energy of full training at the power of this run."""
         return self.joules / self.seconds * self.full_seconds if self.seconds else 0.0
 
 
 def ledger_of(view: RunView) -> Ledger:
-    """What a run has spent so far, and what its candidates would have cost in full, each at its own speed."""
+    """Return what a run has spent so far, and what full training of its candidates would cost, each at its speed."""
     trials = list(view.trials.values())
     completed = [trial for trial in trials if trial.status == COMPLETED]
     lost = sum(epochs_on_disk(view, trial) for trial in trials if trial.status == FAILED)
@@ -53,7 +53,7 @@ def ledger_of(view: RunView) -> Ledger:
 
 
 def _assumed_watts(view: RunView) -> float:
-    """Of one worker."""
+    """Return the assumed power of one worker."""
     workers = view.content["workers"]
     if _on_gpu(view):
         return WATTS_PER_GPU
@@ -65,7 +65,7 @@ def _on_gpu(view: RunView) -> bool:
 
 
 def ledger(view: RunView) -> tuple[Section, ...]:
-    """A table; nothing before something was trained, and of a single network nothing was saved."""
+    """Return the section of the ledger; nothing before the first training. A single network saves nothing."""
     found = ledger_of(view)
     if not found.seconds:
         return ()
@@ -79,12 +79,12 @@ def ledger(view: RunView) -> tuple[Section, ...]:
     if is_single(view):
         blocks.append(Table(("", ""), tuple((name, spent) for name, spent, *_ in rows)))
     else:
-        header = ("What", "This run", "Every candidate in full", "Saved")
+        header = ("Cost", "This run", "Every candidate in full", "Saved")
         blocks.append(Table(header, tuple(rows), right=frozenset({1, 2, 3})))
         blocks.append(
             Paragraph(
-                "In full means each candidate of this run for all epochs, at the speed that it was trained with here: "
-                "an estimate, and of a search that nobody would do."
+                '"In full" is an estimate: every candidate of this run trained for all epochs at its measured speed. '
+                "Nobody would run such a search."
             )
         )
     return (Section("The ledger", (*blocks, Paragraph(_energy_words(view, found)))),)
@@ -99,9 +99,9 @@ def _energy_words(view: RunView, found: Ledger) -> Text:
     if found.measured:
         return (
             Strong("Energy is measured"),
-            " by the hardware's own counters (",
+            " by the hardware's counters (",
             Code(", ".join(found.measured)),
-            "), with whatever else the machine did meanwhile; memory, disks and power supply come on top.",
+            "). It includes other programs that ran at the same time; memory, disks and power supply come on top.",
         )
     what = (
         f"{WATTS_PER_GPU:.0f} W for each worker's GPU"
@@ -110,5 +110,5 @@ def _energy_words(view: RunView, found: Ledger) -> Text:
     )
     return (
         Strong("Energy is an estimate"),
-        f": {what} while it trained or prepared a trial. The counters of the hardware were not there or not readable.",
+        f": {what} while it trained or prepared a trial. The hardware's counters were missing or not readable.",
     )

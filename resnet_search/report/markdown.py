@@ -1,4 +1,4 @@
-"""A document as Markdown (CommonMark with GitHub's tables) in which text from files is text and nothing else."""
+"""Write a document as Markdown (CommonMark with GitHub's tables); text from files stays text."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 from resnet_search.report.document import Block, Bullets, Code, Document, Fence, Figure, Paragraph, Strong, Table, Text
 
-# Everything that starts a construct inside a line: emphasis, code, links, HTML, entities, tables, mathematics, and the
-# addresses that GitHub links unasked.
+# Characters that start a construct inside a line: emphasis, code, links, HTML, entities, tables, mathematics, and the
+# addresses that GitHub turns into links.
 _INLINE = re.compile(r"[\\`*_\[\]<>#|~&$@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
-# What would be a list or a rule at the start of a line.
+# Characters that would start a list or a rule at the start of a line.
 _LIST = re.compile(r"^(\d*)([.)](?=\s|$)|[+=-])")
 _TICKS = re.compile(r"`+")
 _REPLACED = "\N{REPLACEMENT CHARACTER}"
@@ -18,7 +18,7 @@ _MIN_FENCE = 3
 
 
 def to_markdown(document: Document) -> str:
-    """The document as a file's text."""
+    """Return the document as the text of a file."""
     lines = [f"# {inline(document.title)}", "", *_blocks(document.blocks)]
     for section in document.sections:
         lines += [f"## {inline(section.title)}", "", *_blocks(section.blocks)]
@@ -26,29 +26,29 @@ def to_markdown(document: Document) -> str:
 
 
 def inline(text: Text, *, in_table: bool = False) -> str:
-    """Text on one line."""
+    """Return text on one line."""
     pieces = text if isinstance(text, tuple) else (text,)
     return "".join(_piece(piece, first=at == 0, in_table=in_table) for at, piece in enumerate(pieces))
 
 
 def escape(text: str, *, first: bool = True) -> str:
-    """A string that reads as itself. `first`: it may begin a line."""
+    """Escape a string, so that it is shown as it is. `first`: it may start a line."""
     escaped = _INLINE.sub(r"\\\g<0>", visible(text))
     return _LIST.sub(r"\1\\\2", escaped.lstrip()) if first else escaped
 
 
 def visible(text: str) -> str:
-    """Text on one line, with a replacement character for each that controls, reorders or hides others."""
+    """Return text on one line; characters that control, reorder or hide others are replaced."""
     return "".join(char if char.isprintable() else " " if char.isspace() else _REPLACED for char in text)
 
 
 def code(text: str, *, in_table: bool = False) -> str:
-    """A code span, its delimiter longer than any run of backticks inside."""
+    """Return a code span whose delimiter is longer than any run of backticks inside."""
     content = visible(text)
     if not content.strip():
         return "(empty)"
     if in_table and "|" in content:
-        # It ends a cell even inside a code span, and renderers disagree on what a backslash before it does there.
+        # A pipe ends a cell even inside a code span, and renderers disagree on a backslash before it.
         return escape(text)
     ticks = "`" * (_longest_ticks(content) + 1)
     space = " " if content.startswith(("`", " ")) or content.endswith(("`", " ")) else ""

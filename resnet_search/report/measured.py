@@ -1,4 +1,4 @@
-"""What was measured on labelled images, as plain values: every number with its 95 % interval."""
+"""Measurements on labelled images as plain values, each number with its 95 % interval."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Estimate:
 class Bin:
     """A bin of the reliability diagram: the images whose confidence is above `low` and at most `high`.
 
-    `confidence`: their mean. `accuracy`: the share of them that are right.
+    `confidence`: their mean. `accuracy`: the share that is right.
     """
 
     low: float
@@ -31,10 +31,10 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How well confidences are the shares of right answers.
+    """How well confidences match the shares of right answers.
 
-    `error`: the expected calibration error. `chance`: what 95 % of perfectly calibrated networks with these confidences
-    would stay below on so many images. `bins`: those that hold images, from low to high confidence.
+    `error`: the expected calibration error. `chance`: the error that 95 % of perfectly calibrated networks with these
+    confidences stay below on this number of images. `bins`: the bins with images, from low to high confidence.
     """
 
     error: Estimate
@@ -44,10 +44,10 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A network on labelled images.
+    """The measurements of a network on labelled images.
 
-    `top5`: None where there are no more than five classes. `per_class`: of the images of each class the share that is
-    right, None for a class without images. `confusion[i][j]`: how many images of class i were taken for class j.
+    `top5`: None if there are at most five classes. `per_class`: the share of right answers for each class, None for a
+    class without images. `confusion[i][j]`: the number of images of class i that were classified as class j.
     """
 
     images: int
@@ -59,12 +59,12 @@ class Measured:
     calibration: Calibration
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """Return a JSON-able dict."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of `to_dict`, also after JSON; `KeyError` or `TypeError` for anything else."""
+        """Invert `to_dict`, also after JSON; `KeyError` or `TypeError` for anything else."""
         calibration = values["calibration"]
         bins = tuple(Bin(**{**part, "accuracy": Estimate(**part["accuracy"])}) for part in calibration["bins"])
         return cls(

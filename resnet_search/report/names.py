@@ -1,4 +1,4 @@
-"""Networks by the names they are known by."""
+"""Known networks and their names."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _BY_ARCHITECTURE = {known.architecture: known for known in PRESETS.values()}
 
 
 def preset_of(trial: Trial) -> Preset | None:
-    """The named network that a trial trained, None if its architecture has no name."""
+    """Return the known network that a trial trained; None if its architecture has no name."""
     return _BY_ARCHITECTURE.get(Architecture.from_dict(trial.architecture))
 
 
 def named(trial: Trial) -> Text:
-    """A trial's network, with the name that it is known by where that is another."""
+    """Return a trial's network, with its known name if that differs."""
     known = preset_of(trial)
     return Code(trial.name) if known is None or known.name == trial.name else (Code(trial.name), f" ({known.name})")

@@ -1,4 +1,4 @@
-"""What the cells of a table are sorted by: the number that a text begins with, in its unit."""
+"""Sort keys for the cells of a table: the number at the start of a text, in its unit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SCALES = {
 
 
 def sort_value(text: str) -> float | None:
-    """The number of a cell as `report.units` writes it; None of one that begins with none."""
+    """Return the number at the start of a cell, as `report.units` writes it; None if there is none."""
     times = _TIME.findall(text)
     if times and _TIME.match(text.strip()):
         return sum(float(number.replace(",", "")) * _SECONDS[unit] for number, unit in times)

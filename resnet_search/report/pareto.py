@@ -1,4 +1,4 @@
-"""The networks of a run that none beats in accuracy at the same cost or less: its Pareto fronts, one for each cost."""
+"""The Pareto fronts of a run, one for each cost: networks that no other beats in accuracy at the same cost or less."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PARAMETERS, MACS, LATENCY = "parameters", "MACs", "latency"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A trial that is on the fronts `on`; `latency` in milliseconds for one image on the processor, if measured."""
+    """A trial on the fronts `on`; `latency`: milliseconds for one image on the processor, if measured."""
 
     trial: Trial
     latency: float | None
@@ -24,7 +24,7 @@ class Place:
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[bool]:
-    """Which points (gain, cost) no other point beats: none has as much gain at less cost, or more gain at no more cost.
+    """Return which points (gain, cost) are not beaten: no other has as much gain at less cost, or more at no more cost.
 
     Equal points are on the front together.
     """
@@ -39,9 +39,9 @@ def front(points: Sequence[tuple[float, float]]) -> list[bool]:
 
 
 def pareto(trials: Sequence[Trial], latencies: Mapping[str, float]) -> list[Place]:
-    """The trials that are on a front of accuracy against a cost, the most accurate first.
+    """List the trials on a front of accuracy against a cost, the most accurate first.
 
-    `trials` have scores; `latencies`: milliseconds, of the trials that were measured, by id.
+    `trials` have scores; `latencies`: milliseconds of the measured trials, by id.
     """
     measured = [trial for trial in trials if trial.trial in latencies]
     costs = (
@@ -60,19 +60,19 @@ def pareto(trials: Sequence[Trial], latencies: Mapping[str, float]) -> list[Plac
 
 
 def measured(view: RunView) -> dict[str, float]:
-    """How long a run's networks take on this machine for one image, milliseconds, by trial."""
+    """Return the measured latencies of a run's networks on this machine: milliseconds for one image, by trial."""
     found = {trial: alone(latencies) for trial, latencies in read_latencies(view.folder).items()}
     return {trial: time for trial, time in found.items() if time is not None}
 
 
 def fronts(view: RunView) -> tuple[Section, ...]:
-    """The section; nothing where there are not two networks to compare."""
+    """Return the section; nothing with fewer than two networks to compare."""
     ranked = view.ranking()
     if is_single(view) or len(ranked) < 2:  # noqa: PLR2004 - two
         return ()
     latencies = measured(view)
     header = ("Trial", "Architecture", "Validation accuracy", "Parameters", "Multiply-adds", "Latency (ms)",
-              "On the front of")  # fmt: skip
+              "On the front for")  # fmt: skip
     rows: tuple[tuple[Text, ...], ...] = tuple(
         (
             Code(place.trial.trial),
@@ -86,18 +86,18 @@ def fronts(view: RunView) -> tuple[Section, ...]:
         for place in pareto(ranked, latencies)
     )
     timed = sum(trial.trial in latencies for trial in ranked)
-    told = f"Latency is the median of one image on this machine's processor, known of {timed} of them. The others: "
+    told = f"Latency is the median for one image on this machine's processor, measured for {timed}. To measure all: "
     blocks: list[Block] = [
         Paragraph(
-            f"Of the {len(ranked):,} candidates trained for all epochs, those that none beats in accuracy at the same "
-            "cost or less. Differences within the standard error decide it too."
+            f"Of the {len(ranked):,} candidates trained for all epochs, these are on the Pareto front: no other is as "
+            "accurate at a lower cost. Differences smaller than the standard error count, too."
         ),
         Table(header, rows, right=frozenset({2, 3, 4, 5})),
         Paragraph(
             (
                 told,
                 Code(f"resnet-search trials {view.folder.word} --pareto --measure"),
-                ". To export one within a limit: ",
+                ". To export the best network within a limit: ",
                 Code(f"resnet-search export {view.folder.word} --max-params N"),
                 ", ",
                 Code("--max-macs N"),

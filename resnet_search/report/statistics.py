@@ -1,7 +1,7 @@
-"""What numbers from few seeds and finitely many images can claim; pure functions, every interval at 95 %.
+"""Statistics for few seeds and finitely many images; pure functions, every interval at 95 %.
 
-Two kinds of chance are told apart. Which images a share is measured on: Wilson's interval, the bootstrap. Which seed a
-network was trained with: Student's t over seeds, on the same images.
+There are two sources of chance. The choice of images: Wilson's interval and the bootstrap. The seed of the training:
+Student's t over seeds, on the same images.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from resnet_search.report.measured import Bin, Calibration, Estimate
 LEVEL = 0.95
 BINS = 15  # Guo et al. 2017
 _RESAMPLES = 1000
-# Resamples at once: 50 of 10,000 images are 12 MB.
+# Resamples at once; 50 resamples of 10,000 images take 12 MB.
 _BATCH = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverSeeds:
-    """`deviation` and the interval from `low` to `high`, which is of the mean, are None for one value."""
+    """`low` and `high` are the interval of the mean; they and `deviation` are None for a single value."""
 
     values: int
     mean: float
@@ -35,10 +35,10 @@ class OverSeeds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A candidate against the one with the best mean.
+    """The comparison of a candidate with the one that has the best mean.
 
-    `behind`: the best one's mean minus its own. `p`: of the difference, corrected for the number of comparisons; None
-    where one of the two has a single score, so that nothing can be claimed. `tied`: the difference is not significant.
+    `behind`: the best mean minus its own. `p`: the p value of the difference, corrected for the number of comparisons;
+    None if one of the two has a single score. `tied`: the difference is not significant.
     """
 
     name: str
@@ -51,20 +51,20 @@ class Comparison:
 
 
 def share(right: int, images: int) -> Estimate:
-    """A share of images with Wilson's score interval (Wilson 1927), which holds near 0 and 1 too."""
+    """Return a share of images with Wilson's score interval (Wilson 1927), which is valid near 0 and 1 too."""
     from scipy.stats import binomtest
 
     interval = binomtest(right, images).proportion_ci(LEVEL, method="wilson")
-    # Rounding puts the end at 0 or 1 some 1e-17 beside it.
+    # Rounding moves an end at 0 or 1 by some 1e-17.
     value = right / images
     return Estimate(value, min(value, float(interval.low)), max(value, float(interval.high)))
 
 
 def over_seeds(values: Sequence[float]) -> OverSeeds:
-    """Mean, standard deviation (n - 1) and Student's t interval of the mean.
+    """Return mean, standard deviation (n - 1) and Student's t interval of the mean.
 
-    One value has no interval. Values that are all equal have one without width: two or three seeds that agree by
-    chance, or a score that is rounded to whole images, say nothing about the next seed.
+    A single value has no interval. Equal values have an interval of width 0, which does not mean that the next seed
+    gives the same: a few seeds may agree by chance, and scores are rounded to whole images.
     """
     from scipy.stats import t
 
@@ -77,23 +77,23 @@ def over_seeds(values: Sequence[float]) -> OverSeeds:
 
 
 def overestimate(search: float, confirmed: Sequence[float]) -> OverSeeds:
-    """By how much the score of a search is above the mean of the same candidate trained anew, one score a seed.
+    """Return how far the score of a search is above the mean of the same candidate retrained, one score per seed.
 
-    The interval is of the mean over seeds; the search's score is the one number that it is. Where the candidate was
-    trained anew for as many epochs with the same recipe, this is what choosing the best of many added.
+    The interval is that of the mean over seeds; the search score is treated as fixed. If the candidate was retrained
+    for as many epochs with the same recipe, the difference is due to selecting the best of many.
     """
     return over_seeds([search - score for score in confirmed])
 
 
 def compare_with_best(scores: Mapping[str, Mapping[int, float]], *, paired: bool) -> list[Comparison]:
-    """Each candidate against the one with the best mean, best first, itself left out; scores by candidate and seed.
+    """Compare each candidate with the one that has the best mean; the best first; scores by candidate and seed.
 
-    paired: a t test of the differences by seed, right where a seed fixes something that all candidates share, such as
-    the split or the order of images; it goes by the seeds that both have. Else Welch's t test (1947), for unequal
-    variances. Both are two-sided, and Holm's correction (1979) is over all pairs of candidates, not over those with the
-    best alone: which one is the best was found in the same numbers.
+    The best candidate itself is left out. paired: a t test of the differences by seed, over the seeds that both have;
+    right if a seed fixes something that all candidates share, such as the split or the order of images. Otherwise
+    Welch's t test (1947), for unequal variances. Both are two-sided. Holm's correction (1979) covers all pairs of
+    candidates, not just those with the best, because the same numbers decided which is the best.
 
-    Where neither test has a variance to go by, all scores or differences being equal, p is 1: nothing is claimed.
+    If all scores or differences are equal, there is no variance to test with, and p is 1.
     """
     ranking = sorted(scores, key=lambda name: -float(np.mean(list(scores[name].values()))))
     pairs = list(combinations(ranking, 2))
@@ -124,12 +124,12 @@ def _welch(first: Mapping[int, float], second: Mapping[int, float]) -> float | N
         return None
     if _equal(one) and _equal(other):
         return 1.0
-    # `ttest_ind` warns where the scores of one side are all equal.
+    # `ttest_ind` warns if the scores of one side are all equal.
     return float(ttest_ind_from_stats(*_moments(one), *_moments(other), equal_var=False).pvalue)
 
 
 def _moments(values: Sequence[float]) -> tuple[float, float, int]:
-    """Mean, standard deviation (n - 1) and number."""
+    """Return mean, standard deviation (n - 1) and number."""
     return float(np.mean(values)), float(np.std(values, ddof=1)), len(values)
 
 
@@ -137,12 +137,12 @@ _FEWEST = 2
 
 
 def _equal(values: Sequence[float]) -> bool:
-    """Whether values are equal but for the rounding of a subtraction."""
+    """Return whether values are equal up to the rounding of a subtraction."""
     return max(values) - min(values) < 1e-12  # noqa: PLR2004 - scores are between 0 and 1
 
 
 def _holm(raw: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], float]:
-    """Corrected p values: the k-th smallest of m times m - k + 1, none below a smaller one, at most 1."""
+    """Return corrected p values: the k-th smallest of m times m - k + 1, none below a smaller one, at most 1."""
     corrected: dict[tuple[str, str], float] = {}
     highest = 0.0
     for done, (pair, p) in enumerate(sorted(raw.items(), key=lambda item: item[1])):
@@ -152,7 +152,7 @@ def _holm(raw: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], float]:
 
 
 def right_in_top(probabilities: NDArray[np.floating], labels: NDArray[np.integer], k: int) -> int:
-    """Images (N,) whose class is among the k most probable of (N, classes); of equal ones the first, as argmax."""
+    """Return which images (N,) have their class among the k most probable; ties go to the first class, as in argmax."""
     own = np.take_along_axis(probabilities, labels[:, None], axis=1)
     before = np.arange(probabilities.shape[1]) < labels[:, None]
     rank = np.sum((probabilities > own) | ((probabilities == own) & before), axis=1)
@@ -160,22 +160,22 @@ def right_in_top(probabilities: NDArray[np.floating], labels: NDArray[np.integer
 
 
 def confusion_matrix(predicted: NDArray[np.integer], labels: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
-    """(classes, classes): how many images of class i, the row, were taken for class j, the column."""
+    """Return (classes, classes): the number of images of class i (row) that were classified as class j (column)."""
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def calibration(confidences: NDArray[np.floating], right: NDArray[np.bool_], *, seed: int = 0) -> Calibration:
-    """Expected calibration error of Guo et al. 2017, eq. 3, with 15 bins of equal width, and its interval.
+    """Return the expected calibration error of Guo et al. 2017, eq. 3, with 15 bins of equal width, and its interval.
 
-    confidences: the largest probability of each image, (N,). right: whether that class is its own, (N,). Bin m holds
-    those above (m - 1) / 15 and at most m / 15; the error is the mean over images of |accuracy - confidence| of their
-    bins.
+    confidences: the largest probability of each image, (N,). right: whether that class is correct, (N,). Bin m holds
+    confidences above (m - 1) / 15 and at most m / 15; the error is the mean over images of |accuracy - confidence| of
+    their bins.
 
-    The interval is the basic bootstrap's (Davison and Hinkley 1997, eq. 5.6) over images, seeded. Bins of few images
-    make the estimate too large, more so in a resample; the basic interval takes that back, the percentile interval adds
-    to it. It is extended to the estimate, and to 0 where that is no larger than chance: than the 95 % quantile over
-    perfectly calibrated networks with these confidences (consistency resampling, Bröcker and Smith 2007).
-    In simulations of 300 and 1,000 images it held true errors of 0 to 12 % in 85 to 96 of 100 samples.
+    The interval is the basic bootstrap's (Davison and Hinkley 1997, eq. 5.6) over images, seeded. Bins with few images
+    make the estimate too large, even more so in a resample; the basic interval corrects this, the percentile interval
+    makes it worse. The interval is extended to the estimate, and to 0 if the estimate is no larger than chance: the
+    95 % quantile over perfectly calibrated networks with these confidences (consistency resampling, Bröcker and Smith
+    2007). In simulations of 300 and 1,000 images it covered true errors of 0 to 12 % in 85 to 96 of 100 samples.
     """
     from scipy.stats import bootstrap
 

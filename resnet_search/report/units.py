@@ -18,17 +18,17 @@ def counted(number: int, noun: str) -> str:
 
 
 def percent(share: float | None, digits: int = 2) -> str:
-    """A share between 0 and 1."""
+    """Write a share between 0 and 1 as a percentage."""
     return "" if share is None else f"{share * 100:.{digits}f} %"
 
 
 def points(difference: float) -> str:
-    """A difference of two shares: 1.2 percentage points."""
+    """Write a difference of two shares: 1.2 percentage points."""
     return f"{difference * 100:.1f} percentage points"
 
 
 def accuracy(share: float, images: int) -> str:
-    """A share of right answers with its binomial standard error; without one where all or none are right."""
+    """Write a share of right answers with its binomial standard error, unless all or none are right."""
     if not 0 < share < 1 or images == 0:
         return percent(share)
     return f"{percent(share)} ± {standard_error(share, images) * 100:.2f} %"
@@ -48,12 +48,12 @@ def large(number: float) -> str:
 
 
 def about(number: int, *, exact: bool = False) -> str:
-    """An estimate with the digits that it has: about 1.23 million; a number that is exact as it is: 1,234,567."""
+    """Write an estimate with three digits (about 1.23 million), or an exact number in full (1,234,567)."""
     return f"{number:,}" if exact else f"about {_rounded(number, 3)}"
 
 
 def between(low: int, high: int) -> str:
-    """A range with one digit more than an estimate: 1.194 to 1.213 million."""
+    """Write a range with one more digit than an estimate: 1.194 to 1.213 million."""
     first, last = _rounded(low, 4), _rounded(high, 4)
     unit = last.partition(" ")[2]
     return f"{first.removesuffix(' ' + unit) if unit else first} to {last}"
@@ -92,18 +92,18 @@ def duration(seconds: float) -> str:
 
 
 def energy(joules: float, largest: float | None = None) -> str:
-    """12.3 Wh, 0.456 kWh: in the unit that suits it, or the `largest` of those that it stands beside."""
+    """12.3 Wh, 0.456 kWh: in the unit that suits it, or suits `largest` if given."""
     scale, unit = (_KWH, "kWh") if (joules if largest is None else largest) >= _KWH / 10 else (_KWH / 1000, "Wh")
     return f"{joules / scale:,.3g} {unit}"
 
 
 def moment(seconds: float) -> str:
-    """Seconds since 1970 as date and time, UTC: the same on every machine."""
+    """Write seconds since 1970 as date and time in UTC."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def sparkline(values: Sequence[float], width: int = 60, span: tuple[float, float] | None = None) -> str:
-    """A curve in one line; longer ones show the last value of each stretch.
+    """Draw a curve in one line; a longer one shows the last value of each stretch.
 
     `span`: the values of the lowest and the highest bar, by default those of this curve.
     """
@@ -119,7 +119,7 @@ def sparkline(values: Sequence[float], width: int = 60, span: tuple[float, float
 
 
 def thinned(length: int, most: int) -> list[int]:
-    """Up to `most` positions spread over `length`, the first and the last among them."""
+    """Return up to `most` positions spread evenly over `length`, including the first and the last."""
     if length <= most:
         return list(range(length))
     return [round(at * (length - 1) / (most - 1)) for at in range(most)]

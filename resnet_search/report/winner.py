@@ -1,4 +1,4 @@
-"""What a report says of the network it is about: its cost, its score, how it was trained, how to use it."""
+"""Report the chosen network: its cost, its score, how it was trained, how to use it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CURVE_ROWS = 10
 
 
 def role(view: RunView, trial: Trial) -> str:
-    """What a trial is in its run."""
+    """Return the role of a trial in its run."""
     winner = view.winner
     if is_single(view):
         return "trained network"
@@ -39,7 +39,7 @@ def role(view: RunView, trial: Trial) -> str:
 
 
 def about(view: RunView, trial: Trial, exported: Exported | None) -> Section:
-    """The network's table."""
+    """Return the table of the network."""
     data = view.content["data"]
     cost = complexity(Architecture.from_dict(trial.architecture), tuple(data["image_shape"]), len(data["classes"]))
     images = int(data["validation"])
@@ -62,7 +62,7 @@ def about(view: RunView, trial: Trial, exported: Exported | None) -> Section:
     if exported is not None and exported.ensemble is None:
         rows += [
             ("Size of the SavedModel on disk", f"{size(exported.size)} ({exported.size:,} bytes)"),
-            ("The same of the SavedModel, reloaded", percent(exported.accuracy)),
+            ("The same for the reloaded SavedModel", percent(exported.accuracy)),
             (
                 "Largest difference from the trained model",
                 f"{exported.difference:.1e} in a probability, over {counted(exported.compared, 'image')}",
@@ -75,55 +75,55 @@ def about(view: RunView, trial: Trial, exported: Exported | None) -> Section:
 
 
 def _first_weights(view: RunView, trial: Trial) -> list[tuple[Text, Text]]:
-    """What it started from, where that is not chance."""
+    """Describe the first weights, if they are not random."""
     recipe = {**view.content["recipe"], **trial.recipe}
     source = source_of(Architecture.from_dict(trial.architecture))
     if recipe.get("init") != "imagenet" or source is None:
         return []
     mean, std = source.normalisation
     frozen = int(recipe["frozen_stages"])
-    of = f"{counted(frozen, 'stage')} of {STAGES}, the stem with them: weights and batch-norm statistics"
+    of = f"the stem and {counted(frozen, 'stage')} of {STAGES}: weights and batch-norm statistics"
     return [
-        ("First weights", ("those of ImageNet from keras.applications, ", Code(source.file), "; the head is new")),
+        ("First weights", ("ImageNet weights from keras.applications, ", Code(source.file), "; the head is new")),
         ("Frozen", of if frozen else "nothing"),
         ("Normalised as these weights expect", f"(x - mean) / std, mean {_value(mean)}, std {_value(std)}"),
     ]
 
 
 def limits_of_the_number(view: RunView, trial: Trial) -> Section:
-    """What the validation accuracy is not."""
+    """Describe the limits of the validation accuracy."""
     data = view.content["data"]
     images, score = int(data["validation"]), trial.score or 0.0
     if is_final(view):
-        told = "The accuracy on the validation images is of images that it was trained on: it says nothing of others."
-        return Section("What this accuracy is not", (Paragraph(told),))
+        told = "The network was trained on the validation images, so this accuracy says nothing about new images."
+        return Section("Limits of this accuracy", (Paragraph(told),))
     items: tuple[Text, ...] = (
         (
-            f"It is no test accuracy. The {counted(int(data['test']), 'test image')} of this data set were counted ",
-            "and fingerprinted when it was loaded, then left alone: no training, no choice, no number here is of them.",
+            f"It is not a test accuracy. The {counted(int(data['test']), 'test image')} of this data set were only ",
+            "counted and fingerprinted at loading; they played no part in training, in any choice or in any number.",
         ),
         _choice(view, score, images),
         _error(score, images),
     )
-    return Section("What this accuracy is not", (Bullets(items),))
+    return Section("Limits of this accuracy", (Bullets(items),))
 
 
 def _choice(view: RunView, score: float, images: int) -> str:
     shown = counted(images, "validation image")
     if is_single(view):
         return (
-            f"It is of {shown} that the network was not trained on, after its last epoch: they chose neither the "
-            "network nor the epoch. Whoever chooses between several runs by them makes the best number optimistic."
+            f"It was measured after the last epoch on {shown} that played no part in training or in any choice. If you "
+            "choose between several runs by it, the best number is optimistic."
         )
     compared = max(1, len(view.ranking()))
     among = (
-        f"{counted(compared, 'network')} trained alike"
+        f"{counted(compared, 'network')} trained in the same way"
         if is_grid(view)
-        else f"{counted(compared, 'candidate')} trained for all epochs, others left behind on the same images"
+        else f"{counted(compared, 'candidate')} trained for all epochs and others stopped early"
     )
     return (
-        f"It is of {shown} that no network was trained on, but this one was chosen by: among {among}. The best of "
-        f"several is optimistic: expect less on new images{_optimism(score, images, compared)}."
+        f"It was measured on {shown} that no network was trained on, but that chose this network among {among}. The "
+        f"best of several is optimistic: expect less on new images{_optimism(score, images, compared)}."
     )
 
 
@@ -132,18 +132,18 @@ def _optimism(score: float, images: int, compared: int) -> str:
         return ""
     # Expected largest of N normal deviations is at most sqrt(2 ln N) standard errors.
     bound = standard_error(score, images) * math.sqrt(2 * math.log(compared))
-    return f" (from the choice among {compared} alone by up to {bound * 100:.1f} percentage points on average)"
+    return f" (the choice among {compared} alone adds up to {bound * 100:.1f} percentage points on average)"
 
 
 def _error(score: float, images: int) -> str:
     if not 0 < score < 1:
         return (
-            f"With all or none of {counted(images, 'image')} right it has no standard error; other images could show "
-            f"about {min(1.0, 3 / max(images, 1)) * 100:.1f} % otherwise (95 % confidence)."
+            f"It has no standard error because all or none of {counted(images, 'image')} are right; on other images it "
+            f"could differ by about {min(1.0, 3 / max(images, 1)) * 100:.1f} % (95 % confidence)."
         )
     return (
-        f"Its standard error of {standard_error(score, images) * 100:.2f} percentage points is of the choice of "
-        "validation images alone (binomial). Another seed, and so other first weights and another split, adds to it."
+        f"Its standard error of {standard_error(score, images) * 100:.2f} percentage points covers only the choice of "
+        "validation images (binomial). Another seed, with other first weights and another split, adds to it."
     )
 
 
@@ -163,7 +163,7 @@ def use(view: RunView, exported: Exported | None) -> Section:
     return Section(
         "How to use it",
         (
-            Paragraph("With TensorFlow alone, in the folder of the SavedModel, on a picture of yours:"),
+            Paragraph("Classify a picture with TensorFlow alone; run this in the folder that holds the SavedModel:"),
             Fence("python", "\n".join(lines)),
             Paragraph(
                 (
@@ -184,12 +184,12 @@ def use(view: RunView, exported: Exported | None) -> Section:
 
 
 def way(view: RunView, trial: Trial) -> Section:
-    """The chain of promotions, and the learning curve."""
+    """Show the chain of promotions and the learning curve."""
     rows = tuple(
         (
             Code(link.trial),
             f"{link.iteration} / {link.bracket} / {link.rung}",
-            f"{link.initial_epoch} to {link.epochs}" if not link.reused else "none: trained before",
+            f"{link.initial_epoch} to {link.epochs}" if not link.reused else "none: reused",
             percent(link.score),
             duration(link.train_seconds + link.setup_seconds),
         )
@@ -197,12 +197,12 @@ def way(view: RunView, trial: Trial) -> Section:
     )
     header = ("Trial", "Iteration / bracket / rung", "Epochs", accuracy_name(view), "Time")
     if is_grid(view) and trial.parent is None:
-        told = f"In one go, for all {counted(trial.epochs, 'epoch')}, in {duration(trial.train_seconds)} of training."
+        told = f"In one go for all {counted(trial.epochs, 'epoch')}, in {duration(trial.train_seconds)} of training."
         return Section("How it was trained", (Paragraph(told), *_divided(trial), *_curve(view, trial)))
     return Section(
         "How it was trained",
         (
-            Paragraph("Each trial continues the weights, the optimizer and the schedule of the one before:"),
+            Paragraph("Each trial continues from the weights, optimizer state and schedule of the one before:"),
             Table(header, rows, right=frozenset({3, 4})),
             *_divided(trial),
             *_curve(view, trial),
@@ -213,7 +213,7 @@ def way(view: RunView, trial: Trial) -> Section:
 def _divided(trial: Trial) -> tuple[Block, ...]:
     if trial.parts == 1:
         return ()
-    told = f"For want of memory each batch was trained in {trial.parts} parts: batch norm saw one part at a time."
+    told = f"To save memory, each batch was trained in {trial.parts} parts: batch norm saw one part at a time."
     return (Paragraph(told),)
 
 
@@ -223,7 +223,7 @@ def _curve(view: RunView, trial: Trial) -> tuple[Block, ...]:
     except (RunError, ValueError, KeyError, TypeError) as error:
         return (Paragraph(("The learning curve cannot be read: ", Code(str(error)[:300]))),)
     if not lines:
-        return (Paragraph("There is no learning curve: its history files are missing."),)
+        return (Paragraph("There is no learning curve: the history files are missing."),)
     scores = [line["val_accuracy"] for line in lines]
     rows = tuple(
         (
@@ -247,7 +247,7 @@ def _curve(view: RunView, trial: Trial) -> tuple[Block, ...]:
     return (
         Paragraph(
             (
-                f"{accuracy_name(view)}, from {percent(min(scores))} to {percent(max(scores))}, an epoch a bar: ",
+                f"{accuracy_name(view)}, from {percent(min(scores))} to {percent(max(scores))}, one bar per epoch: ",
                 Code(sparkline(scores)),
             )
         ),

@@ -1,4 +1,4 @@
-"""The report's files: a page with plots, and the same in words."""
+"""Write the report's files: a page with plots, and a text version."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ def write_report(
     out: Path | None = None,
     refresh: int | None = None,
 ) -> tuple[Path, Path]:
-    """Write both files, each at once, to `out`; their paths.
+    """Write both files atomically to `out`, and return their paths.
 
-    By default they go to `report` in the run's folder, and those about a `trial` to a folder of its own in there.
-    `trial` and `exported` as `content.report_of` has them. `refresh`: seconds after which the open page loads itself
-    again.
+    By default they are written to `report` in the run's folder; with a `trial`, to its own folder in there.
+    `trial` and `exported`: see `content.report_of`. `refresh`: seconds after which the open page reloads.
     """
     folder = out or view.folder.path / FOLDER / ("" if trial is None else f"trial_{trial.trial}")
     document = illustrated(view, trial, exported)

@@ -1,4 +1,4 @@
-"""Trackers beside a search: a process each, which follows the run's files, so that the search waits for none."""
+"""Run each tracker of a search in its own process, which follows the run's files, so that the search never waits."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import IO, Any, Self
 
 from resnet_search.runs.folder import RunFolder
 
-# At the end of a search, its trackers have so long, in seconds, before it goes on without them; they end on their own.
+# Seconds that a search waits for its trackers at the end; after that they finish on their own.
 PATIENCE = 20.0
 LOG = "trackers.log"
 
 
 class Beside:
-    """A context around a search, and an observer of it that passes on to `observers` what its trackers complain of.
+    """A context around a search, and an observer that reports errors of the trackers to `observers`.
 
-    Such an event is `tracker_failed`, with `tracker` and `reason`.
+    The event is `tracker_failed`, with `tracker` and `reason`.
     """
 
     def __init__(self, folder: RunFolder, names: Iterable[str], observers: Sequence[Any]) -> None:
@@ -46,7 +46,7 @@ class Beside:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                # Ctrl-C is for the driver alone; what it has written until then is still told.
+                # Ctrl-C is for the driver alone; the tracker still sends everything written until then.
                 start_new_session=True,
             )
         self._processes[name] = process
@@ -69,14 +69,14 @@ class Beside:
                 observer({"event": "tracker_failed", "tracker": name, "reason": reason}, view)
 
     def settle(self, view: Any) -> None:
-        """The search is over: let the trackers catch up, and pass on what they say."""
+        """Let the trackers catch up after the search, and report their errors."""
         self._let_go()
         end = time.monotonic() + PATIENCE
         for name, process in self._processes.items():
             try:
                 status = process.wait(max(0.1, end - time.monotonic()))
             except subprocess.TimeoutExpired:
-                self._said.put((name, "is still at it, and goes on after this command has ended"))
+                self._said.put((name, "is still catching up and continues after this command has ended"))
                 continue
             if status < 0:
                 self._said.put((name, f"its process was ended by signal {-status}"))

@@ -1,4 +1,4 @@
-"""The trackers by name: where each keeps what it is told, and what it takes."""
+"""The trackers by name, with their stores and required packages."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from resnet_search.trackers.follow import Follower
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A tracker: the package that it needs, how that is installed, and how what it keeps in `{place}` is looked at.
+    """A tracker: the package that it needs, how to install it, and the command that shows its store in `{place}`.
 
-    `server`: the variable of the environment that names a server, which then keeps it.
+    `server`: the environment variable for a server, which then holds the store.
     """
 
     package: str
@@ -45,35 +45,35 @@ DASHBOARD: Final = "optuna"
 
 
 def check_installed(names: Iterable[str], where: str) -> None:
-    """`UsageError` for a tracker whose package is not installed; `where` is what asks for it."""
+    """Raise `UsageError` for a tracker whose package is not installed; `where`: the option that asks for it."""
     for name in names:
         if find_spec(KINDS[name].package) is None:
             raise UsageError(
-                f"{where}: got {name!r}, which needs {KINDS[name].package}, not installed here",
+                f"{where}: got {name!r}, which needs {KINDS[name].package}; not installed here",
                 f"Install it: pip install {KINDS[name].install}",
             )
 
 
 def tracked_by(content: dict[str, Any]) -> tuple[str, ...]:
-    """The trackers that run.json names, of those that there are."""
+    """Return the known trackers that run.json names."""
     named = content.get("track")
     return tuple(name for name in TRACKERS if isinstance(named, list) and name in named)
 
 
 def open_tracker(name: str, follower: Follower) -> Tracker:
-    """The tracker of a name for the run that is followed; its store may be there from before."""
+    """Open the tracker with this name for the followed run; its store may exist already."""
     module = import_module(f"resnet_search.trackers.to_{name}")
     tracker: Tracker = module.open_store(follower.search, place_of(follower.folder, name), follower.space)
     return tracker
 
 
 def place_of(folder: RunFolder, name: str) -> Path:
-    """Where a tracker keeps a run, unless the environment names a server."""
+    """Return the folder of a tracker's store for a run, unless the environment names a server."""
     return folder.path / name
 
 
 def look_words(folder: RunFolder, name: str) -> str:
-    """The command that shows what a tracker has of a run."""
+    """Return the command that shows a tracker's view of a run."""
     server = os.environ.get(KINDS[name].server)
     if server:
         return f"see {server}"

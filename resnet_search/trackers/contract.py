@@ -1,4 +1,4 @@
-"""What a tracker is told of a run, and what it answers. One record is one candidate, over all its rungs."""
+"""The interface between a run and a tracker. One record is one candidate, over all its rungs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ RUNNING, COMPLETE, PRUNED, FAILED = "running", "complete", "pruned", "failed"
 
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "train_seconds", "validation_seconds")
 SCORE = "val_accuracy"
-COSTS = ("parameters", "multiply_adds")  # of the tags
+COSTS = ("parameters", "multiply_adds")  # tags that hold costs
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """The run that is tracked. `key` is of this run alone, also where others have its name."""
+    """The run that is tracked. `key` identifies this run even among runs of the same name."""
 
     name: str
     key: str
@@ -26,7 +26,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """An epoch of a candidate: when it ended, seconds since 1970 by the workers' own times, and its `METRICS`."""
+    """An epoch of a candidate: its end in seconds since 1970, from the workers' own times, and its `METRICS`."""
 
     epoch: int
     time: float
@@ -35,11 +35,11 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A candidate as it is now.
+    """The current state of a candidate.
 
-    `name` is printable. `params`: its values on the axes of the space that mean something for it. `tags`: what else is
-    known of it. `curve`: its epochs over all rungs, first to last. `state`: complete is trained for the full budget,
-    pruned is left behind by a rung, failed may have a curve, and running is everything that is not decided.
+    `name` is printable. `params`: its values on the axes that apply to it. `tags`: other facts about it. `curve`: its
+    epochs over all rungs, first to last. `state`: complete (trained for the full budget), pruned (stopped at a rung),
+    failed (may have a curve), or running (not decided yet).
     """
 
     candidate: int
@@ -53,31 +53,31 @@ class Record:
 
     @property
     def label(self) -> str:
-        """A name that no other candidate of the run has."""
+        """Return a name that is unique in the run."""
         return f"{self.candidate:04d} {self.name}"
 
     @property
     def config(self) -> dict[str, Value]:
-        """What it was trained as: its values on the axes, and what it costs."""
+        """Return its values on the axes and its costs."""
         return {**self.params, **{name: self.tags[name] for name in COSTS}}
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a tracker's store has of a candidate: its last epoch, 0 for none, and its state."""
+    """A candidate as a tracker's store has it: its last epoch, 0 for none, and its state."""
 
     epoch: int
     state: str
 
 
 class Tracker(Protocol):
-    """One store of one run. Any method may raise anything: the tracker is then closed, and later made anew."""
+    """The store of one run. Any method may raise anything; the tracker is then closed and opened again later."""
 
     def stored(self) -> dict[int, Stored]:
-        """What the store has, by candidate, whoever wrote it. Asked once, before anything is written."""
+        """Return what the store has, by candidate, whoever wrote it. Called once, before anything is written."""
 
     def write(self, record: Record, before: Stored | None) -> None:
-        """Add what the store does not have yet: `before` says what it has of this candidate, None for nothing."""
+        """Add what the store lacks; `before`: what it has of this candidate, None for nothing."""
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""

@@ -1,4 +1,4 @@
-"""optuna-dashboard on loopback, of a run that is mirrored into its journal meanwhile."""
+"""Serve optuna-dashboard on loopback for a run, which is mirrored into its journal meanwhile."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from resnet_search.trackers.keep_up import keep_up, worded
 from resnet_search.trackers.records import search_of
 
 HOST = "127.0.0.1"
-# Seconds that the mirror of a large run may take before the page opens.
+# Seconds to wait for the mirror of a large run before the page opens.
 _PATIENCE = 120.0
 
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
-    # Elsewhere it lets the next one start at once; on Windows it would let two have the port.
+    # Elsewhere it allows an immediate restart; on Windows two servers could share the port.
     allow_reuse_address = os.name != "nt"
 
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that it overrides
-        """Nobody reads the requests of one's own browser."""
+        """Log nothing: the requests come from the user's own browser."""
 
 
 @contextmanager
 def serving(folder: RunFolder, port: int) -> Iterator[WSGIServer]:
-    """A server of the run's dashboard, for as long as the block is; `serve_forever` serves. Port 0 is a free one.
+    """Give a server of the run's dashboard for the length of the block; call `serve_forever`. Port 0: any free port.
 
-    `TrackingError` where the package is missing, the port is taken, or the run cannot be mirrored.
+    `TrackingError` if the package is missing, the port is taken, or the run cannot be mirrored.
     """
     if find_spec("optuna_dashboard") is None:
         raise TrackingError(
-            "dashboard: needs optuna-dashboard, not installed here",
+            "dashboard: needs optuna-dashboard; not installed here",
             "Install it: pip install 'resnet-search[dashboard]'",
         )
     with _server(port) as server:
@@ -63,10 +63,10 @@ def _server(port: int) -> WSGIServer:
     try:
         return make_server(HOST, port, lambda *_: [], server_class=_Server, handler_class=_Quiet)
     except OSError as error:
-        taken = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had: {error.strerror}"
+        taken = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
         raise TrackingError(
-            f"--port: got {port}, which {taken}; allowed: a free port, or 0 for any that is free",
-            "Close what uses it, perhaps another dashboard, or give another: --port 0",
+            f"--port: got {port}, which {taken}; allowed: a free port, or 0 for any free port",
+            "Close the program that uses it, perhaps another dashboard, or use --port 0.",
         ) from error
 
 
@@ -80,12 +80,12 @@ def _application(folder: RunFolder, said: list[Exception]) -> Any:
     while time.monotonic() < end:
         if said:
             raise TrackingError(
-                f"{folder.name} cannot be mirrored for the dashboard: {worded(said[0])}", "Mend it first."
+                f"{folder.name} cannot be mirrored for the dashboard: {worded(said[0])}", "Fix this first."
             )
         if has_study(place_of(folder, DASHBOARD), key):
             return wsgi(storage_of(place_of(folder, DASHBOARD)))
         time.sleep(_LOOK)
-    raise TrackingError(f"{folder.name} is not mirrored after {_PATIENCE:.0f} s", "Another dashboard may be stuck.")
+    raise TrackingError(f"{folder.name} was not mirrored within {_PATIENCE:.0f} s", "Another dashboard may be stuck.")
 
 
-_LOOK = 0.2  # seconds between two looks at whether the mirror has begun
+_LOOK = 0.2  # seconds between checks whether the mirror has started

@@ -1,4 +1,4 @@
-"""A run followed by its files: which candidates have news, and what each is now. Nothing is locked or written."""
+"""Follow a run by its files: which candidates changed, and their current state. Nothing is locked or written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from resnet_search.trackers.contract import Record, Search
 from resnet_search.trackers.records import record_of, search_of
 from resnet_search.training.job import HISTORY
 
-Rung = tuple[int, int, int]  # Iteration, bracket, rung.
+Rung = tuple[int, int, int]  # iteration, bracket, rung
 
 
 class Lines:
@@ -27,7 +27,7 @@ class Lines:
         self._path, self._file, self._offset = path, 0, 0
 
     def read(self) -> list[bytes] | None:
-        """The whole lines since the last call; None where the log is another than before, and is to be read anew."""
+        """Return the complete lines since the last call; None if the log was replaced and must be read again."""
         with self._path.open("rb") as log:
             status = os.fstat(log.fileno())
             if self._offset and (status.st_ino != self._file or status.st_size < self._offset):
@@ -42,7 +42,7 @@ class Lines:
 
 
 class Follower:
-    """One reader of a run; `poll` takes in what is new."""
+    """A reader of a run; `poll` reads what is new."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
@@ -61,7 +61,7 @@ class Follower:
         self._seen: dict[str, tuple[int, int]] = {}
 
     def poll(self) -> set[int]:
-        """The candidates that may have changed since the last call; of the first call, all. `RunError` if damaged."""
+        """Return the candidates that may have changed since the last call; all at first. `RunError` if damaged."""
         lines = self._lines.read() if self.folder.events.exists() else []
         if lines is None:  # Repaired, or restored from a copy.
             self._begin()
@@ -73,11 +73,11 @@ class Follower:
 
     @property
     def candidates(self) -> set[int]:
-        """All that there are."""
+        """Return all candidates."""
         return {trial.candidate for trial in self.view.trials.values()}
 
     def record(self, candidate: int) -> Record:
-        """A candidate as it is now."""
+        """Return the current state of a candidate."""
         return record_of(self.view, self.space, candidate, self._promoted, self._full)
 
     def _take(self, line: bytes) -> set[int]:
@@ -86,18 +86,18 @@ class Follower:
             self.view.apply(event)
             return set(self._count(event))
         except DAMAGE:
-            read_run(self.folder)  # Says what is damaged, and how it is repaired.
+            read_run(self.folder)  # Its error says what is damaged and how to repair it.
             raise
 
     def _count(self, event: Event) -> Iterable[int]:
-        """Keep the books on rungs; the candidates that an event is news of."""
+        """Update the counts of the rungs; return the candidates that an event changes."""
         kind = event["event"]
         if kind == "extended":
             self._sizes = _sizes(self.view)
         if "trial" not in event:
-            # A few a session, and what is undecided may be decided by them.
+            # Few per session, and they may decide any undecided candidate.
             return self.candidates if kind in _OF_ALL else ()
-        if event["trial"] not in self.view.trials:  # Of a line that was damaged.
+        if event["trial"] not in self.view.trials:  # Its line was damaged.
             return ()
         trial = self.view.trials[event["trial"]]
         rung = _rung(trial)
@@ -117,7 +117,7 @@ class Follower:
         return [trial.candidate]
 
     def _full(self, rung: Rung) -> bool:
-        """Whether as many have completed a rung as are planned: nobody is promoted into it any more."""
+        """Return whether a rung has completed all planned trials, so that no trial is promoted into it any more."""
         return rung in self._sizes and self._completed[rung] >= self._sizes[rung]
 
     def _grown(self, trial: str) -> bool:
@@ -135,7 +135,7 @@ def _rung(trial: Trial) -> Rung:
 
 
 def _sizes(view: RunView) -> dict[Rung, int]:
-    """Of rungs that are full at their planned size."""
+    """Return the rungs that have reached their planned size."""
     if view.content["space"]["hyperband"].get("promotion") == "async":
         return {}
     return {

@@ -1,8 +1,8 @@
-"""A tracker kept up to date until a run is over, whatever happens to the tracker meanwhile.
+"""Keep a tracker up to date until a run is over, even if the tracker fails meanwhile.
 
-As a program, `python -m resnet_search.trackers.keep_up FOLDER TRACKER`, it is a process beside the search: it ends when
-its standard input closes, which it does when the driver ends, however it ends. What goes wrong is said once a time, a
-line on standard output each.
+As a program, `python -m resnet_search.trackers.keep_up FOLDER TRACKER`, it is a process beside the search. It ends when
+its standard input closes, that is, when the driver ends for whatever reason. It writes each new error to standard
+output, one line each.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pathlib import Path
 from resnet_search.runs.folder import RunFolder
 from resnet_search.trackers.mirror import Mirror
 
-# Seconds between two looks at the files: an epoch takes longer, and looking costs the search nothing.
+# Seconds between two reads of the files: an epoch takes longer, and reading costs the search nothing.
 INTERVAL = 1.0
-# A tracker that fails is tried again after twice the time before, at most after this.
+# Seconds; the delay before a failed tracker is tried again doubles up to this.
 _MOST = 60.0
-# Another process may track the same run still: of a driver that was killed, it catches up and ends.
+# Another process may still track the run: after its driver was killed, it catches up and ends.
 PATIENCE = 30.0
 
 
@@ -36,9 +36,9 @@ def keep_up(
     interval: float = INTERVAL,
     patience: float = PATIENCE,
 ) -> bool:
-    """Track a run until it is `over`, and then once more; whether all of it was told in the end.
+    """Track a run until it is `over`, and then once more; return whether the tracker has everything.
 
-    `say` hears what a tracker fails with, when it begins to. While another process tracks the run so, this one waits.
+    `say` receives the error when a tracker starts to fail. While another process tracks the run, this one waits.
     """
     end = None
     while True:
@@ -70,12 +70,12 @@ def _follow(
     mirror: Mirror | None = None
     wait = interval
     while True:
-        last = over.is_set()  # Before the step: nothing that is written until then is missed.
+        last = over.is_set()  # Read before the step, so that nothing written until then is missed.
         try:
             mirror = mirror or Mirror(folder, name)
             mirror.step()
             wait, failed = interval, False
-        except Exception as error:  # noqa: BLE001 - whatever a tool or a server does
+        except Exception as error:  # noqa: BLE001 - tools and servers may raise anything
             if wait == interval:
                 say(error)
             wait, failed = min(2 * wait, _MOST), True
@@ -87,13 +87,13 @@ def _follow(
 
 
 def worded(error: Exception) -> str:
-    """An error in a line."""
+    """Return an error in one line."""
     first = str(error).strip().splitlines()
     return f"{type(error).__name__}: {first[0][:200]}" if first else type(error).__name__
 
 
 def main() -> int:
-    """The process beside the search; its exit status."""
+    """Run the process beside the search; return its exit status."""
     folder, name = RunFolder(Path(sys.argv[1])), sys.argv[2]
     with suppress(OSError, AttributeError):
         os.nice(10)

@@ -1,4 +1,4 @@
-"""One tracker kept up to date with one run."""
+"""Copy one run to one tracker."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from resnet_search.trackers.follow import Follower
 
 
 class Mirror:
-    """Whatever goes wrong in `step` is raised by it; the next one begins with what the tracker's store has by then."""
+    """`step` raises every error; the next step starts from what the tracker's store has by then."""
 
     def __init__(self, folder: RunFolder, name: str) -> None:
         self._name = name
         self._follower = Follower(folder)
         self._tracker: Tracker | None = None
         self._stored: dict[int, Stored] = {}
-        self._news: set[int] = set()  # Candidates that are to be looked at.
+        self._news: set[int] = set()  # candidates to read again
 
     def step(self) -> None:
-        """Tell the tracker what is new."""
+        """Send the tracker what is new."""
         self._news |= self._follower.poll()
         try:
             if self._tracker is None:
@@ -44,7 +44,7 @@ class Mirror:
             self._stored[candidate] = now
 
     def close(self) -> None:
-        """Let go of the tracker's store."""
+        """Close the tracker's store."""
         tracker, self._tracker = self._tracker, None
         if tracker is not None:
             with suppress(Exception):  # It may be what has failed.

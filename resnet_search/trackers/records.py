@@ -1,4 +1,4 @@
-"""A run and its candidates in the trackers' terms."""
+"""Convert a run and its candidates to the records of the trackers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from resnet_search.spaces.wording import escape
 from resnet_search.trackers.contract import COMPLETE, FAILED, METRICS, PRUNED, RUNNING, Point, Record, Search
 from resnet_search.training.job import HISTORY
 
-# Of a text: the least that any of the tools takes of a name, and of a value.
+# Characters; the smallest limits of any of the tools for a name and for a value.
 _LONGEST_NAME, _LONGEST = 100, 400
 
 
 def search_of(view: RunView) -> Search:
-    """What is told of a run as a whole."""
+    """Describe the run as a whole."""
     content, folder = view.content, view.folder
     created = str(content.get("created", ""))
     key = hashlib.sha256(f"{content.get('name')} {created} {content.get('seed')}".encode()).hexdigest()[:8]
@@ -54,9 +54,9 @@ def record_of(
     promoted: Collection[str],
     full: Callable[[tuple[int, int, int]], bool],
 ) -> Record:
-    """A candidate as it is now.
+    """Return the current state of a candidate.
 
-    `promoted`: the trials that others continue in the next rung. `full`: whether a rung has all it is planned to have.
+    `promoted`: the trials that continue in the next rung. `full`: whether a rung has reached its planned size.
     """
     trials = view.of_candidate(candidate)
     first, last = trials[0], trials[-1]
@@ -103,9 +103,9 @@ def _state(
 
 
 def _curve(view: RunView, trials: Iterable[Trial]) -> Iterator[Point]:
-    """The epochs that its trials have trained, each once: an epoch that was trained again came out the same.
+    """Return the epochs of its trials, each once: an epoch that is trained again gives the same result.
 
-    Files without a time: that of a trial begins when it was created, and every epoch takes its own seconds.
+    Histories have no times: a trial's clock starts at its creation, and each epoch adds its own seconds.
     """
     epochs: dict[int, Point] = {}
     for trial in trials:
@@ -122,7 +122,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _lines(view: RunView, trial: Trial) -> list[dict[str, Any]]:
-    """None where the file is damaged: `doctor` says so, and all else is told."""
+    """Read a history; None if it is damaged, which `doctor` reports. The rest of the candidate is still sent."""
     try:
         lines = read_lines(view.folder.trial(trial.trial) / HISTORY)
         return [line for line in lines if isinstance(line["epoch"], int) and 0 < line["epoch"] <= trial.epochs]
@@ -131,7 +131,7 @@ def _lines(view: RunView, trial: Trial) -> list[dict[str, Any]]:
 
 
 def text(value: str, longest: int = _LONGEST) -> str:
-    """Names come from files: what is not printable is escaped."""
+    """Escape characters that are not printable, because names come from files."""
     return escape(value, longest)
 
 

@@ -1,4 +1,4 @@
-"""MLflow: an experiment for the search, a run for each candidate. In a database in the run's folder, or on a server."""
+"""MLflow: an experiment per search, a run per candidate, in a database in the run's folder or on a server."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from resnet_search.trackers.contract import FAILED, RUNNING, Point, Record, Sear
 
 SERVER = "MLFLOW_TRACKING_URI"
 _KEY, _CANDIDATE, _STATE = "resnet_search.run", "resnet_search.candidate", "resnet_search.state"
-# The last of its metrics, so that what has it has all others of that epoch.
+# The last metric of an epoch to be written: if it is there, the others are, too.
 _EPOCH = "epoch"
 _PER_CALL = 100  # epochs; a call takes 1,000 metrics
 
 
 def open_store(search: Search, place: Path, space: SearchSpace | None) -> Mlflow:
-    """The experiment of a run: on the server that the environment names, else in a database in `place`."""
+    """Open the experiment of a run, on the server that the environment names, or else in a database in `place`."""
     del space
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
@@ -37,7 +37,7 @@ class Mlflow:
         if not server:
             make_folder(place)
         self._client = MlflowClient(server or f"sqlite:///{(place / 'mlflow.db').resolve()}")
-        # Nothing is kept there, but MLflow wants a place, and makes one where the process was started.
+        # Nothing is stored there, but by default MLflow would make a folder in the working directory.
         artifacts = None if server else (place / "artifacts").resolve().as_uri()
         self._experiment = self._open(search, artifacts)
         self._runs: dict[int, str] = {}
@@ -83,7 +83,7 @@ class Mlflow:
             else:
                 status = "FAILED" if record.state == FAILED else "FINISHED"
                 self._client.set_terminated(run, status, end_time=round(1000 * record.ended))
-            # Last, since it says that all of this is there.
+            # Last, because it marks the rest as complete.
             self._client.log_batch(run, tags=[RunTag(name, str(value)) for name, value in tags.items()])
 
     def _create(self, record: Record) -> str:
@@ -95,7 +95,7 @@ class Mlflow:
         return str(run.info.run_id)
 
     def close(self) -> None:
-        """Every call is answered before the next: nothing is kept open."""
+        """Do nothing: every call is complete when it returns."""
 
 
 def _metrics(point: Point) -> list[Any]:

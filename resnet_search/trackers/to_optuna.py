@@ -1,4 +1,4 @@
-"""Optuna's journal, which optuna-dashboard shows: a trial for each candidate, with a value for each of its epochs."""
+"""Optuna's journal, which optuna-dashboard shows: a trial per candidate, with a value per epoch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KEY, _CANDIDATE = "key", "candidate"
 
 
 def open_store(search: Search, place: Path, space: SearchSpace | None) -> Journal:
-    """The journal of a run; one that cannot be read, or is of another run of this name, is begun anew."""
+    """Open the journal of a run; one that cannot be read, or belongs to another run of this name, is replaced."""
     import optuna
 
     optuna.logging.set_verbosity(logging.ERROR)
@@ -30,46 +30,46 @@ def open_store(search: Search, place: Path, space: SearchSpace | None) -> Journa
         return Journal(search, storage_of(place), space)
     except OSError:
         raise
-    except Exception:  # noqa: BLE001 - whatever a damaged file makes of Optuna
+    except Exception:  # noqa: BLE001 - a damaged file makes Optuna raise anything
         remove(place / JOURNAL)
         return Journal(search, storage_of(place), space)
 
 
 def storage_of(place: Path) -> JournalStorage:
-    """Optuna's storage of the journal in a folder."""
+    """Return Optuna's storage for the journal in a folder."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
     path = str(place / JOURNAL)
-    # Links, which it takes by default, need a privilege on Windows.
+    # Symbolic links, Optuna's default, need a privilege on Windows.
     return JournalStorage(JournalFileBackend(path, JournalFileOpenLock(path)))
 
 
 def has_study(place: Path, key: str) -> bool:
-    """Whether there is a journal in a folder, and it is of the run with this key."""
+    """Return whether a folder has a journal that belongs to the run with this key."""
     try:
         return (place / JOURNAL).is_file() and any(
             study.user_attrs.get(_KEY) == key for study in storage_of(place).get_all_studies()
         )
-    except Exception:  # noqa: BLE001 - damaged, and about to be begun anew
+    except Exception:  # noqa: BLE001 - damaged, and about to be replaced
         return False
 
 
 class Journal:
-    """`trackers.contract.Tracker`. What Optuna has as finished stays so: a candidate that goes on gets a new trial."""
+    """`trackers.contract.Tracker`. Optuna cannot reopen a finished trial: a candidate that continues gets a new one."""
 
     def __init__(self, search: Search, storage: JournalStorage, space: SearchSpace | None) -> None:
         self._storage = storage
         self._distributions = distributions(space)
         self._study = self._open(search)
-        self._trials: dict[int, int] = {}  # Of each candidate the last.
+        self._trials: dict[int, int] = {}  # the last trial of each candidate
 
     def _open(self, search: Search) -> int:
         from optuna.study import StudyDirection
 
         for study in self._storage.get_all_studies():
             if study.user_attrs.get(_KEY) != search.key:
-                raise ValueError("the journal is of another run")
+                raise ValueError("the journal belongs to another run")
             return self._storage.get_study_id_from_name(study.study_name)
         made = self._storage.create_new_study([StudyDirection.MAXIMIZE], search.name)
         for name, value in {**search.tags, _KEY: search.key}.items():
@@ -105,7 +105,7 @@ class Journal:
             self._storage.set_trial_state_values(trial, _state(record), None if value is None else [value])
 
     def _create(self, record: Record) -> None:
-        """All that is known of a candidate, in one line of the journal."""
+        """Return everything about a candidate, as one line of the journal."""
         from optuna.trial import FrozenTrial
 
         params = {
@@ -129,11 +129,11 @@ class Journal:
         self._trials[record.candidate] = self._storage.create_new_trial(self._study, template_trial=trial)
 
     def close(self) -> None:
-        """Every write is whole: nothing is kept open."""
+        """Do nothing: every write is complete."""
 
 
 def distributions(space: SearchSpace | None) -> dict[str, Any]:
-    """What Optuna may be told of each axis and of the recipe: categories in the order of their size, or a range."""
+    """Return Optuna's distribution for each axis and recipe value: categories ordered by size, or a range."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if space is None:
@@ -152,7 +152,7 @@ def distributions(space: SearchSpace | None) -> dict[str, Any]:
 
 
 def _has(distribution: Any, value: Any) -> bool:
-    """A known network that the search is held against need not be of the space."""
+    """Return whether a value fits; those of a known network may lie outside the search space."""
     choices = getattr(distribution, "choices", None)
     return value in choices if choices is not None else distribution.low <= value <= distribution.high
 
@@ -160,14 +160,14 @@ def _has(distribution: Any, value: Any) -> bool:
 def _state(record: Record) -> Any:
     from optuna.trial import TrialState
 
-    if record.state == COMPLETE and _value(record) is None:  # Its history is damaged, and Optuna wants a value.
+    if record.state == COMPLETE and _value(record) is None:  # Its history is damaged, and Optuna requires a value.
         return TrialState.FAIL
     states = {RUNNING: TrialState.RUNNING, COMPLETE: TrialState.COMPLETE, PRUNED: TrialState.PRUNED}
     return states.get(record.state, TrialState.FAIL)
 
 
 def _value(record: Record) -> float | None:
-    """The last score, of what ended with one."""
+    """Return the last score of a trial that ended with one."""
     scores = [point.metrics[SCORE] for point in record.curve if SCORE in point.metrics]
     return scores[-1] if scores and record.state in {COMPLETE, PRUNED} else None
 

@@ -1,6 +1,6 @@
-"""TensorBoard: a folder of scalars and hyperparameters for each candidate, in TensorBoard's own event files.
+"""TensorBoard: a folder of scalars and hyperparameters per candidate, in TensorBoard's own event files.
 
-`tensorboard` alone writes them, without TensorFlow, which it would import if it were asked to.
+`tensorboard` writes them without importing TensorFlow.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _STATES = {RUNNING: "STATUS_RUNNING", COMPLETE: "STATUS_SUCCESS", PRUNED: "STATU
 
 
 def open_store(search: Search, place: Path, space: SearchSpace | None) -> TensorBoard:
-    """The tracker's folder of a run."""
-    # TensorBoard reads and writes without TensorFlow if it finds this module.
+    """Open the tracker's folder of a run."""
+    # With this module, TensorBoard reads and writes without TensorFlow.
     sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
-    del space  # TensorBoard finds out which values there are.
+    del space  # TensorBoard collects the values itself.
     return TensorBoard(search, place)
 
 
 class TensorBoard:
-    """`trackers.contract.Tracker`: one event file a candidate, appended to. A file with a torn end is made anew."""
+    """`trackers.contract.Tracker`: one event file per candidate, appended to; a torn file is written again."""
 
     def __init__(self, search: Search, place: Path) -> None:
         self._search, self._place = search, place
@@ -62,17 +62,17 @@ class TensorBoard:
             values.append((record.started, 0, _start(record)))
         news = (point for point in record.curve if before is None or point.epoch > before.epoch)
         values += [(point.time, point.epoch, _scalars(point)) for point in news]
-        if record.state != RUNNING and (before is None or before.state == RUNNING):  # It can be told once.
+        if record.state != RUNNING and (before is None or before.state == RUNNING):  # Only once.
             values.append((record.ended, 0, _end(record)))
         head = record.started if before is None else None
         append_bytes(self._file(folder), _records(values, head))
 
     def close(self) -> None:
-        """Every write is whole: nothing is kept open."""
+        """Do nothing: every write is complete."""
 
 
 def _records(values: Iterable[tuple[float, int, Any]], head: float | None) -> bytes:
-    """Summaries with time and step as the bytes of an event file; `head`: the time with which a file begins."""
+    """Return summaries with time and step as the bytes of an event file; `head`: the time at the start of a file."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.summary.writer.record_writer import RecordWriter
 
@@ -124,7 +124,7 @@ def _end(record: Record) -> Any:
 
 
 def _read(path: Path) -> Stored | None:
-    """What an event file has of its candidate; None where its end is torn or it is none."""
+    """Return what an event file has of its candidate; None if its end is torn or it is not an event file."""
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.plugins.hparams import api_pb2, metadata

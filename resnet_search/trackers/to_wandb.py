@@ -1,7 +1,7 @@
-"""Weights & Biases: a run for each candidate, grouped under the search. Offline, unless WANDB_MODE says otherwise.
+"""Weights & Biases: a run per candidate, grouped by search; offline unless WANDB_MODE sets another mode.
 
-An offline run cannot be added to, so each is written when its candidate is decided, or the tracker is closed; what is
-not decided then is written anew later. Online each goes on where the server has it.
+An offline run cannot be extended, so it is written when its candidate is decided or the tracker is closed; undecided
+candidates are written again later. An online run continues from the state on the server.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from resnet_search.trackers.contract import FAILED, RUNNING, Record, Search, Sto
 
 MODE, OFFLINE = "WANDB_MODE", "offline"
 PROJECT = "resnet-search"
-# Which candidates are written, line by line: what W&B keeps of an offline run is not made to be read.
+# The candidates that are written, one per line, because W&B's offline files are not made to be read.
 LEDGER = "written.jsonl"
 
 
 def open_store(search: Search, place: Path, space: SearchSpace | None) -> Wandb:
-    """The folder of a run; W&B names it so, and takes the one above."""
+    """Return the folder of a run; W&B chooses this name and takes the parent folder."""
     del space
     make_folder(place)
     return Wandb(search, place, os.environ.get(MODE) or OFFLINE)
@@ -112,4 +112,4 @@ class Wandb:
             run.finish()
         wandb = sys.modules.get("wandb")
         if wandb is not None:
-            wandb.teardown()  # Its own process writes the files, some of them after a run has finished.
+            wandb.teardown()  # W&B's own process writes some files after a run has finished.

@@ -1,7 +1,7 @@
-"""The arrays of one search on disk: written once, mapped read-only by every process that trains.
+"""The arrays of one search on disk: written once, and mapped read-only by every training process.
 
 A folder holds `x_train.npy`, `x_validation.npy` (uint8, (images, height, width, 3)), `y_train.npy`,
-`y_validation.npy` (int64, (images,)) and `meta.json`. Test images are not in it: a search cannot read them.
+`y_validation.npy` (int64, (images,)) and `meta.json`. It has no test images, so a search cannot read them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ARRAYS = ("x_train", "y_train", "x_validation", "y_validation")
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """Training and validation images with their labels; `mean` and `std` are of the training images' channels."""
+    """Training and validation images with their labels; `mean` and `std`: per channel of the training images."""
 
     x_train: NDArray[np.uint8]
     y_train: NDArray[np.int64]
@@ -36,18 +36,18 @@ class Arrays:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Height, width, channels."""
+        """Return height, width and channels."""
         _, height, width, channels = self.x_train.shape
         return height, width, channels
 
 
 def channel_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, in grey levels 0 to 255.
+    """Return mean and standard deviation of each channel, in grey levels 0 to 255.
 
-    The deviation is at least 1, so that a channel without content does not divide by zero.
+    The deviation is at least 1, so that a constant channel does not divide by zero.
     """
     pixels = images.shape[0] * images.shape[1] * images.shape[2]
-    # By histogram: exact, and without a float copy of the images.
+    # A histogram is exact and needs no float copy of the images.
     levels = np.arange(256, dtype=np.float64)
     means, deviations = [], []
     for channel in range(images.shape[3]):
@@ -59,7 +59,7 @@ def channel_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tu
 
 
 def write_arrays(folder: Path, arrays: Arrays) -> None:
-    """Write the folder, or leave it as it is if it is there already: its name says what is in it."""
+    """Write the folder, unless it exists already: its name identifies its content."""
     if whole(folder):
         return
     remove(folder)
@@ -70,13 +70,13 @@ def write_arrays(folder: Path, arrays: Arrays) -> None:
             meta = {"classes": arrays.classes, "mean": arrays.mean, "std": arrays.std}
             write_json(partial / _META, meta)
     except OSError:
-        # Another process may have been quicker.
+        # Another process may have been faster.
         if not whole(folder):
             raise
 
 
 def whole(folder: Path) -> bool:
-    """Whether a folder has everything that `read_arrays` needs."""
+    """Return whether a folder has everything that `read_arrays` needs."""
     try:
         arrays = _read(folder)
         counts = [len(getattr(arrays, name)) for name in _ARRAYS]
@@ -87,7 +87,7 @@ def whole(folder: Path) -> bool:
 
 @lru_cache(maxsize=1)
 def read_arrays(folder: Path) -> Arrays:
-    """Map the arrays of a folder into memory, read-only; the same object again for the same folder."""
+    """Map the arrays of a folder into memory, read-only; the same folder gives the same object."""
     return _read(folder)
 
 
@@ -98,7 +98,7 @@ def _read(folder: Path) -> Arrays:
 
 
 def _npy(array: NDArray[Any]) -> tuple[bytes, memoryview]:
-    """The header and the values of a .npy file. NumPy's own `save` does not say that a disk is full."""
+    """Return the header and the values of a .npy file; NumPy's own `save` does not report a full disk."""
     header = io.BytesIO()
     array = np.ascontiguousarray(array)
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))

@@ -1,7 +1,7 @@
-"""Random crops and flips, decided on the host from (seed, epoch) and carried out on the device.
+"""Random crops and flips, drawn on the host from (seed, epoch) and applied on the device.
 
-The order of the images, the crops and the flips of an epoch are plain arrays drawn by NumPy, so they are the same on
-every backend and after every resume; moving the pixels is one gather inside the compiled training step.
+NumPy draws the order, crops and flips of an epoch as plain arrays, so they are the same on every backend and after
+every resume. A single gather inside the compiled training step moves the pixels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from resnet_search.training.arrays import Arrays
 
 @dataclass(frozen=True, slots=True)
 class EpochPlan:
-    """What one epoch shows, image by image in order: index (N,), shift (N, 2) in pixels down and right, flip (N,)."""
+    """The images of one epoch in order: index (N,), shift (N, 2) in pixels down and right, flip (N,)."""
 
     index: NDArray[np.int32]
     shift: NDArray[np.int32]
@@ -28,7 +28,7 @@ class EpochPlan:
 
 
 def plan_epoch(seed: int, epoch: int, images: int, *, padding: int, flip: bool) -> EpochPlan:
-    """The plan of epoch `epoch` (from 0): a function of its arguments alone."""
+    """Return the plan of epoch `epoch` (from 0), which depends only on the arguments."""
     random = np.random.default_rng([seed, epoch])
     return EpochPlan(
         index=random.permutation(images).astype(np.int32),
@@ -38,9 +38,9 @@ def plan_epoch(seed: int, epoch: int, images: int, *, padding: int, flip: bool) 
 
 
 def on_device(arrays: Arrays) -> Any:
-    """The training images as a variable of the backend, shared by all networks that this process trains in turn.
+    """Return the training images as a variable of the backend, shared by all networks that this process trains.
 
-    One of its own for each would stay in memory with the network's graph: 150 MB a trial with CIFAR-10.
+    A separate variable for each would stay in memory with the network's graph: 150 MB per trial with CIFAR-10.
     """
     images = _variable(arrays)
     if _given_away(images):
@@ -54,16 +54,16 @@ def _variable(arrays: Arrays) -> Any:
 
 
 def _given_away(images: Any) -> bool:
-    """Whether a step on JAX, which takes a model's variables over and hands them back, did not come to its end."""
-    value = images._value  # noqa: SLF001 - `value` draws a new one where there is none
+    """Return whether a step on JAX failed: it takes over a model's variables and gives them back only at its end."""
+    value = images._value  # noqa: SLF001 - `value` would make a new one
     return value is None or (hasattr(value, "is_deleted") and value.is_deleted())
 
 
 class StoredImages(keras.layers.Layer):
-    """Images kept on the device; gives those asked for, shifted and mirrored.
+    """Keeps the images on the device, and returns the requested ones, shifted and mirrored.
 
     Inputs: index (batch,), shift (batch, 2), flip (batch,), all int32. Output: uint8 (batch, height, width, channels).
-    What a shift brings in from outside is `fill`, one grey level a channel, as padding before a crop would.
+    Pixels from outside the image are `fill`, one grey level per channel, like padding before a crop.
     """
 
     def __init__(self, images: Any, fill: tuple[float, ...], **kwargs: Any) -> None:

@@ -1,7 +1,7 @@
-"""The state that training continues from: every variable of network and optimizer, in one file replaced at once.
+"""The state that training continues from: every variable of network and optimizer, in one file, replaced atomically.
 
-Keras's own weights file restores an optimizer only if it is built before, and names no epoch; this one holds arrays
-and numbers alone, so reading it runs no code.
+Keras's own weights file restores an optimizer only if it is already built, and records no epoch. This file holds only
+arrays and numbers, so reading it runs no code.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class BadCheckpointError(Exception):
 
 
 def save_state(path: Path, epoch: int, groups: Mapping[str, Sequence[Any]]) -> None:
-    """Write the values of Keras variables, by group, as of the end of `epoch` (absolute)."""
-    # In memory first: HDF5 ends the process where the disk becomes full (seen with 1.14).
+    """Write the values of Keras variables, by group, at the end of `epoch` (absolute)."""
+    # In memory first, because HDF5 ends the process if the disk becomes full (seen with 1.14).
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
         file.attrs["epoch"] = epoch
@@ -35,17 +35,17 @@ def save_state(path: Path, epoch: int, groups: Mapping[str, Sequence[Any]]) -> N
 
 
 def load_state(path: Path, groups: Mapping[str, Sequence[Any]]) -> int:
-    """Assign the values to the variables; returns the epoch. Nothing is assigned if anything does not fit."""
+    """Assign the values to the variables and return the epoch. Nothing is assigned if anything does not fit."""
     try:
         with h5py.File(path, "r") as file:
             epoch = int(file.attrs["epoch"])
             stored = {name: [file[name][key] for key in sorted(file[name])] for name in groups}
             for name, variables in groups.items():
-                # Before anything is read: a file may claim any size.
+                # Checked before reading, because a file may claim any size.
                 if [tuple(variable.shape) for variable in variables] != [dataset.shape for dataset in stored[name]]:
-                    raise BadCheckpointError(f"{path}: {name} has other shapes than this network")
+                    raise BadCheckpointError(f"{path}: the shapes of {name} do not match this network")
                 if any(dataset.dtype.kind not in _NUMBERS for dataset in stored[name]):
-                    raise BadCheckpointError(f"{path}: {name} holds something else than numbers")
+                    raise BadCheckpointError(f"{path}: {name} holds values that are not numbers")
             values = {name: [dataset[()] for dataset in stored[name]] for name in groups}
     except _DAMAGE as error:
         raise BadCheckpointError(f"{path}: {error}") from error
@@ -56,7 +56,7 @@ def load_state(path: Path, groups: Mapping[str, Sequence[Any]]) -> int:
 
 
 def read_epoch(path: Path) -> int:
-    """The epoch that a state file was written at; 0 where there is none."""
+    """Return the epoch of a state file; 0 if there is no file."""
     if not path.exists():
         return 0
     try:
@@ -66,7 +66,7 @@ def read_epoch(path: Path) -> int:
         raise BadCheckpointError(f"{path}: {error}") from error
 
 
-# What h5py raises for files that are cut, damaged, or of another kind.
+# Raised by h5py for files that are truncated, damaged, or of another kind.
 _DAMAGE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError)
 _NUMBERS = "fiub"
 
@@ -75,5 +75,5 @@ def _to_numpy(variable: Any) -> Any:
     from keras import ops
 
     value = ops.convert_to_numpy(variable)
-    # HDF5 has no bfloat16.
+    # HDF5 does not support bfloat16.
     return value.astype(np.float32) if value.dtype.name == "bfloat16" else value

@@ -1,14 +1,15 @@
-"""What the search asks of training, and what it gets back: plain values that cross a process boundary as JSON."""
+"""The messages between search and training: plain values that cross a process boundary as JSON."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-WEIGHTS = "checkpoint.weights.h5"  # In a trial's folder: the weights that its score is of.
-HISTORY = "history.jsonl"  # One `Epoch` a line.
-FAILURE = "failure.txt"  # Of a trial that failed: what is known of the cause.
-STATE = "state.h5"  # What training goes on from: `training.checkpoint`.
+# Files in a trial's folder.
+WEIGHTS = "checkpoint.weights.h5"  # the scored weights
+HISTORY = "history.jsonl"  # one `Epoch` per line
+FAILURE = "failure.txt"  # the cause of a failure
+STATE = "state.h5"  # the state to continue from: `training.checkpoint`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,9 +17,9 @@ class Job:
     """Train one candidate from epoch `initial_epoch` to `epochs` (absolute).
 
     `folder` receives the files of `training.train`; `parent` is the folder of the trial to continue from, if any.
-    `seed` belongs to the candidate: initial weights, data order and augmentation follow from it and the epoch.
+    `seed` is the candidate's: initial weights, data order and augmentation follow from it and the epoch.
     `horizon` is the length of the learning-rate schedule in epochs; `data` a folder written by `training.arrays`.
-    `parts`: each batch is trained in so many equal parts, one after another, with one step for all of them.
+    `parts`: the number of equal parts that each batch is trained in, one after another, with a single step.
     `precision`: one of `networks.precision`.
     """
 
@@ -41,7 +42,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
-    """One line of a trial's history. `epoch` counts from 1, absolute; times are in seconds."""
+    """A line of a trial's history. `epoch` is absolute, from 1; times are in seconds."""
 
     epoch: int
     loss: float
@@ -57,4 +58,4 @@ class Epoch:
 
 
 class TrialFailure(Exception):  # noqa: N818 - an outcome of a trial, not of the program
-    """A candidate that cannot be trained; the message says why. The search replaces it and goes on."""
+    """A candidate that cannot be trained; the message says why. The search replaces it and continues."""

@@ -1,4 +1,4 @@
-"""Training that does not fit into memory: tried again with batches in parts, and given up with what it would need."""
+"""Retry training that runs out of memory with batches in parts, and report the memory it needs if that fails."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from resnet_search.training.kept import KEPT
 from resnet_search.training.recipe import recipe_from
 from resnet_search.training.train import train
 
-# Batch-norm statistics of fewer images are hardly statistics.
+# With fewer images, batch-norm statistics are too noisy.
 SMALLEST_PART = 8
-# What TensorFlow, JAX and CUDA say.
+# Messages of TensorFlow, JAX and CUDA.
 _WORDS = (
     "RESOURCE_EXHAUSTED",
     "OOM when allocating",
@@ -34,11 +34,11 @@ def train_in_parts(
     alive: Callable[[], None],
     divided: Callable[[int], None],
 ) -> list[Epoch]:
-    """`train`, and where the memory does not suffice again with each batch in more parts; `divided` hears how many.
+    """Call `train`, and again with each batch in more parts if memory runs out; `divided` receives their number.
 
-    Before that, networks kept for promotions go, so that the parts do not depend on what this process trained before.
-    The batch, its gradient and the number of steps stay; batch normalisation sees the parts, so its statistics differ.
-    `TrialFailure` with the memory that the whole batch is estimated to need if the smallest parts do not fit.
+    Networks kept for promotions are dropped first, so that the parts do not depend on what this process trained before.
+    The batch, its gradient and the number of steps stay the same; batch-norm statistics are those of the parts.
+    `TrialFailure`, with the estimated memory for the whole batch, if the smallest parts do not fit.
     """
     while True:
         try:
@@ -46,7 +46,7 @@ def train_in_parts(
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-        # Out of the handler, whose traceback keeps the tensors alive.
+        # Outside the handler, because its traceback keeps the tensors alive.
         more_room = KEPT.forget()
         gc.collect()
         if more_room:
@@ -60,7 +60,7 @@ def train_in_parts(
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error, or one that it was raised from, says that memory has run out."""
+    """Return whether an error, or one of its causes, says that memory ran out."""
     return any(
         isinstance(one, MemoryError)
         or type(one).__name__ == "ResourceExhaustedError"
@@ -70,7 +70,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def more_parts(batch: int, parts: int) -> int | None:
-    """The next larger number of equal parts, at least twice as many; None if they would be too small."""
+    """Return the next number of equal parts, at least twice as many; None if they would be too small."""
     fitting = (more for more in range(2 * parts, batch // SMALLEST_PART + 1) if batch % more == 0)
     return next(fitting, None)
 
@@ -87,7 +87,7 @@ def _too_large(job: Job, arrays: Arrays, batch: int) -> str:
 
     part = batch // job.parts
     return (
-        f"out of memory with {part} images at a time, for which it needs about {gigabytes(part)}; "
+        f"out of memory with {part} images at a time, which need about {gigabytes(part)}; "
         f"the whole batch of {batch} needs {gigabytes(batch)}"
     )
 

@@ -1,8 +1,8 @@
 """Optimizers of a recipe, with averaged weights kept beside the trained ones.
 
-The average is exponential with a window that grows with the steps taken, up to a limit: after t steps it covers about
-the last `fraction` of them (Shamir and Zhang 2013, polynomial-decay averaging). So it means the same after one epoch
-as after thirty, and is a function of the step alone.
+The average is exponential, with a window that grows with the number of steps up to a limit: after t steps it covers
+about the last `fraction` of the steps (Shamir and Zhang 2013, polynomial-decay averaging). So it means the same after
+one epoch as after thirty, and depends only on the step.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from resnet_search.training.recipe import Recipe
 
 
 class TableSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """The learning rate of each step, looked up in a table that `Recipe.learning_rate_at` fills.
+    """The learning rate of each step, from a table that `Recipe.learning_rate_at` fills.
 
-    Keras asks for it once for each of the `parts` of a batch.
+    Keras calls it once for each of the `parts` of a batch.
     """
 
     def __init__(self, recipe: Recipe, horizon: int, steps_per_epoch: int, parts: int = 1) -> None:
         self.parts = parts
         steps = horizon * steps_per_epoch
-        # At the middle of a step, so that the first one of a warm-up is not wasted on a rate of zero.
+        # At the middle of a step, so that the first step of a warm-up does not have a rate of zero.
         self.rates = np.array(
             [recipe.learning_rate_at((step + 0.5) / steps_per_epoch, horizon) for step in range(steps)], "float32"
         )
@@ -40,7 +40,7 @@ class TableSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class _Averaging:
-    """Mixed into a Keras optimizer: Keras's moving average with a growing window, swapped in only when asked."""
+    """A mixin for Keras optimizers: Keras's moving average with a growing window, swapped in only on request."""
 
     window_fraction: float
     window_limit: float
@@ -51,12 +51,12 @@ class _Averaging:
     _average_momentum: Any = 0.0
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        """Take a step; the weight of the average is worked out once for all variables."""
+        """Take a step; the weight of the average is computed once for all variables."""
         self._average_momentum = self._momentum_now()
         super().apply(grads, trainable_variables)  # type: ignore[misc]
 
     def _momentum_now(self) -> Any:
-        """1 - 1/window, the window being at least one step."""
+        """Return 1 - 1/window, with a window of at least one step."""
         step = ops.cast(self.iterations, "float32") + 1.0
         momentum = 1.0 - 1.0 / ops.maximum(1.0, ops.minimum(step * self.window_fraction, self.window_limit))
         parts = self.gradient_accumulation_steps
@@ -65,24 +65,24 @@ class _Averaging:
 
     @property
     def ema_momentum(self) -> Any:
-        """What Keras keeps of the average at a step."""
+        """Return the share of the average that Keras keeps at a step."""
         return self._average_momentum
 
     @ema_momentum.setter
     def ema_momentum(self, value: float) -> None:
-        """Keras's constructor sets a constant; it is not used."""
+        """Ignore the constant that Keras's constructor sets."""
 
     def finalize_variable_values(self, var_list: Any) -> None:
-        """Nothing: Keras would put the average in the weights' place after every fit, and go on training from it."""
+        """Do nothing; Keras would replace the weights by the average after every fit and continue training from it."""
 
     def load_average(self, variables: Any) -> None:
-        """Assign copies of the averaged weights to `variables`: JAX gives a model's buffers away as it computes."""
+        """Assign copies of the averaged weights to `variables`; copies, because JAX donates a model's buffers."""
         for variable, average in zip(variables, self._model_variables_moving_average, strict=True):
             variable.assign(ops.copy(average))
 
 
 class _SGD(keras.optimizers.SGD):
-    """Keras's, on TensorFlow with one operation for each variable where Keras has ten, which take time to compile."""
+    """Keras's SGD; on TensorFlow with one operation per variable instead of ten, which take time to compile."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         if keras.backend.backend() != "tensorflow" or not self.momentum:
@@ -109,9 +109,9 @@ class _AveragingAdam(_Averaging, keras.optimizers.Adam):
 
 
 def build_optimizer(recipe: Recipe, *, horizon: int, steps_per_epoch: int, parts: int = 1) -> Any:
-    """The recipe's optimizer on its schedule of `horizon` epochs; `load_average` is there if the recipe averages.
+    """Return the recipe's optimizer with its schedule of `horizon` epochs; with `load_average` if the recipe averages.
 
-    `parts`: gradients are averaged over so many parts of a batch before a step is taken.
+    `parts`: the number of parts of a batch over which gradients are averaged before a step.
     """
     options: dict[str, Any] = {
         "name": recipe.optimizer,
@@ -134,5 +134,5 @@ def build_optimizer(recipe: Recipe, *, horizon: int, steps_per_epoch: int, parts
 
 
 def lasting_variables(optimizer: Any) -> list[Any]:
-    """The variables of an optimizer that outlive a step, the count of its updates first: gradient sums do not."""
+    """Return the variables of an optimizer that outlive a step, its update count first; gradient sums are left out."""
     return [variable for variable in optimizer.variables if "gradient_accumulator" not in variable.name]

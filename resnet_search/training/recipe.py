@@ -1,7 +1,7 @@
-"""How a network is trained: optimizer, learning rate, regularisation, augmentation.
+"""Training recipes: optimizer, learning rate, regularisation, augmentation.
 
-The learning rate is a pure function of the absolute epoch (`Recipe.learning_rate_at`), never of when a trial started:
-a trial promoted from epoch 3 to epoch 9 sees the rates that one trained to epoch 9 in one go sees.
+The learning rate depends only on the absolute epoch (`Recipe.learning_rate_at`), not on the start of a trial: a trial
+promoted from epoch 3 to epoch 9 uses the same rates as a trial that trains to epoch 9 in one go.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Kind = Literal["float", "int", "bool", "choice", "milestones"]
 
 @dataclass(frozen=True, slots=True)
 class RecipeField:
-    """What one value of a recipe may be. `minimum` and `maximum` are allowed values themselves."""
+    """The allowed values of a recipe entry, including `minimum` and `maximum`."""
 
     kind: Kind
     doc: str
@@ -29,7 +29,7 @@ class RecipeField:
 
     @property
     def allowed(self) -> str:
-        """The permitted values in words, for messages and documentation."""
+        """Return the allowed values in words, for messages and documentation."""
         if self.kind == "choice":
             return ", ".join(self.choices)
         if self.kind == "bool":
@@ -40,7 +40,7 @@ class RecipeField:
         return f"{number} from {self.minimum:g} to {self.maximum:g}"
 
     def accepts(self, value: Any) -> bool:
-        """Whether `value`, as TOML or Python gives it, is permitted. A boolean is not a number."""
+        """Return whether a value from TOML or Python is allowed. A boolean is not a number."""
         if self.kind == "choice":
             return isinstance(value, str) and value in self.choices
         if self.kind == "bool":
@@ -49,7 +49,7 @@ class RecipeField:
             return _are_milestones(value)
         if isinstance(value, bool) or not isinstance(value, int if self.kind == "int" else int | float):
             return False
-        return self.minimum <= value <= self.maximum  # Never true of NaN.
+        return self.minimum <= value <= self.maximum  # False for NaN.
 
 
 def _are_milestones(value: Any) -> bool:
@@ -74,9 +74,9 @@ def _value(default: Any, kind: Kind, doc: str, **limits: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """One way to train. The defaults are the `search` recipe: made for short rungs whose scores must rank.
+    """A training recipe. The defaults are the `search` recipe, for short rungs whose scores must rank well.
 
-    Weight decay is the paper's: the coefficient of the gradient term, as in SGD with L2 regularisation
+    Weight decay is defined as in the paper: the coefficient of the gradient term, as in SGD with L2 regularisation
     (Keras `l2(weight_decay / 2)` on every kernel; biases and batch normalisation are not decayed).
     """
 
@@ -85,41 +85,41 @@ class Recipe:
     learning_rate: float = _value(
         0.1, "float", "highest rate, reached after the warm-up", minimum=1e-6, maximum=10.0, unit="per step"
     )
-    momentum: float = _value(0.9, "float", "of SGD", maximum=0.999)
-    nesterov: bool = _value(True, "bool", "Nesterov's form of momentum")
+    momentum: float = _value(0.9, "float", "momentum of SGD", maximum=0.999)
+    nesterov: bool = _value(True, "bool", "Nesterov momentum")
     weight_decay: float = _value(5e-4, "float", "coefficient of the gradient term, kernels only", maximum=0.1)
-    batch_size: int = _value(128, "int", "images in a step", minimum=1, maximum=8192, unit="images")
+    batch_size: int = _value(128, "int", "images per step", minimum=1, maximum=8192, unit="images")
     schedule: str = _value(
-        "linear", "choice", "the rate after the warm-up", choices=("constant", "linear", "cosine", "step")
+        "linear", "choice", "learning-rate schedule after the warm-up", choices=("constant", "linear", "cosine", "step")
     )
     milestones: tuple[tuple[float, float], ...] = _value(
         (), "milestones", "for the step schedule: [fraction of the horizon, factor on learning_rate]"
     )
-    final_factor: float = _value(0.01, "float", "rate at the horizon over the highest (linear, cosine)", maximum=1.0)
+    final_factor: float = _value(0.01, "float", "last rate divided by the highest (linear, cosine)", maximum=1.0)
     warmup_epochs: float = _value(
-        0.3, "float", "linear rise from zero, over a tenth of all epochs at most", maximum=100.0, unit="epochs"
+        0.3, "float", "linear rise from zero, at most a tenth of all epochs", maximum=100.0, unit="epochs"
     )
     init: str = _value(
-        "he_normal", "choice", "first weights: drawn as He et al. 2015, or of ImageNet from keras.applications, with a "
-        "new head", choices=INITS,
+        "he_normal", "choice", "first weights: random as in He et al. 2015, or ImageNet weights from "
+        "keras.applications with a new head", choices=INITS,
     )  # fmt: skip
     frozen_stages: int = _value(
-        0, "int", "stages from the image on that keep the weights and batch statistics of imagenet; 1: with the stem",
+        0, "int", "first stages that keep the weights and batch statistics of imagenet; 1 or more: the stem, too",
         maximum=STAGES, unit="stages",
     )  # fmt: skip
     epochs: int = _value(
-        0, "int", "the schedule's own length; other lengths scale it; 0: any", maximum=10_000, unit="epochs"
+        0, "int", "original length of the schedule; other lengths scale it; 0: any", maximum=10_000, unit="epochs"
     )
     label_smoothing: float = _value(0.1, "float", "probability spread over all classes", maximum=0.9)
     crop_padding: int = _value(4, "int", "padding before the random crop; 0: none", maximum=64, unit="pixels")
     flip: bool = _value(True, "bool", "random horizontal flip")
     average_fraction: float = _value(
-        0.2, "float", "the score is of weights averaged over about this last part of training; 0: the last weights",
+        0.2, "float", "the scored weights are averaged over about this last part of training; 0: the last weights",
         maximum=0.9,
     )  # fmt: skip
     average_epochs: float = _value(2.0, "float", "longest average", maximum=100.0, unit="epochs")
     bn_batches: int = _value(
-        8, "int", "training batches that batch-norm statistics are re-estimated on before validation; 0: moving ones",
+        8, "int", "training batches to re-estimate batch-norm statistics before validation; 0: moving statistics",
         maximum=1000,
     )  # fmt: skip
 
@@ -137,11 +137,11 @@ class Recipe:
         if self.frozen_stages and self.init != "imagenet":
             raise UsageError(
                 f"recipe frozen_stages: got {self.frozen_stages} with init {self.init!r}; allowed: 0, or init "
-                "'imagenet': weights that are drawn have to train"
+                "'imagenet', because random weights must be trained"
             )
 
     def learning_rate_at(self, epoch: float, horizon: float) -> float:
-        """The rate of a step taken `epoch` epochs (absolute, fractional) into a schedule `horizon` epochs long."""
+        """Return the rate of a step at `epoch` (absolute, fractional) in a schedule that is `horizon` epochs long."""
         # A warm-up longer than a tenth of a short horizon would leave nothing to anneal.
         warmup = min(self.warmup_epochs, horizon / 10)
         if epoch < warmup:
@@ -159,12 +159,12 @@ class Recipe:
         return 1.0
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; `recipe_from` gives an equal recipe back."""
+        """Return a JSON-able dict, from which `recipe_from` makes an equal recipe."""
         return {**asdict(self), "milestones": [list(pair) for pair in self.milestones]}
 
 
 def recipe_fields() -> dict[str, RecipeField]:
-    """Every value of a recipe that a space file may set, in the order of the documentation."""
+    """Return every recipe entry that a space file may set, in the order of the documentation."""
     return _FIELDS
 
 
@@ -174,7 +174,7 @@ _FIELDS: dict[str, RecipeField] = {
 
 
 def recipe_from(values: dict[str, Any]) -> Recipe:
-    """The recipe `values["name"]` (default `search`) with the other values replaced; `UsageError` names a bad one."""
+    """Return recipe `values["name"]` (default `search`) with the other values replaced; `UsageError` names a bad one."""
     name = values.get("name", "search")
     if name not in RECIPES:
         raise UsageError(f"recipe name: got {name!r}; allowed: {', '.join(RECIPES)}")

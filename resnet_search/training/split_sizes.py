@@ -1,4 +1,4 @@
-"""How many training images a split takes: by arithmetic, so that a plan need not read the images."""
+"""Compute the sizes of a split by arithmetic, so that a plan need not read the images."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from numbers import Integral, Real
 
 from resnet_search.errors import DataError
 
-_NAMED = 5  # classes in a message; the rest is counted
+_NAMED = 5  # classes named in a message; the rest is counted
 
 
 def split_sizes(total: int, classes: int, *, validation: float, train_examples: int | None = None) -> tuple[int, int]:
-    """Images to validate on and images to train on, of `total` training images in `classes` classes.
+    """Return the numbers of validation and training images, from `total` training images in `classes` classes.
 
-    `validation` and `train_examples` are those of `datasets.split`. Raises DataError where they do not fit the images.
+    `validation` and `train_examples` are those of `datasets.split`. Raises DataError if they do not fit the images.
     """
     held = _validation_images(validation, total, classes)
     free = total - held
@@ -21,9 +21,9 @@ def split_sizes(total: int, classes: int, *, validation: float, train_examples: 
 
 
 def subset_validation(validation: float, total: int, train_examples: int | None) -> float:
-    """What a search holds back of `total` training images, of which it trains on `train_examples`, None for all.
+    """Return the default validation size for `total` training images, of which `train_examples` (None: all) are used.
 
-    On a part of the images it validates on a part too: a quarter as many, but 1,000 if `validation` has them.
+    With a subset of the images, validation is smaller too: a quarter as many, but 1,000 if `validation` has them.
     """
     if train_examples is None:
         return validation
@@ -32,30 +32,30 @@ def subset_validation(validation: float, total: int, train_examples: int | None)
 
 
 def check_rare(images: Iterable[tuple[str, int]]) -> None:
-    """Raise DataError where a class has too few training images to be split; `images`: how many each class has."""
+    """Raise DataError if a class has too few training images to split; `images`: the number in each class."""
     rare = [name for name, count in images if count < 2]  # noqa: PLR2004
     if rare:
         named = ", ".join(rare[:_NAMED]) + (f" and {len(rare) - _NAMED} more" if len(rare) > _NAMED else "")
         raise DataError(
-            f"split: 1 training image in {named}; each class needs 2 or more, for training and validation",
-            "Add training images to these classes, or leave them out.",
+            f"split: 1 training image in {named}; allowed: 2 or more per class, for training and validation",
+            "Add training images to these classes, or remove them.",
         )
 
 
 def _validation_images(validation: float, total: int, classes: int) -> int:
-    allowed = f"a number of images from {classes} (one a class) to {total - classes}, or a fraction of the {total}"
+    allowed = f"a number of images from {classes} (one per class) to {total - classes}, or a fraction of the {total}"
     cure = "Give one such as 0.1, or add training images."
     if isinstance(validation, bool) or not isinstance(validation, Real):
-        raise DataError(f"validation: {validation!r} is not a number; allowed is {allowed}", cure)
+        raise DataError(f"validation: {validation!r} is not a number; allowed: {allowed}", cure)
     if not isinstance(validation, Integral):
         if not 0 < validation < 1:
-            raise DataError(f"validation: the fraction {validation} is not between 0 and 1; allowed is {allowed}", cure)
+            raise DataError(f"validation: the fraction {validation} is not between 0 and 1; allowed: {allowed}", cure)
         images = round(float(validation) * total)
     else:
         images = int(validation)
     if not classes <= images <= total - classes:
         what = f"{images} images" if images == validation else f"{validation} ({images} images)"
-        raise DataError(f"validation: {what} of {total} training images; allowed is {allowed}", cure)
+        raise DataError(f"validation: {what} of {total} training images; allowed: {allowed}", cure)
     return images
 
 
@@ -66,8 +66,8 @@ def _train_images(train_examples: int, held: int, free: int, classes: int) -> in
         or not classes <= train_examples <= free
     ):
         raise DataError(
-            f"train_examples: {train_examples!r} is not a number of images from {classes} (one a class) to {free} "
-            f"(what {held} images of validation leave)",
-            "Take another number, or less validation.",
+            f"train_examples: got {train_examples!r}; allowed: a number of images from {classes} (one per class) to "
+            f"{free} (the rest after {held} validation images)",
+            "Use another number, or a smaller validation set.",
         )
     return int(train_examples)

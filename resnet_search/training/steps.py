@@ -1,4 +1,4 @@
-"""What the compiled steps of a trial are made of beside its network: batches, the loss, a sign of life, a mode."""
+"""Parts of a trial's compiled steps besides the network: batches, the loss, a heartbeat, a training mode."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import keras
 
 
 def batches(inputs: Any, labels: Any = None, *, size: int) -> dict[str, Any]:
-    """Arguments for Keras's `fit`, `evaluate` and `predict`: arrays of equal length as batches of `size`, in order.
+    """Return arguments for Keras's `fit`, `evaluate` and `predict`: equally long arrays as batches of `size`, in order.
 
-    What Keras makes of arrays on TensorFlow tunes itself as it runs, and with more than one worker on a processor an
+    On TensorFlow, Keras's own input pipeline tunes itself as it runs. With more than one worker on a processor, an
     epoch then ends only when the tuner next wakes, after 5.1, 10.2 or 20.5 s (docs/decisions.md).
     """
     if keras.backend.backend() != "tensorflow":
@@ -25,9 +25,9 @@ def batches(inputs: Any, labels: Any = None, *, size: int) -> dict[str, Any]:
 
 
 def steps_per_execution() -> int:
-    """Training steps in one call of the compiled function: many where Python is slower than the step, TensorFlow's GPU.
+    """Return the training steps per call of the compiled function: many with TensorFlow on a GPU, where Python is slow.
 
-    On a processor it gains nothing, and Keras's trainer for JAX goes through the steps in Python all the same.
+    On a processor that gains nothing, and Keras's trainer for JAX runs the steps in Python in any case.
     """
     if keras.backend.backend() != "tensorflow":
         return 1
@@ -40,11 +40,11 @@ _STEPS_ON_A_GPU = 25
 
 
 def validation_batch(shape: tuple[int, ...], *, part: int, parts: int) -> int:
-    """Images in a batch of validation; `shape`: (images, height, width, channels) of all.
+    """Return the batch size of validation; `shape`: (images, height, width, channels) of all images.
 
-    500 of 32 x 32, as it keeps no activations for gradients, or as much of larger ones, divided as training's batches
-    are; as many as a step trains on do fit in any case. Fewer, down to half, where that leaves no smaller last batch,
-    for which XLA would compile once more.
+    It is 500 images of 32 x 32, because no activations are kept for gradients, or fewer larger ones in proportion,
+    divided into parts like training batches, and at least the images of a training step. It is reduced, to half at
+    most, if that avoids a smaller last batch, for which XLA would compile again.
     """
     images, height, width, _ = shape
     fitting = _VALIDATION_BATCH * 32 * 32 // (height * width)
@@ -58,7 +58,7 @@ _VALIDATION_BATCH = 500
 class Alive(keras.callbacks.Callback):
     """Calls a function after each step of training, validation and estimation."""
 
-    # Otherwise Keras waits for the metrics of every step.
+    # Without this, Keras waits for the metrics of every step.
     async_safe = True
 
     def __init__(self, alive: Callable[[], None]) -> None:
@@ -73,12 +73,12 @@ class Alive(keras.callbacks.Callback):
 
 
 class InTrainingMode(keras.Model):
-    """Runs a network as in training, so that its batch normalisations see and record the statistics of each batch."""
+    """Runs a network in training mode, so that its batch norms use and record the statistics of each batch."""
 
     def __init__(self, network: Any) -> None:
         super().__init__(name="in_training_mode")
         self.network = network
-        # Else Keras runs a batch through it first, one operation at a time.
+        # Otherwise Keras first runs a batch through it, one operation at a time.
         self.built = True
 
     def call(self, images: Any) -> Any:
@@ -86,7 +86,7 @@ class InTrainingMode(keras.Model):
 
 
 def cross_entropy(smoothing: float, classes: int) -> Any:
-    """Cross-entropy of logits with integer labels, `smoothing` spread evenly over all classes."""
+    """Return the cross-entropy of logits with integer labels; `smoothing` is spread evenly over all classes."""
 
     def loss(labels: Any, logits: Any) -> Any:
         targets = keras.ops.one_hot(keras.ops.reshape(keras.ops.cast(labels, "int32"), (-1,)), classes)

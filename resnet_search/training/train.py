@@ -1,9 +1,9 @@
-"""Train one trial in this process, from wherever its files say, with every epoch on disk. Knows nothing of the search.
+"""Train one trial in this process, from the state of its files, with every epoch on disk. Independent of the search.
 
 Files in the trial's folder, in the order they are written at the end of an epoch:
-  history.jsonl          one line an epoch (`job.Epoch`)
-  checkpoint.weights.h5  after the last epoch: the weights that the score is of, in Keras's format
-  state.h5               what training continues from; its epoch is the truth, later history lines are dropped
+  history.jsonl          one line per epoch (`job.Epoch`)
+  checkpoint.weights.h5  after the last epoch: the scored weights, in Keras's format
+  state.h5               the state to continue from; history lines after its epoch are dropped
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ from resnet_search.training.steps import (
 def train(
     job: Job, arrays: Arrays, report: Callable[[Epoch], None], alive: Callable[[], None] = lambda: None
 ) -> list[Epoch]:
-    """Train as far as `job.epochs`; `report` hears of each epoch once it is on disk. Returns the trial's history.
+    """Train up to `job.epochs` and return the trial's history; `report` receives each epoch once it is on disk.
 
-    `alive` is called after each step, perhaps in another thread.
+    `alive` is called after each step, possibly in another thread.
 
-    Where the parent's state is gone, it trains the candidate from its first epoch on, to the same result.
+    If the parent's state is gone, the candidate is trained from its first epoch, with the same result.
     `TrialFailure` if the loss is not finite.
     """
     folder = Path(job.folder)
@@ -56,7 +56,7 @@ def train(
     history = _read_history(folder)
     trainer, start = _trainer_at_start(job, arrays, alive, [line.epoch for line in history])
     history = [line for line in history if line.epoch <= start]
-    # At once, since the state is of no use without the lines that lead to it.
+    # At once, because the state is useless without the history lines before it.
     write_lines(folder / HISTORY, [line.to_dict() for line in history])
     for epoch in range(start, job.epochs):
         line = trainer.run(epoch, last=epoch + 1 == job.epochs)
@@ -74,21 +74,21 @@ def train(
 def _trainer_at_start(
     job: Job, arrays: Arrays, alive: Callable[[], None], known: Collection[int]
 ) -> tuple[Trainer, int]:
-    """A trainer, kept or new, in the state that the job starts from, and the epoch of that state."""
-    on_device(arrays)  # Where a failed step on JAX has taken them, they come back: a kept trainer has them too.
+    """Return a trainer, kept or new, in the state that the job starts from, and the epoch of that state."""
+    on_device(arrays)  # Restores images that a failed step on JAX has taken; kept trainers share them.
     kept: Trainer | None = KEPT.take(job, arrays)
     if kept is not None:
         kept.serve(job, alive)
         start = kept.restore(known)
         if start > 0:
             return kept, start
-        del kept  # Its first weights are gone.
+        del kept  # Its initial weights are gone.
     trainer = Trainer(job, arrays, alive)
     return trainer, trainer.restore(known)
 
 
 def _read_history(folder: Path) -> list[Epoch]:
-    """A history that is damaged is none: its epochs are trained again."""
+    """Read a history; a damaged one counts as empty, and its epochs are trained again."""
     try:
         return [Epoch(**line) for line in read_lines(folder / HISTORY)]
     except (TypeError, ValueError):
@@ -99,7 +99,7 @@ class Trainer:
     """One candidate's network, optimizer and compiled steps."""
 
     def __init__(self, job: Job, arrays: Arrays, alive: Callable[[], None] = lambda: None) -> None:
-        # Networks before it are full of cycles. Keras's clear_session would make those that are kept compile again.
+        # Earlier networks hold reference cycles. Keras's clear_session would make kept networks compile again.
         gc.collect()
         self.serve(job, alive)
         self.arrays = arrays
@@ -120,7 +120,7 @@ class Trainer:
             precision=job.precision,
         )
         freeze(self.network, self.recipe.frozen_stages)
-        # A frozen one keeps the statistics that belong to its weights.
+        # A frozen batch norm keeps the statistics that belong to its weights.
         self.normalisations = [
             layer
             for layer in self.network.layers
@@ -133,12 +133,12 @@ class Trainer:
         self.state = {"network": self.network.variables, "optimizer": lasting_variables(self.optimizer)}
 
     def serve(self, job: Job, alive: Callable[[], None]) -> None:
-        """Take up a job, which is of the same candidate as any before it."""
+        """Take a job; all jobs of a trainer are for the same candidate."""
         self.job, self.callbacks = job, [Alive(alive)]
 
     @property
     def size(self) -> int:
-        """Bytes of all variables."""
+        """Return the bytes of all variables."""
         size: int = sum(4 * math.prod(variable.shape) for group in self.state.values() for variable in group)
         return size
 
@@ -147,7 +147,7 @@ class Trainer:
         images = StoredImages(on_device(self.arrays), self.arrays.mean, name="images")
         model = keras.Model(inputs, self.network(images(inputs)))
         smoothing = self.recipe.label_smoothing
-        # Metrics by object: Keras makes the variables of named ones in the first step, and traces that a second time.
+        # Metric objects: for names, Keras creates variables in the first step and traces it a second time.
         accuracy = keras.metrics.SparseCategoricalAccuracy
         model.compile(
             self.optimizer,
@@ -155,7 +155,7 @@ class Trainer:
             metrics=[accuracy("accuracy")],
             steps_per_execution=steps_per_execution(),
         )
-        # The cross-entropy as a metric too, since Keras adds the weight decay to what it calls loss.
+        # The cross-entropy is a metric too, because Keras adds the weight decay to its loss.
         unpenalised = keras.metrics.SparseCategoricalCrossentropy("cross_entropy", from_logits=True)
         self.network.compile(
             loss=cross_entropy(0.0, len(self.arrays.classes)), metrics=[unpenalised, accuracy("accuracy")]
@@ -163,10 +163,10 @@ class Trainer:
         return model
 
     def restore(self, known: Collection[int]) -> int:
-        """Continue from 1. this trial's own state, 2. its parent's, 3. the beginning; returns the epoch reached.
+        """Continue from 1. this trial's own state, 2. its parent's, 3. the start; return the epoch reached.
 
-        known: the epochs that the trial's history has. A state without them all is of no use, since nobody would know
-        its scores: this trial's epochs are then trained again.
+        known: the epochs in the trial's history. A state without all of its scores is useless: this trial's epochs are
+        then trained again.
         """
         own = Path(self.job.folder) / STATE
         first = self.job.initial_epoch
@@ -184,19 +184,19 @@ class Trainer:
         return self._begin()
 
     def _load(self, path: Path) -> int:
-        """Take over a state, which counts whole batches, and return its epoch."""
+        """Load a state, which counts whole batches, and return its epoch."""
         epoch = load_state(path, self.state)
         updates = self.state["optimizer"][0]
         updates.assign(updates * self.job.parts)
         return epoch
 
     def _begin(self) -> int:
-        """The first weights: those drawn as the network was built, or those of ImageNet in their place."""
+        """Set the first weights: those drawn when the network was built, or ImageNet weights instead."""
         if self.recipe.init == "imagenet":
             try:
                 load_imagenet(self.network, self.architecture)
             except (OSError, ValueError) as error:
-                raise TrialFailure(f"the weights of ImageNet cannot be read: {error}") from error
+                raise TrialFailure(f"the ImageNet weights cannot be read: {error}") from error
         return 0
 
     def run(self, epoch: int, *, last: bool) -> Epoch:
@@ -222,13 +222,13 @@ class Trainer:
         )
 
     def save(self, epoch: int) -> None:
-        """Write the state as of the end of `epoch` (absolute)."""
+        """Write the state at the end of `epoch` (absolute)."""
         updates, *others = self.state["optimizer"]
         steps = keras.ops.convert_to_numpy(updates) // self.job.parts
         save_state(Path(self.job.folder) / STATE, epoch, {**self.state, "optimizer": [steps, *others]})
 
     def keep_weights(self) -> None:
-        """Write the weights that the score is of, from the state after the last epoch."""
+        """Write the scored weights, from the state after the last epoch."""
         self._validate(self.job.epochs - 1, keep=True)
 
     def _train(self, epoch: int) -> tuple[float, float]:
@@ -245,7 +245,7 @@ class Trainer:
         return float(fitted.history["loss"][0]), float(fitted.history["accuracy"][0])
 
     def _validate(self, epoch: int, *, keep: bool) -> tuple[float, float]:
-        """Loss and accuracy of the averaged weights, with batch-norm statistics of their own; then all is put back."""
+        """Return loss and accuracy of the averaged weights with their own batch-norm statistics; then restore all."""
         kept = [(variable, keras.ops.convert_to_numpy(variable)) for variable in self.network.variables]
         if hasattr(self.optimizer, "load_average"):
             self.optimizer.load_average(self.network.trainable_variables)
@@ -268,14 +268,14 @@ class Trainer:
         return float(scores["cross_entropy"]), float(scores["accuracy"])
 
     def _estimate_statistics(self, epoch: int) -> None:
-        """Batch-norm statistics of the present weights: the mean over batches of training images.
+        """Estimate batch-norm statistics of the current weights: the mean over batches of training images.
 
-        Moving statistics start from zero here and are divided by what the batches together weigh, 1 - momentum^k,
-        which leaves a mean over the k batches with nothing of the start in it.
+        Moving statistics start from zero here and are divided by the total weight of the k batches, 1 - momentum^k,
+        which gives a mean over the batches without the initial value.
         """
         images = min(self.recipe.bn_batches * self.batch, self.steps * self.batch)
         random = np.random.default_rng([self.job.seed, epoch, 1])
-        # In random order: a data set may lie sorted by class, and a batch must look like one of training.
+        # In random order, because a data set may be sorted by class, and batches must resemble training batches.
         chosen = random.choice(len(self.arrays.x_train), images, replace=False)
         statistics = [
             variable for layer in self.normalisations for variable in (layer.moving_mean, layer.moving_variance)
@@ -290,9 +290,9 @@ class Trainer:
                 variable.assign(variable / weight)
 
 
-# Inputs of the training model: one plan entry an image.
+# Inputs of the training model: one plan entry per image.
 _PLAN_INPUTS: dict[str, tuple[int, ...]] = {"index": (), "shift": (2,), "flip": ()}
-# What Keras's file needs beside the values, at most (measured: 1.9 kB).
+# Most bytes that Keras's file needs in addition to the values (measured: 1.9 kB).
 _BYTES_PER_VARIABLE = 4096
-# Of metrics: what single precision has, without its tail.
+# Digits of metrics: the precision of float32.
 _DIGITS = 6

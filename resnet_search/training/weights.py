@@ -1,4 +1,4 @@
-"""The files of ImageNet weights: seen to before anything trains, so that no worker ever asks a network for them."""
+"""Download ImageNet weights before training starts, so that no worker needs a network connection."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from resnet_search.files import replacing
 from resnet_search.networks.imagenet import Source
 from resnet_search.training.datasets.network import unreachable
 
-_PATIENCE = 60.0  # seconds that a download may stand still
+_PATIENCE = 60.0  # seconds without progress before a download fails
 
 
 def missing(sources: Iterable[Source]) -> list[Source]:
-    """Those whose file is not in Keras's cache, or is another than it should be, as after a download that was cut."""
+    """Return the sources whose file is missing in Keras's cache or wrong, such as after an interrupted download."""
     return [source for source in dict.fromkeys(sources) if not _is_whole(source.path, source.md5)]
 
 
 def provide(sources: Iterable[Source]) -> None:
-    """Download what is missing, into Keras's cache; `DataError` says where to put a file that cannot be had."""
+    """Download missing files to Keras's cache; `DataError` says where to put a file that cannot be downloaded."""
     for source in missing(sources):
         reason = unreachable(source.url) or _download(source)
         if reason:
-            found = "is another file than that of keras.applications" if source.path.exists() else "is not there"
+            found = "is not the file of keras.applications" if source.path.exists() else "does not exist"
             raise DataError(
                 f"init: got 'imagenet', but {source.path} {found}, and {source.url} cannot be downloaded: {reason}",
-                f"Download it ({source.megabytes} MB) where there is a network and put it there under its own name, "
-                "or start from --init he_normal.",
+                f"Download it ({source.megabytes} MB) on a machine with a network connection and put it at that path, "
+                "or use --init he_normal.",
             )
 
 
 def _download(source: Source) -> str:
-    """Fetch a file into the cache; why that failed, or nothing."""
+    """Download a file to the cache; return why that failed, or nothing."""
     try:
         _fetch(source)
     except (OSError, ValueError, http.client.HTTPException) as error:
@@ -53,13 +53,13 @@ def _fetch(source: Source) -> None:
         with partial.open("wb") as file:
             shutil.copyfileobj(response, file)
         if not _is_whole(partial, source.md5):
-            raise ValueError(f"what arrived is not the file whose MD5 is {source.md5}")
+            raise ValueError(f"the downloaded file does not have the MD5 {source.md5}")
 
 
 def _is_whole(path: Path, md5: str) -> bool:
     try:
         with path.open("rb") as file:
-            # Keras publishes MD5 sums; it tells a torn file from a whole one, no more.
+            # Keras publishes MD5 sums; they only detect an incomplete file.
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == md5
     except OSError:
         return False

@@ -1,1 +1,1 @@
-"""What a report shows: plots by Plotly and Optuna, each with what it says in words."""
+"""The plots of a report, made with Plotly and Optuna, each with a text alternative."""

@@ -1,4 +1,4 @@
-"""What the axes of the space have to do with the accuracy: parallel coordinates, importance, marginal effects."""
+"""The influence of the axes on the accuracy: parallel coordinates, importance, marginal effects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from resnet_search.report.figures.study import Values, quiet, study_of, varying
 from resnet_search.report.units import counted, percent, thinned
 from resnet_search.runs.axes import in_order
 
-# PED-ANOVA is to see five candidates among the best, which are a tenth by default (Optuna's documentation).
+# PED-ANOVA needs five candidates among the best, which are a tenth by default (Optuna's documentation).
 FEWEST = 20
 _AMONG_BEST, _TENTH = 5, 0.1
 MOST_LINES = 150
@@ -26,7 +26,7 @@ _LEVEL_COLOURS = (BLUE, ORANGE)
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Candidates that compare: the scores of all that were trained to `epochs`, and their values on the axes."""
+    """Comparable candidates: the scores of all that were trained to `epochs`, and their values on the axes."""
 
     epochs: int
     scores: dict[int, float]
@@ -43,7 +43,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Marginal:
-    """The mean score of the candidates with a value on an axis, over all their other axes; `error`: standard error."""
+    """The mean score of the candidates with a value on an axis, over all other axes; `error`: standard error."""
 
     axis: str
     value: str
@@ -53,7 +53,7 @@ class Marginal:
 
 
 def sections(reading: Reading) -> tuple[Section, ...]:
-    """Parallel coordinates and importance; nothing where no axis varies."""
+    """Return parallel coordinates, importance and effects; nothing if no axis varies."""
     levels = _levels(reading)
     if not levels:
         return ()
@@ -61,7 +61,7 @@ def sections(reading: Reading) -> tuple[Section, ...]:
 
 
 def _levels(reading: Reading) -> list[Level]:
-    """The first rung, which most candidates have been through, and the last one that enough have."""
+    """Return the first rung, with the most candidates, and the last rung with enough candidates."""
     values = varying(reading)
     if not any(values.values()):
         return []
@@ -72,7 +72,7 @@ def _levels(reading: Reading) -> list[Level]:
 
 
 def _parallel(level: Level) -> Section:
-    """Optuna's plot; of very many candidates some, the best among them."""
+    """Return Optuna's plot; of very many candidates it shows some, including the best."""
     import optuna
 
     ranked = sorted(level.scores, key=lambda number: -level.scores[number])
@@ -81,7 +81,7 @@ def _parallel(level: Level) -> Section:
     with quiet():
         study = study_of(level.values, {number: level.scores[number] for number in shown})
         plot = optuna.visualization.plot_parallel_coordinate(study, params=names[:_MOST_AXES], target_name="accuracy")
-    # Its own colours are made for a white page alone; the first value of a line is its score, from 0 to 1.
+    # Optuna's colours suit only a white page; the first value of a line is its score, from 0 to 1.
     for trace in plot.data:
         if trace.mode == "lines":
             trace.line.color, trace.opacity = between(ORANGE, BLUE, trace.y[0]), 0.8
@@ -92,16 +92,16 @@ def _parallel(level: Level) -> Section:
     plot.update_annotations(font_color=None, bgcolor=None)
     left_out = "".join(
         (
-            f" {len(ranked) - len(shown):,} candidates are left out, at even distances in the ranking."
+            f" {len(ranked) - len(shown):,} candidates, evenly spread over the ranking, are left out."
             if len(shown) < len(ranked)
             else "",
-            f" {len(names) - _MOST_AXES} axes more are in `trials --json`." if len(names) > _MOST_AXES else "",
+            f" {len(names) - _MOST_AXES} more axes are in `trials --json`." if len(names) > _MOST_AXES else "",
         )
     )
     best = level.values[ranked[0]]
     alternative = (
-        f"A line a candidate {level.name}, its height on each axis the value it has there, None where the axis means "
-        f"nothing for its block; blue is accurate, orange is not. The best one: "
+        f"Each line is a candidate {level.name}. Its height on an axis is its value there, or None if the axis does "
+        f"not apply to its block. Blue lines are accurate, orange ones are not. The best candidate: "
         f"{', '.join(f'{axis} {value}' for axis, value in best.items())}.{left_out}"
     )
     made = from_plotly(
@@ -116,7 +116,7 @@ def _importance(levels: list[Level]) -> Section:
     enough = [level for level in levels if len(level.scores) >= FEWEST]
     if not enough:
         most = max(len(level.scores) for level in levels)
-        return Section(title, (Paragraph(f"{counted(most, 'candidate')} are too few to say: {FEWEST} are needed."),))
+        return Section(title, (Paragraph(f"{counted(most, 'candidate')} so far; importance needs {FEWEST}."),))
     found = [(level, importances(level)) for level in enough]
     names = sorted(found[-1][1], key=lambda axis: -found[-1][1][axis])
     rows: tuple[tuple[Text, ...], ...] = tuple(
@@ -147,30 +147,28 @@ def _importance(levels: list[Level]) -> Section:
 
 
 _TOLD = (
-    "PED-ANOVA (Watanabe et al. 2023) asks how differently the best candidates are spread over the values of an axis "
-    "than all of them. Its conditional form counts an axis where it means something, as the cardinality in blocks of "
-    "groups, and in proportion."
+    "PED-ANOVA (Watanabe et al. 2023) measures how much the best candidates differ from all candidates in their values "
+    "on an axis. Its conditional form counts an axis only for the candidates that it applies to, such as the "
+    "cardinality in blocks with groups."
 )
 _BEST = (
-    "Importance is for being among the best tenth (of few candidates, the best five), not for the mean: an axis whose "
-    "values are all equally good there has none."
+    "Importance is about being among the best tenth (the best five if there are few candidates), not about the mean "
+    "accuracy. An axis whose values are equally common among the best has none."
 )
 _NO_DIRECTION = (
-    "It says that an axis matters, not which value is good, nor how two axes work together: see the effects below."
+    "Importance shows that an axis matters, but not which value is best (see the effects below) or how axes interact."
 )
 _TOGETHER = (
-    "Of axes that go together because of the limits (a wide network must be shallow), one may be given what another "
-    "one does."
+    "The limits tie some axes together (a wide network must be shallow), so one axis may get the credit for another."
 )
 _CHOSEN = (
-    "After a full training it is over candidates that were chosen by their early scores, which hides what they have in "
-    "common."
+    "Candidates that were trained in full were selected by their early scores, which hides what they have in common."
 )
 _CAVEATS = (_BEST, _NO_DIRECTION, _TOGETHER, _CHOSEN)
 
 
 def importances(level: Level) -> dict[str, float]:
-    """The importance of each axis, all together 1."""
+    """Return the importance of each axis; the sum is 1."""
     import optuna
 
     quantile = max(_TENTH, _AMONG_BEST / len(level.scores))
@@ -185,10 +183,10 @@ def _effects(levels: list[Level]) -> Section:
     many = any(len({one.value for one in own if one.axis == axis}) > _MOST_VALUES for _, own in found
                for axis in {one.axis for one in own})  # fmt: skip
     told = (
-        "The mean accuracy of the candidates with each value, over whatever else they have, with one standard error. "
-        "A mean over candidates that differ in other ways, too: a deeper network is narrower inside a limit."
+        "The mean accuracy of the candidates with each value, with one standard error. These candidates differ in "
+        "other axes, too: within a limit, for example, a deeper network is narrower."
     )
-    more = "" if not many else f" Of axes with more than {_MOST_VALUES} values, {_MOST_VALUES} are shown."
+    more = "" if not many else f" An axis with more than {_MOST_VALUES} values shows {_MOST_VALUES}."
     rows = [
         (Code(one.axis), Code(one.value), level.short, f"{one.candidates:,}", percent(one.mean),
          "" if one.error is None else percent(one.error))
@@ -201,7 +199,7 @@ def _effects(levels: list[Level]) -> Section:
 
 
 def _effect_figure(found: list[tuple[Level, list[Marginal]]]) -> Figure:
-    # Every candidate has been through the first rung: it has all values.
+    # Every candidate trains in the first rung, so it has all values.
     rows = [f"{one.axis} {one.value}" for one in found[0][1]]
     traces: list[dict[str, Any]] = [
         {
@@ -232,7 +230,7 @@ def _effect_figure(found: list[tuple[Level, list[Marginal]]]) -> Figure:
 
 
 def marginals(level: Level) -> list[Marginal]:
-    """Of each axis and value."""
+    """Return the marginal of each axis and value."""
     return [one for axis in sorted(_names(level.values)) for one in _marginals_of(level, axis)]
 
 

@@ -1,4 +1,4 @@
-"""Accuracy against cost: what was found, the best of each cost, and what was published."""
+"""Accuracy against cost: the candidates, the Pareto front, and published networks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COSTS = {"params": "trainable parameters", "macs": "multiply-adds of one image"
 
 
 def against_cost(reading: Reading) -> tuple[Section, ...]:
-    """Two plots of the candidates trained the longest; nothing where there are fewer than two."""
+    """Plot the candidates trained the longest against both costs; nothing with fewer than two."""
     epochs = max((trial.epochs for trial in reading.trials.values()), default=0)
     trials = [trial for trial in reading.trials.values() if trial.epochs == epochs and trial.score is not None]
     if len(trials) < 2:  # noqa: PLR2004 - one point is no comparison
@@ -25,15 +25,16 @@ def against_cost(reading: Reading) -> tuple[Section, ...]:
     published = _published(reading)
     blocks: list[Block] = [
         Paragraph(
-            f"{counted(len(trials), 'candidate')} trained for {counted(epochs, 'epoch')}; those of fewer epochs are "
-            "left out. A network on the Pareto front is beaten by none that costs as much or less."
+            f"{counted(len(trials), 'candidate')} trained for {counted(epochs, 'epoch')}; candidates with fewer epochs "
+            "are left out. No network of the same or lower cost beats a network on the Pareto front."
         )
     ]
     if published:
         blocks.append(
             Paragraph(
-                f"Published networks ({len(published)}) are shown with their CIFAR-10 test accuracies: measured on "
-                "other images, after their own, mostly longer training, by others. They are a direction, no contest."
+                f"Published networks ({len(published)}) are shown with their published CIFAR-10 test accuracies. They "
+                "were measured on other images after different, mostly longer training, so use them for orientation "
+                "only."
             )
         )
     blocks += [_figure(reading, trials, published, cost) for cost in _COSTS]
@@ -41,7 +42,7 @@ def against_cost(reading: Reading) -> tuple[Section, ...]:
 
 
 def _published(reading: Reading) -> list[Preset]:
-    """Networks with a published error on the images of this run."""
+    """List the networks with a published error on the data set of this run."""
     if reading.view.content["data"]["source"] != "cifar10":
         return []
     return [one for one in PRESETS.values() if one.error is not None and one.architecture.stem == "cifar"]

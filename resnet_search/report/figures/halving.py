@@ -1,4 +1,4 @@
-"""The brackets as a picture: who went on from which rung, and what the epochs were spent on."""
+"""Plot the brackets: which trials were promoted from which rung, and where the epochs were spent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from resnet_search.report.figures.plot import BLUE, GREEN, GREY, LEGEND, ORANGE,
 from resnet_search.report.units import counted
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
 
-WENT_ON, DROPPED, TO_THE_END, FAILS, OPEN = "went on", "dropped", "trained to the end", "failed", "still open"
+WENT_ON, DROPPED, TO_THE_END, FAILS, OPEN = "promoted", "stopped", "trained in full", "failed", "still open"
 _COLOUR = {WENT_ON: BLUE, TO_THE_END: GREEN, DROPPED: ORANGE, FAILS: RED, OPEN: GREY}
 _Rung = tuple[str, int]
 _Names = dict[tuple[int, int], str]
@@ -20,25 +20,25 @@ _PER_BAR, _AROUND = 34, 150
 
 
 def brackets(view: RunView) -> tuple[Section, ...]:
-    """Two plots, the iterations together; nothing of a run without promotions."""
+    """Return two plots over all iterations; nothing for a run without promotions."""
     ended, names = outcomes(view), _names(view)
     plan = _planned(view, names)
     if not ended or not any(rung for _, rung in plan):
         return ()
     iterations = len({trial.iteration for trial, _ in ended})
-    together = f", all {iterations} iterations together" if iterations > 1 else ""
+    together = f" The plots add up all {iterations} iterations." if iterations > 1 else ""
     told = (
-        f"A bracket trains its candidates rung by rung{together}. At the end of a rung the best go on, the others are "
-        "dropped; a bracket of a higher number begins with more candidates and fewer epochs each."
+        "A bracket trains its candidates rung by rung. At the end of a rung the best are promoted, the others are "
+        f"stopped. A bracket with a higher number starts with more candidates and fewer epochs each.{together}"
     )
     figures = (_flow(plan, ended, names), _spent(view, plan, ended, names))
     return (Section("The brackets as a picture", (Paragraph(told), *figures)),)
 
 
 def outcomes(view: RunView) -> _Ended:
-    """What became of each trial of the search."""
+    """Return the outcome of each trial of the search."""
     trials = [trial for trial in view.trials.values() if not view.is_baseline(trial)]
-    # The bracket of an extension goes on with trials of another one, which ended there.
+    # The bracket of an extension continues trials of another bracket, which ended there.
     promoted = {(trial.iteration, trial.bracket, trial.promoted_from) for trial in trials}
     sizes = {
         (bracket["iteration"], bracket["number"], rung["index"]): int(rung["size"])
@@ -46,7 +46,7 @@ def outcomes(view: RunView) -> _Ended:
         for rung in bracket["rungs"]
     }
     filled = Counter((trial.iteration, trial.bracket, trial.rung) for trial in trials if trial.status != FAILED)
-    # Else a trial may become one of the best when others have ended.
+    # With async promotion, a trial may still become one of the best when others end.
     certain = view.content["space"]["hyperband"].get("promotion") != "async"
 
     def outcome(trial: Trial) -> str:
@@ -66,7 +66,7 @@ def outcomes(view: RunView) -> _Ended:
 
 
 def _names(view: RunView) -> _Names:
-    """Each bracket's name, the same in all iterations; of known networks none."""
+    """Return each bracket's name, the same in all iterations; known networks have none."""
     known = {(one["iteration"], one["bracket"]): one["presets"] for one in view.content.get("known", ())}
     names: _Names = {}
     for bracket in sorted(view.content["plan"], key=lambda one: (-one["number"], one["iteration"])):
@@ -78,13 +78,13 @@ def _names(view: RunView) -> _Names:
 
 
 def _planned(view: RunView, names: _Names) -> dict[_Rung, int]:
-    """The epochs at the end of each bracket's rungs, by its name and rung, in the order of the names."""
+    """Return the last epoch of each rung, by bracket name and rung, in the order of the names."""
     plan = {(bracket["iteration"], bracket["number"]): bracket["rungs"] for bracket in view.content["plan"]}
     return {(name, int(rung["index"])): int(rung["epochs"]) for place, name in names.items() for rung in plan[place]}
 
 
 def _flow(plan: dict[_Rung, int], ended: _Ended, names: _Names) -> Figure:
-    """Trials as a flow from rung to rung."""
+    """Plot the trials as a flow from rung to rung."""
     flows = Counter((names[trial.iteration, trial.bracket], trial.rung, outcome) for trial, outcome in ended)
     totals = Counter((names[trial.iteration, trial.bracket], trial.rung) for trial, _ in ended)
     rungs = [key for key in plan if totals[key]]
@@ -120,7 +120,7 @@ def _flow(plan: dict[_Rung, int], ended: _Ended, names: _Names) -> Figure:
             "hovertemplate": "%{value:,} %{customdata}<extra></extra>",
         },
     }
-    alternative = "Trials as bands from rung to rung. " + " ".join(
+    alternative = "The flow of trials from rung to rung. " + " ".join(
         f"{bracket.capitalize()}, up to epoch {plan[bracket, rung]}: "
         + ", ".join(
             f"{flows[bracket, rung, outcome]:,} {outcome}" for outcome in _COLOUR if flows[bracket, rung, outcome]
@@ -129,17 +129,17 @@ def _flow(plan: dict[_Rung, int], ended: _Ended, names: _Names) -> Figure:
         for bracket, rung in rungs
     )
     height = max(320, 60 * len(rungs))
-    return figure("halving", "Who went on and who was dropped", [sankey], {"margin": {"l": 8, "r": 8, "t": 8, "b": 8}},
+    return figure("halving", "Promoted and stopped trials", [sankey], {"margin": {"l": 8, "r": 8, "t": 8, "b": 8}},
                   alternative, height=min(height, 900))  # fmt: skip
 
 
 def _node(bracket: str, rung: int, epochs: int, trials: int) -> str:
-    """Short behind the first rung: the labels of a phone stand close."""
+    """Label a rung; short after the first one, because labels are close together on a phone."""
     return f"{bracket}, epoch {epochs}: {trials:,}" if rung == 0 else f"epoch {epochs}: {trials:,}"
 
 
 def _spent(view: RunView, plan: dict[_Rung, int], ended: _Ended, names: _Names) -> Figure:
-    """Epochs by rung, and what they led to."""
+    """Plot the epochs by rung and by outcome of their trials."""
     epochs: Counter[tuple[str, int, str]] = Counter()
     for trial, outcome in ended:
         trained = trial.trained_epochs if trial.status == COMPLETED else epochs_on_disk(view, trial)
@@ -177,9 +177,7 @@ def _spent(view: RunView, plan: dict[_Rung, int], ended: _Ended, names: _Names) 
 
 
 def _verb(outcome: str) -> str:
-    return {DROPPED: "were dropped", OPEN: "are still open", TO_THE_END: "were trained to the end"}.get(
-        outcome, outcome
-    )
+    return {OPEN: f"are {OPEN}", FAILS: FAILS}.get(outcome, f"were {outcome}")
 
 
 def _faint(colour: str) -> str:

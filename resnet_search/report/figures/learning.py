@@ -1,4 +1,4 @@
-"""Learning curves, by how far their candidates were trained."""
+"""Plot learning curves, grouped by the length of training."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from resnet_search.report.kind import accuracy_name
 from resnet_search.report.units import counted, percent, thinned
 from resnet_search.runs.trials import Trial
 
-# Of one rung: more are a carpet, and slow on a phone.
+# Per rung; more are unreadable, and slow on a phone.
 MOST_CURVES = 30
 _MOST_POINTS, _MARKED = 150, 20
 
 
 def curves(reading: Reading) -> tuple[Section, ...]:
-    """A plot of them all, the best one's in front."""
+    """Plot all curves, the best one in front."""
     groups: dict[int, list[int]] = {}
     for number in reading.curves:
         groups.setdefault(reading.trials[number].epochs, []).append(number)
@@ -28,8 +28,8 @@ def curves(reading: Reading) -> tuple[Section, ...]:
     if left_out:
         blocks.append(
             Paragraph(
-                f"Of each length {MOST_CURVES} curves are shown, from the best to the worst at even distances; "
-                f"{left_out:,} are left out."
+                f"The plot shows {MOST_CURVES} curves of each length, evenly spread from the best to the worst, and "
+                f"leaves out {left_out:,}."
             )
         )
     if reading.unread:
@@ -42,7 +42,7 @@ def _figure(reading: Reading, groups: dict[int, list[int]]) -> Figure:
     for at, (epochs, numbers) in enumerate(sorted(groups.items())):
         ranked = sorted(numbers, key=lambda number: -max(reading.curves[number].items())[1])
         shown = [ranked[place] for place in thinned(len(ranked), MOST_CURVES)]
-        # Red is the best one's.
+        # Red is reserved for the best one.
         colours = [colour for colour in COLOURS if colour != RED]
         traces.append(_together(reading, shown, f"to epoch {epochs} ({len(numbers):,})", colours[at % len(colours)]))
     leader = reading.view.leader
@@ -61,7 +61,7 @@ def _figure(reading: Reading, groups: dict[int, list[int]]) -> Figure:
 
 
 def _together(reading: Reading, numbers: list[int], name: str, colour: str) -> dict[str, Any]:
-    """Several curves as one trace, with gaps between them: Plotly slows down by the trace, not by the point."""
+    """Return several curves as one trace with gaps, because Plotly slows down with traces, not with points."""
     x: list[int | None] = []
     y: list[float | None] = []
     text: list[str] = []
@@ -73,7 +73,7 @@ def _together(reading: Reading, numbers: list[int], name: str, colour: str) -> d
         text += [label(reading.trials[number].name)] * (len(chosen) + 1)
     return {
         "type": "scatter",
-        # A curve of one epoch is a point.
+        # A curve of a single epoch needs a marker.
         "mode": "lines+markers" if all(len(reading.curves[number]) < _MARKED for number in numbers) else "lines",
         "marker": {"size": 4, "color": colour},
         "line": {"width": 1.2, "color": colour},
@@ -91,7 +91,7 @@ def _alternative(reading: Reading, groups: dict[int, list[int]], leader: Trial |
     for epochs, numbers in sorted(groups.items()):
         ends = [max(reading.curves[number].items())[1] for number in numbers]
         span = percent(min(ends)) if len(ends) == 1 else f"{percent(min(ends))} to {percent(max(ends))}"
-        told.append(f"{counted(len(numbers), 'candidate')} trained to epoch {epochs}: {span} at its end.")
+        told.append(f"{counted(len(numbers), 'candidate')} trained to epoch {epochs}: {span} at the end.")
     best: tuple[Any, ...] = ()
     if leader is not None and len(reading.curves) > 1:
         words = named(leader)

@@ -1,4 +1,4 @@
-"""What all plots have in common: colours that are seen on white and on black, and labels that are text alone."""
+"""Shared by all plots: colours that work on white and on black, and labels without markup."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from resnet_search.report.document import Figure, Text
 from resnet_search.report.markdown import visible
 
-# Each has a contrast of 3 and more against both pages, as WCAG 2.2 asks of graphics (1.4.11).
+# Each has a contrast of at least 3 on both pages, as WCAG 2.2 requires for graphics (1.4.11).
 BLUE, ORANGE, GREEN, PURPLE = "#3d7fd6", "#c7691e", "#2b9466", "#b263c2"
 RED, TEAL, OCHRE, GREY = "#d0524f", "#1c90a0", "#9c7d1f", "#7d858f"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, TEAL, OCHRE, GREY)
-# From few to many: the ends differ in hue, so that neither is lost on a page.
+# From few to many: the ends differ in hue, so both are visible on either page.
 SCALE = ((0.0, ORANGE), (0.5, GREY), (1.0, BLUE))
 _MARGIN = {"l": 60, "r": 16, "t": 16, "b": 48}
 _LONGEST = 48
@@ -22,7 +22,7 @@ SHARE = {"tickformat": ".3~p", "automargin": True}
 
 
 def label(text: str, longest: int = _LONGEST) -> str:
-    """Text in a plot, where Plotly would take some of it for tags and entities; a long one is cut in the middle."""
+    """Escape the tags and entities that Plotly would interpret; a long text is cut in the middle."""
     shown = visible(text)
     if len(shown) > longest:
         half = (longest - 1) // 2
@@ -33,7 +33,7 @@ def label(text: str, longest: int = _LONGEST) -> str:
 def figure(
     name: str, title: str, traces: Sequence[Any], layout: dict[str, Any], alternative: Text, *, height: int = 420
 ) -> Figure:
-    """A figure of Plotly traces; Plotly refuses what it does not know."""
+    """Make a figure from Plotly traces; Plotly rejects unknown attributes."""
     import plotly.graph_objects as go
 
     whole = {"margin": _MARGIN, "hoverlabel": {"align": "left"}, "colorway": list(COLOURS), **layout}
@@ -41,14 +41,14 @@ def figure(
 
 
 def from_plotly(name: str, title: str, plot: Any, alternative: Text, *, height: int = 420, width: int = 0) -> Figure:
-    """A figure of a `plotly.graph_objects.Figure`, without the colours of a page, which the reader's choice decides."""
+    """Make a figure from a `plotly.graph_objects.Figure`, without page colours: the reader chooses light or dark."""
     values = json.loads(plot.to_json(engine="json"))
     values["layout"].pop("template", None)
     return Figure(name, title, {"data": values["data"], "layout": values["layout"]}, alternative, height, width)
 
 
 def between(first: str, second: str, share: float) -> str:
-    """A colour on the way from one to another, 0 to 1."""
+    """Interpolate between two colours, 0 to 1."""
     ends = [[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in (first, second)]
     mixed = (round(one + (other - one) * share) for one, other in zip(*ends, strict=True))
     return "#" + "".join(f"{part:02x}" for part in mixed)

@@ -1,4 +1,4 @@
-"""What the plots are made of, read once: the candidates of a run and how far each was trained."""
+"""Read the data of the plots once: the candidates of a run and their learning curves."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Curve = dict[int, float]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`trials`: of each candidate found by the search its completed trial of the most epochs, in order of creation.
+    """`trials`: the completed trial with the most epochs of each candidate of the search, in order of creation.
 
-    `curves`: of each candidate its validation accuracy by epoch. `unread`: candidates whose files cannot be read.
+    `curves`: the validation accuracy of each candidate by epoch. `unread`: candidates whose files cannot be read.
     `rungs`: the epochs at which candidates were compared, ascending.
     """
 
@@ -29,12 +29,12 @@ class Reading:
     rungs: tuple[int, ...]
 
     def scores_at(self, epochs: int) -> dict[int, float]:
-        """The accuracy after so many epochs of each candidate that was trained as long."""
+        """Return the accuracy after `epochs` epochs of each candidate that was trained that far."""
         return {number: curve[epochs] for number, curve in self.curves.items() if epochs in curve}
 
 
 def read(view: RunView) -> Reading:
-    """Read the histories of a run's candidates; known networks are not among them."""
+    """Read the histories of a run's candidates, without the known networks."""
     trials: dict[int, Trial] = {}
     for trial in view.trials.values():
         if trial.status == COMPLETED and not view.is_baseline(trial):
@@ -58,5 +58,5 @@ def _curve(view: RunView, trial: Trial) -> Curve:
 
 
 def named(trial: Trial) -> Text:
-    """A trial in a sentence."""
+    """Name a trial in a sentence."""
     return (Code(trial.name), f" (trial {trial.trial})")

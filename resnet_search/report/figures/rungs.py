@@ -1,4 +1,4 @@
-"""Whether a short training predicts a long one on these images: what halving is founded on."""
+"""Measure whether short training predicts long training on these images, the assumption behind halving."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from resnet_search.report.figures.plot import SCALE, figure
 from resnet_search.report.figures.reading import Reading
 from resnet_search.report.units import percent
 
-# Fewer have an interval that says nothing.
+# With fewer, the interval is too wide to be useful.
 FEWEST = 5
 _CLOSE, _LOOSE = 0.8, 0.5
 _NORMAL = 1.96
@@ -20,10 +20,10 @@ _WIDE = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Of candidates trained to epoch `late`: how their order after epoch `early` agrees with their last one.
+    """For candidates trained to epoch `late`: how well their ranking after epoch `early` agrees with the last one.
 
-    `rho`: Spearman's rank correlation, with its 95 % interval. `kept`: of the best `chosen` at the end, the share that
-    is among as many after the early epoch.
+    `rho`: Spearman's rank correlation, with its 95 % interval. `kept`: the share of the best `chosen` at the end that
+    are among the best `chosen` after the early epoch, too.
     """
 
     early: int
@@ -37,9 +37,9 @@ class Agreement:
 
 
 def agreement(early: Sequence[float], late: Sequence[float], epochs: tuple[int, int], factor: int) -> Agreement:
-    """Of scores of the same candidates, in the same order.
+    """Compare two lists of scores of the same candidates in the same order.
 
-    The interval is Fisher's with the variance of Bonett and Wright 2000, (1 + rho²/2) / (n - 3).
+    The interval is Fisher's, with the variance of Bonett and Wright 2000, (1 + rho²/2) / (n - 3).
     """
     from scipy.stats import spearmanr
 
@@ -47,7 +47,7 @@ def agreement(early: Sequence[float], late: Sequence[float], epochs: tuple[int, 
     constant = len(set(early)) == 1 or len(set(late)) == 1
     rho = 0.0 if constant else float(spearmanr(early, late).statistic)
     reach = _NORMAL * math.sqrt((1 + rho**2 / 2) / (count - 3))
-    # An order that agrees entirely has no finite transform.
+    # Fisher's transform of a perfect agreement is infinite.
     middle = math.atanh(max(-0.9999, min(0.9999, rho)))
     chosen = max(1, round(count / factor))
     first, last = (set(sorted(range(count), key=lambda at: -scores[at])[:chosen]) for scores in (early, late))
@@ -56,7 +56,7 @@ def agreement(early: Sequence[float], late: Sequence[float], epochs: tuple[int, 
 
 
 def between(reading: Reading) -> list[Agreement]:
-    """Of each pair of rungs that enough candidates have been through."""
+    """Return the agreement of each pair of rungs with enough candidates."""
     factor = int(reading.view.content["space"]["hyperband"]["factor"])
     found = []
     for at, early in enumerate(reading.rungs):
@@ -70,18 +70,18 @@ def between(reading: Reading) -> list[Agreement]:
 
 
 def predicted(reading: Reading) -> tuple[Section, ...]:
-    """A table, a plot and advice; nothing of a run without rungs."""
+    """Return a table, a plot and advice; nothing for a run without rungs."""
     if len(reading.rungs) < 2:  # noqa: PLR2004
         return ()
     found = between(reading)
     title = "Does an early rung predict a late one?"
     if not found:
-        text = f"Fewer than {FEWEST} candidates have been through two rungs: too few to say."
+        text = f"Fewer than {FEWEST} candidates have completed two rungs, too few for an answer."
         return (Section(title, (Paragraph(text),)),)
     told = (
-        "Rank correlation (Spearman) of validation accuracies between rungs, over all candidates that were trained to "
-        "the later one: 1 is the same order, 0 no relation. Most of these were promoted for their early scores, which "
-        "narrows the early range and makes the correlation smaller than over all candidates."
+        "Rank correlation (Spearman) of the validation accuracies of two rungs, over all candidates that reached the "
+        "later rung: 1 is the same order, 0 no relation. Most of these candidates were promoted for their early "
+        "scores. That narrows the range of early scores and makes the correlation smaller than over all candidates."
     )
     rows = tuple(
         (
@@ -102,7 +102,7 @@ def predicted(reading: Reading) -> tuple[Section, ...]:
 
 
 def _advice(reading: Reading, found: list[Agreement]) -> Text:
-    """What follows, from the earliest rung against the latest one that there are numbers of."""
+    """Return the conclusion from the earliest rung and the latest one with enough candidates."""
     late = max(one.late for one in found)
     first = min((one for one in found if one.late == late), key=lambda one: one.early)
     factor = int(reading.view.content["space"]["hyperband"]["factor"])
@@ -111,19 +111,19 @@ def _advice(reading: Reading, found: list[Agreement]) -> Text:
         f"(95 % interval {first.low:.2f} to {first.high:.2f}). "
     )
     if first.high - first.low > _WIDE:
-        verdict, advice = "Open.", "The interval is too wide for advice: more candidates, or more --iterations."
+        verdict, advice = "Unclear.", "The interval is too wide for advice. Train more candidates or --iterations."
     elif first.rho >= _CLOSE:
-        verdict = "It does."
-        advice = f"Short trainings rank well here: --factor {factor + 1} would drop more of them early, at little risk."
+        verdict = "Yes."
+        advice = f"Short training ranks well here: --factor {factor + 1} would stop more candidates early at low risk."
     elif first.rho >= _LOOSE:
         verdict = "Partly."
-        advice = "Halving finds good candidates, not always the best; several brackets make up for it. Keep the factor."
+        advice = "Halving finds good candidates, but not always the best; several brackets help. Keep the factor."
     else:
         verdict = "Hardly."
-        fewer = f"--factor {factor - 1}, which drops fewer at a time, " if factor > 2 else ""  # noqa: PLR2004
+        fewer = f"--factor {factor - 1}, which stops fewer candidates, " if factor > 2 else ""  # noqa: PLR2004
         advice = (
-            f"Early scores say little of late ones. Try {fewer}a larger --max-epochs, whose rungs are longer, or a "
-            'smaller space in full, with method = "grid".'
+            f"Early scores say little about late ones. Try {fewer}a larger --max-epochs, which makes rungs longer, or "
+            'a smaller space trained in full with method = "grid".'
         )
     return (Strong(verdict), words, advice)
 
@@ -139,7 +139,7 @@ def _figure(found: list[Agreement]) -> Figure:
         "z": [[None if one is None else round(one.rho, 4) for one in row] for row in rows],
         "text": [["" if one is None else f"{one.rho:.2f}<br>n={one.candidates:,}" for one in row] for row in rows],
         "texttemplate": "%{text}",
-        # The middle grey is no number on its own: the text is.
+        # The text gives the number, because the middle grey is hard to read.
         "textfont": {"color": "#ffffff"},
         "zmin": -1,
         "zmax": 1,

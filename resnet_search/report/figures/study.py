@@ -1,4 +1,4 @@
-"""A run as an Optuna study, for what Optuna computes and plots of one."""
+"""Convert a run to an Optuna study, for Optuna's plots and importances."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Values = dict[str, Any]
 
 
 def varying(reading: Reading) -> dict[int, Values]:
-    """Of each candidate its values on the axes, and of the recipe, that differ between candidates.
+    """Return each candidate's values of the axes and recipe entries that differ between candidates.
 
-    An axis that means nothing beside a candidate's block, as the cardinality of a block without groups, it has not.
+    Axes that do not apply to a candidate's block are left out, such as the cardinality of a block without groups.
     """
     space = space_of(reading.view)
     found = {number: _values(space, trial) for number, trial in reading.trials.items()}
@@ -28,13 +28,13 @@ def varying(reading: Reading) -> dict[int, Values]:
     for values in found.values():
         for axis, value in values.items():
             seen.setdefault(axis, set()).add(value)
-    # One that some have and others have not differs too, but then so does the block that decides it.
+    # An axis that only some candidates have differs too, but then the block that decides it differs as well.
     kept = [axis for axis, choices in seen.items() if len(choices) > 1]
     return {number: {axis: values[axis] for axis in kept if axis in values} for number, values in found.items()}
 
 
 def study_of(values: Mapping[int, Values], scores: Mapping[int, float]) -> Any:
-    """An Optuna study that maximises the scores of candidates, by number."""
+    """Make an Optuna study that maximises the scores of candidates, by number."""
     import optuna
 
     distributions = _distributions(values)
@@ -54,7 +54,7 @@ def study_of(values: Mapping[int, Values], scores: Mapping[int, float]) -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Optuna without its log and its warnings: what they say of few trials, the report says."""
+    """Silence Optuna's log and warnings; the report itself warns about few trials."""
     import optuna
 
     level = optuna.logging.get_verbosity()
@@ -68,13 +68,13 @@ def quiet() -> Iterator[None]:
 
 
 def _values(space: SearchSpace | None, trial: Trial) -> Values:
-    """What Plotly takes for text is text in its labels."""
+    """Escape text for Plotly's labels."""
     values = values_on_axes(space, trial)
     return {axis: label(value) if isinstance(value, str) else value for axis, value in values.items()}
 
 
 def _distributions(values: Mapping[int, Values]) -> dict[str, Any]:
-    """Categories, in the order of their size; a quantity of the recipe that was drawn from a range is a number."""
+    """Return categories ordered by size; a recipe value drawn from a range is a number."""
     import optuna
 
     seen: dict[str, set[Any]] = {}

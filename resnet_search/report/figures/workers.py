@@ -1,4 +1,4 @@
-"""When the workers trained what: trials on the clock."""
+"""Plot the timeline of the workers: when each trial was trained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from resnet_search.report.figures.plot import BLUE, GREEN, GREY, LEGEND, RED, fi
 from resnet_search.report.units import counted, duration, moment, percent
 from resnet_search.runs.trials import COMPLETED, FAILED, RUNNING, RunView, Trial
 
-# More bars are thinner than a pixel.
+# With more, bars are thinner than a pixel.
 MOST_BARS = 1500
 _STRETCHES = 300
 _COLOUR = {COMPLETED: BLUE, RUNNING: GREEN, FAILED: RED}
@@ -22,7 +22,7 @@ _PER_LANE, _AROUND = 44, 170
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A trial in one session, seconds since 1970."""
+    """The part of a trial in one session; seconds since 1970."""
 
     trial: Trial
     begin: float
@@ -30,7 +30,7 @@ class Stretch:
 
 
 def timeline(view: RunView) -> tuple[Section, ...]:
-    """A bar a trial, or of very many how busy the workers were."""
+    """Plot one bar per trial, or with very many trials the number of busy workers."""
     found = sorted(stretches(view), key=lambda one: one.begin)
     if not found:
         return ()
@@ -39,16 +39,16 @@ def timeline(view: RunView) -> tuple[Section, ...]:
     share = min(1.0, busy / (slots * view.seconds)) if view.seconds > 0 else 0.0
     told = (
         f"{counted(slots, 'worker')}, busy for {percent(share, 0)} of the {duration(view.seconds)} of "
-        f"{counted(len(view.sessions), 'session')}, a trial counting from its creation to its result."
+        f"{counted(len(view.sessions), 'session')}. A trial counts from its creation to its result."
     )
     if len(found) > MOST_BARS:
         return (Section("The workers", (Paragraph(told), _usage(view, found, slots))),)
-    rows = " The events of a run do not name the worker: a bar stands in the first row that was free."
+    rows = " Events do not record the worker, so each bar is drawn in the first free row."
     return (Section("The workers", (Paragraph(told + rows), _bars(found))),)
 
 
 def stretches(view: RunView) -> Iterable[Stretch]:
-    """Trials that trained, cut where no session ran."""
+    """Return the trials that trained, cut at the ends of sessions."""
     for trial in view.trials.values():
         if trial.reused:
             continue
@@ -59,7 +59,7 @@ def stretches(view: RunView) -> Iterable[Stretch]:
 
 
 def lanes(found: list[Stretch]) -> list[int]:
-    """The row of each stretch, in order of beginning: the lowest that is free."""
+    """Return the row of each stretch in order of their start: the lowest free one."""
     rows, free, busy, made = [], list[int](), list[tuple[float, int]](), 0
     for one in found:
         while busy and busy[0][0] <= one.begin:
@@ -95,7 +95,7 @@ def _bars(found: list[Stretch]) -> Figure:
             )
     states = ", ".join(f"{trace['name']} {len(trace['x']):,}" for trace in traces)
     alternative = (
-        f"{counted(len(found), 'bar')} in {counted(max(rows) + 1, 'row')} ({states}) from {moment(found[0].begin)} on."
+        f"{counted(len(found), 'bar')} in {counted(max(rows) + 1, 'row')} ({states}), from {moment(found[0].begin)}."
     )
     order = [f"row {row + 1}" for row in range(max(rows) + 1)]
     layout = {
@@ -104,7 +104,7 @@ def _bars(found: list[Stretch]) -> Figure:
         "yaxis": {"type": "category", "categoryorder": "array", "categoryarray": order[::-1], "automargin": True},
         "legend": LEGEND,
     }
-    return figure("timeline", "Trials on the clock", traces, layout, alternative,
+    return figure("timeline", "Timeline of the trials", traces, layout, alternative,
                   height=min(900, _AROUND + _PER_LANE * len(order)))  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def _words(one: Stretch) -> str:
 
 
 def _usage(view: RunView, found: list[Stretch], slots: int) -> Figure:
-    """Workers that were busy, on average, in each of some hundred equal parts of the time."""
+    """Plot the mean number of busy workers in each of some hundred equal parts of the time."""
     begin, end = view.sessions[0][0], view.sessions[-1][1]
     width = (end - begin) / _STRETCHES
     seconds = [0.0] * _STRETCHES
@@ -134,8 +134,8 @@ def _usage(view: RunView, found: list[Stretch], slots: int) -> Figure:
         "hovertemplate": "%{x}<br>%{y:.2f} workers busy<extra></extra>",
     }
     alternative = (
-        f"{counted(len(found), 'trial')} are too many for a bar each. Workers busy, of {slots}, on average in each "
-        f"{duration(width)}: from {min(busy):.1f} to {max(busy):.1f}."
+        f"{counted(len(found), 'trial')} are too many for one bar each. Mean number of busy workers, of {slots}, in "
+        f"each {duration(width)}: from {min(busy):.1f} to {max(busy):.1f}."
     )
     layout = {
         "xaxis": {"type": "date", "automargin": True, "title": {"text": "UTC"}},
