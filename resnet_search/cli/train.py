@@ -64,7 +64,7 @@ _LENGTHS = ", ".join(f"{name} {recipe.epochs or EPOCHS}" for name, recipe in REC
     "--epochs",
     type=SpaceKey("hyperband", "max_epochs"),
     metavar="N",
-    help=f"Epochs; the recipe's schedule spans all of them.  [default: with RUN its full budget, else the recipe's: "
+    help=f"Epochs; the recipe's schedule spans them all.  [default: with RUN its full budget, else the recipe's: "
     f"{_LENGTHS}]",
 )
 @click.option(

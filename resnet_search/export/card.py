@@ -131,9 +131,7 @@ def _intended(view: RunView) -> Section:
     return Section(
         "Intended use",
         (
-            Paragraph(
-                ("Classify images like the training images into these classes: ", Code(shown), f"{more}.")
-            ),
+            Paragraph(("Classify images like the training images into these classes: ", Code(shown), f"{more}.")),
             Paragraph(
                 "Do not use it for other images or classes, or where an error harms someone, unless you have tested it "
                 "for that use on images from that use."
@@ -149,7 +147,7 @@ def _limits(view: RunView, members: Sequence[Trial], measured: Measured | None) 
     data = view.content["data"]
     height, width, _ = data["image_shape"]
     items = [
-        "It knows only its own classes: every image gets one of them, whatever it shows.",
+        "It knows only its own classes: every image gets one, whatever it shows.",
         f"It reads {height} x {width} pixels. Images of another size or shape are stretched to that.",
     ]
     items.append(
@@ -231,9 +229,7 @@ def _repeat(view: RunView, members: Sequence[Trial]) -> Section:
         "How to repeat it",
         (
             Fence("sh", "\n".join(shlex.join(map(str, words)) for words in commands)),
-            Paragraph(
-                ("Versions: ", Code(versions), ". Space, limits and machine are in ", Code("report.md"), ".")
-            ),
+            Paragraph(("Versions: ", Code(versions), ". Space, limits and machine are in ", Code("report.md"), ".")),
         ),
     )
 

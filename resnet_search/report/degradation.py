@@ -167,9 +167,7 @@ def _early(steps: int, *, shows: bool) -> str:
     """Return a caveat if the training is much shorter than in the paper."""
     if steps >= PAPER_STEPS / 2:
         return ""
-    doubt = (
-        "the deeper network may simply learn more slowly" if shows else "the effect may not be visible yet"
-    )
+    doubt = "the deeper network may simply learn more slowly" if shows else "the effect may not be visible yet"
     return f" After {steps:,} steps (the paper: {PAPER_STEPS:,}), {doubt}."
 
 

@@ -24,7 +24,7 @@ def space_of(view: RunView) -> SearchSpace | None:
 def values_on_axes(space: SearchSpace | None, trial: Trial) -> dict[str, Value]:
     """A trial's values on the axes of the space, and of its recipe where that varies.
 
-    An axis that means nothing beside its block, as the cardinality of a block without groups, it has not.
+    An axis that means nothing for its block, such as cardinality for a block without groups, is left out.
     """
     axes = {} if space is None else values_of(space.axes, Architecture.from_dict(trial.architecture))
     return {axis: plain(value) for axis, value in {**axes, **trial.recipe}.items()}

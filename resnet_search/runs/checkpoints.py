@@ -1,9 +1,9 @@
 """The checkpoints of a run: which are superseded, and which the user can do without.
 
-A trial that is trained leaves a state, which training goes on from, and weights, which its score is of. Once a later
-trial of the same candidate has completed, the earlier state is of no use and goes by itself. Everything else stays
-until `clean`: the last state of each candidate, so that the run can be extended, and all weights, since any trial can
-be exported and Keras Tuner opens those of a trial's parents too.
+A trained trial leaves a state, from which training continues, and the weights that gave its score. Once a later trial
+of the same candidate has completed, the earlier state is useless and is removed. Everything else stays until
+`clean`: the last state of each candidate, so that the run can be extended, and all weights, since any trial can be
+exported and Keras Tuner opens those of a trial's parents too.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def plan_cleaning(view: RunView, keep: int) -> Cleaning:
         if view.state == "running":
             cure = f"Wait for its end. Or resnet-search stop {word}, and finish it later: resnet-search resume {word}"
         raise RunError(
-            f"RUN: got {name!r}, which is {view.state}: it goes on from its checkpoints; allowed: a finished run",
+            f"RUN: got {name!r}, which is {view.state}: it needs its checkpoints to continue; allowed: a finished run",
             cure,
         )
     kept = {view.holder(trial).trial: trial for trial in view.ranking()[:keep]}
@@ -105,7 +105,7 @@ def clean(view: RunView, cleaning: Cleaning) -> None:
 
 
 def describe(view: RunView, trial: Trial) -> str:
-    """What there is of a completed trial's checkpoint, for a person; and why the rest is not there."""
+    """Which checkpoint files of a completed trial exist, in words, and why the others do not."""
     holder = view.holder(trial)
     folder = view.folder.trial(holder.trial)
     found = [name for name in (WEIGHTS, STATE) if (folder / name).is_file()]

@@ -29,7 +29,7 @@ class Checkup:
         self.resume = f"resnet-search resume {folder.word}"
 
     def checks(self) -> Iterator[Check]:
-        """Everything that can be told without Keras."""
+        """Every check that needs no Keras."""
         try:
             content = self.folder.read()
         except RunError as error:
@@ -66,7 +66,7 @@ class Checkup:
 
     def _events(self, found: Salvage) -> Check:
         if not found.kept and self.folder.trial_folders():
-            cure = "Restore the file from a copy: resume would begin anew, and set the trials aside."
+            cure = "Restore the file from a copy: otherwise resume starts from scratch and sets the trials aside."
             return Check("events.jsonl", PROBLEM, "is gone, and there are folders of trials", cure)
         if found.wrong:
             more = f"; and {len(found.wrong) - _TOLD} more" if len(found.wrong) > _TOLD else ""
@@ -78,7 +78,7 @@ class Checkup:
     def _state(self, view: RunView) -> Check:
         done = sum(trial.status == COMPLETED for trial in view.trials.values())
         text = f"{view.state}, {done} of {view.planned_trials} trials completed"
-        return Check("State", OK, text if view.state == "finished" else f"{text}; it goes on with: {self.resume}")
+        return Check("State", OK, text if view.state == "finished" else f"{text}; continue with: {self.resume}")
 
     def _data(self, content: dict[str, Any]) -> Check:
         from resnet_search.training.arrays import whole
@@ -97,7 +97,7 @@ class Checkup:
         needed = "" if view.winner is None else view.holder(view.winner).trial
         for trial in view.trials.values():
             if trial.reused or trial.status == FAILED:
-                continue  # It has nothing that anyone goes on from.
+                continue  # Nothing is trained from its files.
             findings = [*self._history(trial)]
             if trial.status == RUNNING:
                 findings += self._running(view, trial)
@@ -179,7 +179,7 @@ def _counts(epochs: list[Any], first: int, last: int) -> bool:
 
 
 def h5_problem(path: Path, epochs: int | None = None) -> str:
-    """What is wrong with an HDF5 file, from "is" on; nothing if it can be read and, with `epochs`, is of that epoch."""
+    """What is wrong with an HDF5 file, from "is" on; empty if it can be read and holds epoch `epochs` (if given)."""
     import h5py
 
     if not path.exists():
@@ -190,7 +190,7 @@ def h5_problem(path: Path, epochs: int | None = None) -> str:
             found = int(file.attrs["epoch"]) if epochs is not None else None
     except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         return f"is damaged ({error!s:.80})"
-    return "" if found == epochs else f"is of epoch {found}, not {epochs}"
+    return "" if found == epochs else f"holds epoch {found}, not {epochs}"
 
 
 def damaged_json(path: Path) -> str:

@@ -1,7 +1,7 @@
 """What the hardware's own counters say a search has used, in joules; nothing where it has none that may be read.
 
-Intel's RAPL (also of AMD processors) counts each processor package, NVIDIA's driver each GPU. Both count whatever else
-the machine does as well. Since 2020 Linux lets the administrator alone read RAPL, unless told otherwise.
+Intel's RAPL (also of AMD processors) counts each processor package, NVIDIA's driver each GPU. Both include
+whatever else the machine does. Since 2020 Linux lets only the administrator read RAPL, unless configured otherwise.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from resnet_search.runs.folder import RunFolder
 
 ENERGY = "energy.jsonl"
 POWERCAP = Path("/sys/class/powercap")
-# RAPL's counter begins anew after some 60 s of 1 kW or an hour of 20 W.
+# RAPL's counter wraps around after some 60 s of 1 kW or an hour of 20 W.
 _INTERVAL = 30.0
 
 
-Counter = tuple[Callable[[], int], int]  # reads microjoules; the count at which it begins anew
+Counter = tuple[Callable[[], int], int]  # reads microjoules; the count at which it wraps around
 
 
 class Meter:

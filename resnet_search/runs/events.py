@@ -7,7 +7,7 @@
 | created | trial and the fields of `trials.Trial` that are known before training |
 | completed | trial, score, setup_seconds, train_seconds |
 | failed | trial, reason |
-| lost | trial, exit_code, reason: its worker was lost; the trial goes on in another; blameless: with its machine |
+| lost | trial, exit_code, reason: its worker was lost, another continues the trial; blameless: lost with its machine |
 | divided | trial, parts: of each batch, since the memory does not suffice for a whole one |
 | retrained | trial: what it was to continue is gone; it trains its candidate from the first epoch on |
 | interrupted | reason |

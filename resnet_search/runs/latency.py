@@ -23,7 +23,7 @@ CPU = "cpu"
 class Latency:
     """Calls of one network with `batch` images each, on `device`: "cpu", or the name of a GPU.
 
-    `p50`, `p99`: percentiles of the `calls`, milliseconds. `throughput`: images a second over all of them. `threads`:
+    `p50`, `p99`: percentiles of the `calls`, milliseconds. `throughput`: images a second over all calls. `threads`:
     of the processor.
     """
 

@@ -1,4 +1,4 @@
-"""Whether a run can be driven: its folder may come from anywhere, or have been edited by hand."""
+"""Whether a run can be driven: its folder may come from anywhere, or have been edited."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _sizes(plan: Sequence[Mapping[str, Any]]) -> _Sizes:
     """How many trials each rung of each bracket is for, by the bracket's iteration and number.
 
     Raises of `DAMAGE` unless `plan` has each bracket once, with rungs that are numbered from 0, no larger than the one
-    before, and go on where that one ends.
+    before, each starting at the epoch where that one ends.
     """
     sizes: dict[tuple[int, int], Sequence[int]] = {}
     for bracket in plan:

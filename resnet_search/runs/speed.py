@@ -70,7 +70,7 @@ class Pace:
 
 @dataclass(slots=True)
 class Pacing:
-    """The pace of trials that are told one after another: a least-squares line, by Welford's sums.
+    """The pace of trials, reported one after another: a least-squares line, by Welford's sums.
 
     A line, since tracing and compiling a network is part of its first epoch, and in trials of one epoch on small data
     most of it.

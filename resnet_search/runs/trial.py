@@ -90,7 +90,7 @@ def created_trial(event: Event, before: Mapping[str, Trial]) -> Trial:
         raise ValueError(f"trial {trial.trial} was created before")
     for origin in (trial.promoted_from, trial.parent):
         if origin is not None and before[origin].candidate != trial.candidate:
-            raise ValueError(f"trial {trial.trial} is of another candidate than {origin}")
+            raise ValueError(f"trial {trial.trial} has another candidate than trial {origin}")
     if trial.parent is not None:
         trial.parts = before[trial.parent].parts
     return trial

@@ -123,11 +123,11 @@ class RunView:
 
     @property
     def baselines(self) -> list[Trial]:
-        """The trials of known architectures that the search is held against, in the order they were named."""
+        """The trials of known architectures that the search is compared with, in the order given."""
         return [trial for trial in self.trials.values() if self.is_baseline(trial)]
 
     def is_baseline(self, trial: Trial) -> bool:
-        """Whether a trial is of a known architecture: it is not ranked, since it need not be inside the limits."""
+        """Whether a trial trains a known architecture: it is not ranked, since it need not be inside the limits."""
         return (trial.iteration, trial.bracket) in self._known_places()
 
     def _known_places(self) -> set[tuple[int, int]]:
@@ -152,7 +152,7 @@ class RunView:
         return sum(size * epochs for size, epochs in self._rungs())
 
     def _rungs(self) -> Iterator[tuple[int, int]]:
-        """Trials of each rung, and epochs of each of them; asynchronous ones may be larger than planned."""
+        """The trials in each rung and the epochs of each trial; asynchronous rungs may be larger than planned."""
         hyperband = self.content.get("space", {}).get("hyperband", {})
         filled: Counter[tuple[int, int, int]] = Counter()
         if hyperband.get("promotion") == "async":
@@ -220,7 +220,7 @@ class RunView:
         )
 
     def holder(self, trial: Trial) -> Trial:
-        """The trial whose files hold what a trial's score is of: itself, or the one that it reuses."""
+        """The trial whose weights gave a trial's score: itself, or the one that it reuses."""
         return self.trials[trial.parent] if trial.reused and trial.parent is not None else trial
 
     def chain(self, trial: Trial) -> list[Trial]:

@@ -18,15 +18,15 @@ class Budget:
     seconds: float | None = None
     trials: int | None = None
     clock: Callable[[], float] = time.monotonic
-    begun: float = field(init=False)
+    started: float = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "begun", self.clock())
+        object.__setattr__(self, "started", self.clock())
 
     @property
     def time_is_up(self) -> bool:
         """Whether running trials must stop at the end of their epoch, too."""
-        return self.seconds is not None and self.clock() - self.begun >= self.seconds
+        return self.seconds is not None and self.clock() - self.started >= self.seconds
 
     def spent(self, trials: int) -> str:
         """Return why no trial may start after `trials` have started; empty if one may."""

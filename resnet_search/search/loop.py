@@ -110,7 +110,7 @@ class SearchLoop:
             return None
         folder = self._folder.trial(created.trial_id)
         if os.path.lexists(folder):
-            # A trial that is not in the events, as after restoring an old copy of them.
+            # The events do not know this trial: an old copy of events.jsonl may have been restored.
             set_aside(folder, "unknown")
         self._note("created", **self._oracle.created)
         return self._view.trials[created.trial_id]

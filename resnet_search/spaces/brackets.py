@@ -49,7 +49,7 @@ def hyperband(max_epochs: int, factor: int, iterations: int, candidates: int | N
     """The brackets in the order they start, the most aggressive of an iteration first.
 
     `candidates`: how many different ones there are, None for no limit. A bracket cannot start with more; a space that
-    is smaller than the plan shrinks first rungs, and halving goes on.
+    is smaller than the plan shrinks first rungs, and halving continues.
     """
     count = _bracket_count(max_epochs, factor)
     # As Keras Tuner computes it; its logarithm is a float, so the sizes are the same only if this one is too.

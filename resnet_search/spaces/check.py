@@ -118,7 +118,7 @@ def _missing_axes(axes: Mapping[str, Any], mistakes: Mistakes) -> None:
     if not given:
         mistakes.missing("[axes] n", f"{keys['n'].allowed}; or depth or blocks in its place")
     for name in given[1:]:
-        if axes[name] != []:  # which is a mistake of its own, and told as one
+        if axes[name] != []:  # A list without values is reported as a mistake of its own.
             mistakes.wrong(f"[axes] {name}", axes[name], "one of n, depth and blocks, not several")
 
 

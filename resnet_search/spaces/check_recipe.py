@@ -35,7 +35,7 @@ def check_recipe(content: Mapping[str, Any], mistakes: Mistakes) -> dict[str, An
 
 
 def varies(value: Any) -> bool:
-    """Whether a value of [recipe] is drawn anew for each trial."""
+    """Whether a value of [recipe] is drawn for each trial."""
     # Milestones, a tuple of pairs and maybe empty, are one value.
     return isinstance(value, Range) or (isinstance(value, tuple) and value != () and not isinstance(value[0], tuple))
 
@@ -84,7 +84,7 @@ def _range(place: str, content: Mapping[str, Any], allowed: RecipeField, mistake
 
 
 def _as_a_whole(found: dict[str, Any], mistakes: Mistakes) -> None:
-    """The recipe's own rules across values, each of which is about two of them."""
+    """The recipe's own rules across values, each about two values."""
     first = {name: values[0] for name, values in _ends(found).items()}
     pairs = (
         {**first, one: value, other: beside}

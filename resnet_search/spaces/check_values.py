@@ -1,4 +1,4 @@
-"""Names and lists of values against what they may be, whichever table they stand in."""
+"""Check names and lists of values, in any table of a space file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def accepts(key: Allowed, value: Any) -> bool:
 
 
 def check_names(place: str, content: Mapping[str, Any], names: Collection[str], mistakes: Mistakes) -> dict[str, Any]:
-    """The content that has known names; a mistyped name is noted, and goes on as the one it must have meant."""
+    """The content that has known names; a mistyped name is noted, and then read as the name that was meant."""
     found = {name: value for name, value in content.items() if name in names}
     unknown = [name for name in content if name not in names]
     for name in unknown[:REPORTED]:

@@ -14,7 +14,7 @@ from resnet_search.spaces.wording import escape, nearest, show
 
 FOLDER = Path("search_spaces")
 LONGEST_PATH = 4_096  # characters of a path in a message
-MAX_BYTES = 100_000  # of a space file; one written by hand has some thousand
+MAX_BYTES = 100_000  # of a space file; a usual one has about a thousand
 
 
 def load_space(ref: str, folder: Path = FOLDER) -> SearchSpace:

@@ -1,4 +1,4 @@
-"""A pseudo-random order of the numbers below any size, without a list of them."""
+"""A pseudo-random order of the numbers below any size, without a list."""
 
 from __future__ import annotations
 

@@ -18,10 +18,10 @@ PASSES = 3
 class Plan:
     """The brackets of a search over the feasible architectures of its space.
 
-    `distinct`: how many different candidates there are, None for no limit. A candidate that is drawn again goes on
-    from its earlier trial, or takes its score: trials and epochs are then the most that there can be.
+    `distinct`: how many different candidates there are, None for no limit. A candidate that is drawn again
+    continues its earlier trial or takes its score, so trials and epochs are upper limits.
 
-    `asynchronous`: trials go on as soon as they are among the best so far, so that rungs may become larger.
+    `asynchronous`: trials are promoted as soon as they are among the best so far, so rungs may become larger.
     """
 
     method: str

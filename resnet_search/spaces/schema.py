@@ -125,10 +125,11 @@ class Hyperband:
     """[hyperband]: Li et al. 2018; 27 and 3 make brackets of 27, 12, 6 and 4 first trials."""
 
     max_epochs: int = _key("int", "epochs of the longest trials", default=27, high=10_000, unit="epochs")
-    factor: int = _key("int", "of a rung's trials one in `factor` goes on", default=3, low=2, high=100)
+    factor: int = _key("int", "one in `factor` of a rung's trials is promoted", default=3, low=2, high=100)
     iterations: int = _key("int", "times that all brackets are gone through", default=1, high=1_000)
     promotion: str = _key(
-        "str", "when a trial goes on: once it is certain to be among a rung's best, or of those so far", default="sync",
+        "str", "when a trial is promoted: once it is sure to be among a rung's best, or as soon as it is so far",
+        default="sync",
         choices=("sync", "async"),
     )  # fmt: skip
 
@@ -154,7 +155,7 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A recipe value drawn anew for each trial: uniform from `min` to `max`, or in its logarithm."""
+    """A recipe value drawn for each trial: uniform from `min` to `max`, or in its logarithm."""
 
     min: float
     max: float
@@ -188,7 +189,7 @@ METHOD = Key(
     "str", "hyperband, or grid: every architecture once, for max_epochs", choices=("hyperband", "grid")
 )  # fmt: skip
 
-TRACK = Key("str", "who is told of every candidate while it trains", choices=TRACKERS, many=True)
+TRACK = Key("str", "trackers that follow every candidate while it trains", choices=TRACKERS, many=True)
 
 SIZES = ("n", "depth", "blocks")  # the numbers of blocks, in one of three ways
 

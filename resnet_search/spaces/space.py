@@ -19,8 +19,8 @@ class SearchSpace:
     """One search, validated. Made by `load_space`, `parse_space` or `from_dict`; equal if all it holds is equal.
 
     `recipe` holds `name` and the values that replace the named recipe's: each fixed, a tuple of values to choose from,
-    or a `Range`. `method`: "hyperband" or "grid". `track`: who is told of every candidate. `text` is the TOML as it was
-    read.
+    or a `Range`. `method`: "hyperband" or "grid". `track`: the trackers that follow every candidate. `text`: the
+    TOML as it was read.
     """
 
     name: str

@@ -174,7 +174,7 @@ _FIELDS: dict[str, RecipeField] = {
 
 
 def recipe_from(values: dict[str, Any]) -> Recipe:
-    """Return recipe `values["name"]` (default `search`) with the other values replaced; `UsageError` names a bad one."""
+    """Return recipe `values["name"]` (default `search`) with the other values put in; `UsageError` names a bad one."""
     name = values.get("name", "search")
     if name not in RECIPES:
         raise UsageError(f"recipe name: got {name!r}; allowed: {', '.join(RECIPES)}")

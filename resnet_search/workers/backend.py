@@ -19,7 +19,7 @@ def check_backend(name: str | None = None) -> None:
     if backend not in INSTALL:
         raise TrainingError(
             f"KERAS_BACKEND: got {backend!r}; allowed: {', '.join(INSTALL)}",
-            "Set one of them, or nothing: then it is TensorFlow, and JAX where that alone is installed.",
+            "Set one, or leave it unset for TensorFlow (JAX where only JAX is installed).",
         )
     if find_spec(backend) is not None:
         return

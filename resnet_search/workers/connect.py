@@ -86,7 +86,7 @@ def _alone() -> Iterator[None]:
     ours = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_agent_register_timeout_ms": _START_MILLISECONDS,
-        # Ray's name for it is of the systems where it is the default: all its servers listen on the loopback interface.
+        # Named after the systems where it is Ray's default: all servers listen on the loopback interface.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     }
     ours = {name: value for name, value in ours.items() if name not in os.environ}
@@ -198,7 +198,7 @@ def _gpus_of_a_trial(device: str, cluster: Cluster, nodes: list[Needs]) -> float
 
 
 def _ask_a_gpu(ray: Any, needs: Needs, backend: str, precision: str) -> WorkerSettings:
-    """How trials compute on a GPU of the cluster: all alike, so that one goes on anywhere to the same result."""
+    """How trials compute on a GPU of the cluster: alike on all, so that any of them gives the same result."""
     if not admitted(alive(ray), needs):
         raise TrainingError(
             f"no node of the cluster has what a trial takes: {worded(needs)}",

@@ -59,7 +59,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """A worker cannot write its files, whichever candidate it trains: the search must end, and can be resumed."""
+    """A worker cannot write its files, for any candidate: the search must end, and can be resumed."""
 
     slot: int
     trial: str
@@ -70,7 +70,7 @@ class Stopped:
 class Lost:
     """The worker process is gone, and what it trained since its last epoch with it. `trial` is None if it had none.
 
-    `reason` goes on from "its worker": "crashed (SIGSEGV)". `blameless`: whatever it was, it was not the trial.
+    `reason` completes "its worker ...": "crashed (SIGSEGV)". `blameless`: the trial did not cause it.
     """
 
     slot: int

@@ -124,7 +124,7 @@ class _Process:
     """One child, and the thread that reads what it says."""
 
     silent: float  # Seconds since a child that has a trial was last heard of.
-    stepped: bool  # Whether its trial has begun.
+    stepped: bool  # Whether its trial has started.
 
     def __init__(
         self, slot: int, settings: WorkerSettings, log: Path, messages: queue.Queue[tuple[_Process, Message]]
@@ -233,7 +233,7 @@ def _environment(settings: WorkerSettings, slot: int) -> dict[str, str]:
         environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
     if settings.device == "cpu":
         return environment | {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
-    # Memory as it is needed, so that several trials can share one GPU; JAX holds itself to 75 % unless told.
+    # Memory as it is needed, so that several trials can share one GPU; by default JAX takes 75 %.
     environment |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{settings.gpu_share or _ALONE:.3f}"
     # Its new name, which the oldest JAX here does not know: with both set, JAX leaves the GPU out.

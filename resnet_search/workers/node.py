@@ -70,5 +70,5 @@ def check_node(node: Node, versions: dict[str, str], run: Path, precision: str) 
         raise TrainingError(
             f"--precision: got {BFLOAT16!r}, but the processor of node {node.name} of the cluster has no instructions "
             "for it",
-            "Start with --precision float32, or without that node; a run that has begun keeps its precision.",
+            "Start with --precision float32, or without that node; a run keeps the precision that it started with.",
         )

@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster: an actor for each slot, placed by Ray where there is room, and placed anew when it is lost.
+"""Workers on a Ray cluster: an actor for each slot, placed by Ray where there is room, and again when it is lost.
 
 The run's folder stays here: the files of a job go with it, and come back after each epoch.
 """
@@ -118,7 +118,7 @@ class RayWorkers:
         self._send(slot, hired, job)
 
     def _send(self, slot: int, hired: _Hired, job: Job) -> None:
-        """A job with the files that it goes on from; once more with the same number where the answer was lost."""
+        """Send a job with the files that it starts from; once more with the same number if the answer was lost."""
         try:
             sent, files = self._packer.pack(job)
         except OSError as error:
@@ -157,8 +157,8 @@ class RayWorkers:
                 self._gone(slot, self._hired.pop(slot), error)
             except exceptions.RayError as error:
                 raise TrainingError(
-                    f"Ray cannot go on with a worker: {type(error).__name__}: {last_line(str(error))}",
-                    f"{_LOGS}. Every finished epoch is kept: mend it, and resume the run.",
+                    f"Ray cannot run a worker: {type(error).__name__}: {last_line(str(error))}",
+                    f"{_LOGS}. Every finished epoch is kept: fix the cause, then resume the run.",
                 ) from error
 
     def _first(self, calls: list[Any], number: int, seconds: float) -> list[Any]:
@@ -227,7 +227,7 @@ class RayWorkers:
                 "A cluster that was started without token authentication ends them so: start every node with "
                 f"RAY_AUTH_MODE=token and the same token. {_LOGS}.",
             )
-        # Before its job has begun, it is not the job that ends a worker.
+        # A worker that ends before its job has started was not ended by the job.
         blameless = machine or hired.doing != "hear"
         node = f" {hired.node}" if hired.node else ""
         if machine:
@@ -247,7 +247,7 @@ class RayWorkers:
             name = f"on {where}: " if hired.node else ""  # Before it has joined, it names itself.
             raise TrainingError(f"{name}{cause.message}", cause.cure) from error
         if not isinstance(cause, OSError):
-            raise TrainingError(f"a worker on {where} cannot go on: {last_line(str(error))}", f"{_LOGS}.") from error
+            raise TrainingError(f"a worker on {where} cannot continue: {last_line(str(error))}", f"{_LOGS}.") from error
         self._stop(slot, hired, f"on {where}: {cause}")
 
     def _use_idle(self) -> None:

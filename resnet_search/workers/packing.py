@@ -1,4 +1,4 @@
-"""What goes with a job to a node of a Ray cluster: the files that it goes on from, and what many jobs share."""
+"""What goes with a job to a node of a Ray cluster: the files that it starts from, and what many jobs share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from resnet_search.networks.imagenet import Source, sources_of
 from resnet_search.training.arrays import Arrays, read_arrays
 from resnet_search.training.job import HISTORY, STATE, WEIGHTS, Job
 
-# In this order the driver writes them: a state is of no use without the lines that lead to it.
+# The driver writes them in this order: a state is useless without the lines that lead to it.
 FILES: Final = (HISTORY, WEIGHTS, STATE)
 
 

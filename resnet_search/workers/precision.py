@@ -12,7 +12,9 @@ AUTO: Final = "auto"
 BFLOAT16: Final = "bfloat16"
 PRECISIONS: Final = (AUTO, FLOAT32, BFLOAT16)
 
-_CURE = "Start with --precision float32; a run that has begun keeps its precision, and goes on where that can be had."
+_CURE = (
+    "Start with --precision float32. A run keeps the precision that it started with: resume it where that is available."
+)
 # As Linux names them.
 _INSTRUCTIONS = frozenset({"avx512_bf16", "amx_bf16"})
 _PROCESSOR = Path("/proc/cpuinfo")
@@ -43,7 +45,7 @@ def processor_has_bfloat16() -> bool:
 def on_gpu(asked: str, *, has_bfloat16: bool) -> str:
     """The precision on a GPU; `TrainingError` where it lacks what was asked for."""
     if asked == BFLOAT16 and not has_bfloat16:
-        raise TrainingError(f"--precision: got {asked!r}, which this GPU has not", _CURE)
+        raise TrainingError(f"--precision: got {asked!r}, which this GPU does not support", _CURE)
     return MIXED if has_bfloat16 and asked != FLOAT32 else FLOAT32
 
 

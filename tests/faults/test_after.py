@@ -96,7 +96,7 @@ def test_a_confirmation_that_nothing_happens_to(searched: Any) -> None:
 @fault(
     "crash",
     "`kill -9` while the best candidates are confirmed",
-    here="`confirm` goes on: each candidate has each seed once, and the table is that of an uninterrupted one",
+    here="`confirm` continues: each candidate has each seed once, and the table is that of an uninterrupted one",
 )
 def test_a_confirmation_that_is_killed_at_a_write(searched: Any) -> None:
     whole = searched("whole")

@@ -108,7 +108,7 @@ def test_a_file_of_keras_tuner_is_cut_off(name: str, interrupted: Any, whole: An
     "crash",
     "The first trial is interrupted",
     keras_tuner="tuner0.json does not exist yet: it starts over, and says nothing",
-    here="`resume` goes on with that trial from its last epoch",
+    here="`resume` continues that trial from its last epoch",
 )
 def test_the_first_trial_is_interrupted(interrupted: Any, whole: Any, tmp_path: Path) -> None:
     first = theirs(tmp_path)

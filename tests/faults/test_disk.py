@@ -51,8 +51,8 @@ def fail_and_resume(search: Search, whole: Search, step: str, **failure: Any) ->
 
 @fault(
     "disk",
-    "No space is left at one write, whichever it is (`ENOSPC`)",
-    here="the search ends and names the file; what was there before is whole; `resume` goes on to the same trials, and "
+    "No space is left at any one write (`ENOSPC`)",
+    here="the search ends and names the file; what was there before is whole; `resume` continues to the same trials, and "
     "no candidate is blamed",
 )
 def test_a_disk_that_fails_once(make_search: Any, whole: Any) -> None:
@@ -64,7 +64,7 @@ def test_a_disk_that_fails_once(make_search: Any, whole: Any) -> None:
 @fault(
     "disk",
     "The folder becomes read-only and stays so (`EROFS`)",
-    here="the search ends and names the file; `resume` goes on once it can be written",
+    here="the search ends and names the file; `resume` continues once the folder is writable",
 )
 def test_a_disk_that_fails_from_then_on(make_search: Any, whole: Any) -> None:
     steps = make_search("steps").steps()
@@ -104,7 +104,7 @@ def fill(place: Path, *, leave: int) -> None:
     "disk",
     "The disk becomes full",
     keras_tuner="files are written in place: `JSONDecodeError` for what was cut off, and the project cannot be opened",
-    here="the search ends with a sentence; once there is room again, `resume` goes on, and no candidate is blamed",
+    here="the search ends with a sentence; once there is room again, `resume` continues, and no candidate is blamed",
 )
 def test_a_run_on_a_disk_that_is_full(small_disk: Path, drivers: Any, whole: Any) -> None:
     tuner = theirs(small_disk)

@@ -56,7 +56,7 @@ def kill_and_resume(search: Search, whole: Search, at: int, moment: str) -> None
     "crash",
     "`kill -9` of the driver before, in the middle of or after any write",
     keras_tuner="what was being written cannot be read again, and what was between two files is lost",
-    here="`resume` goes on to the same trials; at most one epoch of each running trial is trained again",
+    here="`resume` continues to the same trials; at most one epoch of each running trial is trained again",
 )
 def test_a_kill_at_each_kind_of_write(make_search: Any, whole: Any) -> None:
     steps = make_search("steps").steps()
@@ -126,7 +126,7 @@ def killed_at_random(make_search: Any, whole: Any, count: int, seed: int) -> Non
     "crash",
     "`kill -9` of the driver, of a worker, or of both, at any moment",
     keras_tuner="the running trial starts again; in the first one, the whole search does",
-    here="a worker is replaced and its trial goes on; after the driver's end `resume` goes on; at most one epoch of "
+    here="a worker is replaced and its trial continues; after the driver's end `resume` continues; at most one epoch of "
     "each running trial is trained again",
 )
 def test_kills_at_random_moments(make_search: Any, whole: Any) -> None:

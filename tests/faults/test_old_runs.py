@@ -40,7 +40,7 @@ def test_a_run_of_format_1_opens(golden: Path) -> None:
 @fault(
     "files",
     "A run is continued with a newer version of the program",
-    here="a run of every earlier format opens and goes on, or the error says how to migrate it; run.json of a newer "
+    here="a run of every earlier format opens and continues, or the error says how to migrate it; run.json of a newer "
     "format names the update",
 )
 def test_a_run_of_format_1_goes_on(old: Search) -> None:

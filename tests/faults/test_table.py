@@ -6,7 +6,7 @@ from .table import PAGE, PARTS, Fault, fault, faults, page
 
 
 def test_the_page_is_up_to_date() -> None:
-    """Made anew by: python -m tests.faults.table"""
+    """Regenerate with: python -m tests.faults.table"""
     assert PAGE.read_text(encoding="utf-8") == page(faults())
 
 

@@ -83,7 +83,7 @@ def test_where_nothing_fails_both_run_the_same_rungs(make_search):
     "schedule",
     "The space is smaller than the plan: 9 points, 27 epochs",
     keras_tuner="stops in its first rung, on trials of one epoch; no halving, nothing trained to the end",
-    here="the first rung is the space, halving goes on; later brackets take over what was trained",
+    here="the first rung is the space, halving continues; later brackets take over what was trained",
 )
 def test_a_small_space(make_search):
     theirs = sizes(search(oracle_of(nine, seed=1)))
@@ -165,7 +165,7 @@ def test_a_failure_above(make_search):
     "schedule",
     "Three trials in a row fail",
     keras_tuner="the search ends with an error",
-    here="they are replaced; ten in a row end it, with the reason, and `resume` goes on with other candidates",
+    here="they are replaced; ten in a row end it, with the reason, and `resume` continues with other candidates",
 )
 def test_three_failures_in_a_row(make_search):
     with pytest.raises(RuntimeError, match="consecutive failures"):
@@ -190,7 +190,7 @@ def test_seed_zero(make_search):
 @fault(
     "schedule",
     "Several trials train at once",
-    keras_tuner="promotions are labelled with whichever bracket was opened last",
+    keras_tuner="promotions are labelled with the bracket that was opened last",
     here="each trial names its own bracket, and trials and winner are the same for any number of workers",
 )
 def test_brackets_of_parallel_trials(make_search):
@@ -236,7 +236,7 @@ def test_the_best(make_search):
     "crash",
     "A worker is lost",
     keras_tuner="its trial is running for ever, and the others wait for it for ever",
-    here="gets a new process, and its trial goes on from its last epoch",
+    here="gets a new process, and its trial continues from its last epoch",
 )
 def test_a_lost_worker(make_search):
     oracle = oracle_of(wide, seed=1, max_epochs=3)

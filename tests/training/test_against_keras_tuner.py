@@ -56,8 +56,8 @@ def theirs(tmp_path_factory):
 @fault(
     "training",
     "A trial is promoted",
-    keras_tuner="its optimizer starts anew: no momentum, step 0, the learning rate of the first step",
-    here="goes on with weights, batch-norm statistics, optimizer and step as they were",
+    keras_tuner="its optimizer is reset: no momentum, step 0, the learning rate of the first step",
+    here="continues with weights, batch-norm statistics, optimizer and step as they were",
 )
 def test_promotion_keeps_the_optimizer(theirs, make_job, arrays, reference):
     tuner, seen = theirs

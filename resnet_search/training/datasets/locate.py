@@ -85,7 +85,7 @@ def prepared(name: str, data_dir: Path | None) -> tuple[Path | None, str]:
 
 
 def tfds_parts(name: str) -> dict[str, Any]:
-    """`set`, `config` and `version` in the name of a TFDS set, None for what it has not; `DataError` if it is none."""
+    """`set`, `config` and `version` in the name of a TFDS set, None for what it lacks; `DataError` if it is none."""
     match = _TFDS_NAME.fullmatch(name)
     if not match:
         raise DataError(

@@ -112,7 +112,7 @@ def _scale(images: dict[str, NDArray[Any]], where: str) -> int:
     allowed = "allowed are uint8, whole numbers of 0 to 255, and fractions of 0 to 1"
     for name, array in images.items():
         if array.dtype.kind not in "uif":
-            raise DataError(f"{where}: {name} is of type {array.dtype}; {allowed}", _CURE)
+            raise DataError(f"{where}: {name} has the type {array.dtype}; {allowed}", _CURE)
         if not np.isfinite(array).all():
             raise DataError(f"{where}: {name} holds values that are no numbers; {allowed}", _CURE)
     low = min(float(array.min()) for array in images.values())

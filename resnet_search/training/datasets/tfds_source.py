@@ -51,7 +51,7 @@ def download(name: str, data_dir: Path | None, image_size: int | None) -> ImageD
         raise DataError(f"tfds:{name}: TensorFlow Datasets has no such set", cure)
     try:
         builder = tfds.builder(name, data_dir=folder)
-    except Exception as error:  # a configuration that it has not, and whatever else
+    except Exception as error:  # an unknown configuration, or any other fault
         raise _failure(name, folder, error) from error
     _columns(name, builder.info.features, builder.info.supervised_keys)  # before hours of downloading
     url = next(iter(_addresses(builder)), _STORE)
@@ -203,7 +203,7 @@ def _failure(name: str, place: Path, error: Exception) -> DataError:
 def _share_gpu_memory() -> None:
     """Keep TensorFlow, which only reads and prepares images here, from taking all of a GPU's memory.
 
-    Before it does anything: it is too late for this once TensorFlow has begun.
+    Call it first: once TensorFlow has started it is too late.
     """
     import tensorflow as tf
 
