@@ -50,7 +50,7 @@ def command(
     *, name: str | None, input_shape: tuple[int, int, int] | None, classes: int | None, batch_size: int,
     as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
-    """List the named networks, or compute the cost of any architecture.
+    """List the named networks, or compute the cost of one.
 
     NAME shows one network in full; part of a name lists all that match. With the axes you describe an architecture
     without a name: --block, --width and one of --depth, --n and --blocks are required. After a NAME, they change

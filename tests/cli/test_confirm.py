@@ -101,7 +101,7 @@ def test_an_accuracy_on_trained_images_is_called_that(
     listed = command("list", "--runs-dir", tmp_path).out
     report = to_markdown(report_of(open_run("t", tmp_path)))
     score = f"{open_run('t', tmp_path).trials['0000'].score:.4f}"
-    name = "Accuracy on the validation images, trained on too"
+    name = "Accuracy on the validation images (trained on)"
     assert (name in shown, name in report) == (merged, merged)
     assert ("Validation accuracy" in shown, "Validation accuracy" in report) == (not merged, not merged)
     assert (f"{score} on images that it was trained on" in shown) == merged

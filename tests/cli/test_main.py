@@ -48,13 +48,13 @@ def test_the_program_alone_shows_its_commands(command: Callable[..., Outcome]) -
         assert command(name, "--help").status == 0
 
 
-def test_no_command_is_told_cut_short(command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_summary_of_a_command_is_cut_short(command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     lines = command().out.splitlines()
     assert max(map(len, lines)) <= 80
-    told = lines[lines.index("Commands:") + 1 :][: len(main.COMMANDS)]
-    assert [line.split()[0] for line in told] == list(main.COMMANDS)
-    assert [line for line in told if not line.endswith(".") or line.endswith("...")] == []
+    summaries = lines[lines.index("Commands:") + 1 :][: len(main.COMMANDS)]
+    assert [line.split()[0] for line in summaries] == list(main.COMMANDS)
+    assert [line for line in summaries if not line.endswith(".") or line.endswith("...")] == []
 
 
 def test_the_version(command: Callable[..., Outcome]) -> None:

@@ -464,7 +464,7 @@ def test_curves_are_worth_more_than_a_status_that_is_always_the_same(
     run.events.write_text("".join(json.dumps({**line, **changed}) + "\n" for line in lines))
     monkeypatch.setenv("COLUMNS", str(columns))
     out = command("trials", run.name, "--top", 3).out
-    lines = [line for line in out.splitlines() if line.startswith("Left out")]
+    lines = [line for line in out.splitlines() if line.startswith("Not shown")]
     assert [re.findall("candidate|bracket|status|time", line) for line in lines] == [left_out] * bool(left_out)
     assert ("curve" in out.splitlines()[0]) == (columns >= 120)
     assert max(map(len, out.splitlines())) <= columns

@@ -52,8 +52,8 @@ def fail_and_resume(search: Search, whole: Search, step: str, **failure: Any) ->
 @fault(
     "disk",
     "No space is left at any one write (`ENOSPC`)",
-    here="the search ends and names the file; what was there before is whole; `resume` continues to the same trials, and "
-    "no candidate is blamed",
+    here="the search ends and names the file; what was there before is whole; `resume` continues to the same trials, "
+    "and no candidate is blamed",
 )
 def test_a_disk_that_fails_once(make_search: Any, whole: Any) -> None:
     steps = make_search("steps").steps()

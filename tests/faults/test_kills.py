@@ -126,8 +126,8 @@ def killed_at_random(make_search: Any, whole: Any, count: int, seed: int) -> Non
     "crash",
     "`kill -9` of the driver, of a worker, or of both, at any moment",
     keras_tuner="the running trial starts again; in the first one, the whole search does",
-    here="a worker is replaced and its trial continues; after the driver's end `resume` continues; at most one epoch of "
-    "each running trial is trained again",
+    here="a worker is replaced and its trial continues; after the driver's end `resume` continues; at most one epoch "
+    "of each running trial is trained again",
 )
 def test_kills_at_random_moments(make_search: Any, whole: Any) -> None:
     killed_at_random(make_search, whole, 3, seed=1)

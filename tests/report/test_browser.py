@@ -179,7 +179,7 @@ def test_terms_are_explained_on_hover_and_focus(visit, report):
     term, tip = page.locator("a.term", has_text="candidates").first, page.locator("#tip")
     assert not tip.is_visible()
     term.hover()
-    assert "what is drawn, trained and compared" in tip.inner_text()
+    assert "architecture from the search space" in tip.inner_text()
     page.mouse.move(0, 0)
     assert not tip.is_visible()
     term.focus()

@@ -72,7 +72,7 @@ def test_what_is_missing_or_torn_is_fetched_once(server, cache, torn):
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (b"<html>sign in</html>", "what arrived is not the file"),
+        (b"<html>sign in</html>", "does not exist"),
         (urllib.error.URLError("connection refused"), "connection refused"),
         (urllib.error.HTTPError("u", 404, "Not Found", None, None), "Not Found"),
         (TimeoutError("timed out"), "timed out"),
@@ -95,7 +95,7 @@ def test_offline_the_message_names_the_file_its_place_and_the_cures(cache):
     assert "95 MB" in error.cure
     assert "--init he_normal" in error.cure
     put(SOURCE, b"torn")
-    with pytest.raises(DataError, match=r"another file .*keras\.applications"):
+    with pytest.raises(DataError, match=r"not the file of keras\.applications"):
         weights.provide([SOURCE])
     assert SOURCE.path.read_bytes() == b"torn", "somebody's file is not thrown away for nothing"
 

@@ -125,7 +125,7 @@ def test_of_many_curves_some_are_shown_and_the_rest_is_counted(tmp_path, monkeyp
     for trial in reading.trials.values():
         groups[trial.epochs] = groups.get(trial.epochs, 0) + 1
     left_out = sum(max(0, number - 3) for number in groups.values())
-    assert f" {left_out:,} " in prose(section)
+    assert f"leaves out {left_out:,}." in prose(section)
     shown = section.blocks[-1]
     assert isinstance(shown, Figure)
     for trace in shown.plot["data"][:-1]:
