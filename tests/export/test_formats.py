@@ -64,6 +64,7 @@ def make_three(make_view: MakeView) -> RunView:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("timed_briefly")
 def test_every_format_is_verified_and_an_ensemble_is_one_model(make_view: MakeView) -> None:
     view = make_three(make_view)
     told: list[str] = []
@@ -120,10 +121,29 @@ np.save("../said.npy", np.asarray(probabilities))
 _ALONE = {"keras": ("resnet_search",), SAVED_MODEL: ("resnet_search", "keras")}
 
 
+def check_saved_model_cli(saved_model: Path, folder: Path) -> None:
+    tool = str(Path(sys.executable).with_name("saved_model_cli"))
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    np.save(folder / "images.npy", images)
+    shown = subprocess.run(
+        [tool, "show", "--dir", str(saved_model), "--tag_set", "serve", "--signature_def", "serving_default"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert "inputs['images'] tensor_info:\n      dtype: DT_UINT8\n      shape: (-1, 32, 32, 3)" in shown
+    assert "outputs['probabilities'] tensor_info:\n      dtype: DT_FLOAT\n      shape: (-1, 3)" in shown
+    subprocess.run(
+        [tool, "run", "--dir", str(saved_model), "--tag_set", "serve", "--signature_def", "serving_default",
+         "--inputs", f"images={folder / 'images.npy'}", "--outdir", str(folder)],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    found = np.load(folder / "probabilities.npy")
+    assert np.abs(found - outputs(saved_model, images)).max() < 1e-6
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("timed_briefly")
 def test_the_lines_of_the_card_run_in_fresh_processes(make_view: MakeView, tmp_path: Path) -> None:
-    """For each format whose runtime is installed, from a copy of the export elsewhere."""
+    """For each format whose runtime is installed, from a copy of the export elsewhere; and in TensorFlow's own tool."""
     result = export_run(make_view(), formats=INSTALLED)
     folder = Path(shutil.copytree(result.folder, tmp_path / "elsewhere" / "export"))
     images = np.load(tmp_path / "runs" / ".data" / "arrays" / "x_validation.npy")[:5]
@@ -142,12 +162,13 @@ def test_the_lines_of_the_card_run_in_fresh_processes(make_view: MakeView, tmp_p
             assert np.abs(said - expected).max() <= 1e-5, name
         else:
             assert np.allclose(said.sum(axis=1), 1, atol=0.05)
+    check_saved_model_cli(folder / "saved_model", tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("timed_briefly")
 def test_a_network_trained_in_mixed_precision_is_exported_in_float32(make_view: MakeView) -> None:
-    """Where it trained, its layers computed in bfloat16; in every file they compute in float32."""
+    """Where it trained, its layers computed in bfloat16; its SavedModel, the source of all formats, computes in float32."""
     import keras
     from tensorflow.core.framework import types_pb2
     from tensorflow.core.protobuf import saved_model_pb2
@@ -165,8 +186,8 @@ def test_a_network_trained_in_mixed_precision_is_exported_in_float32(make_view: 
     )  # fmt: skip
     trial.score = train(job, arrays, lambda _: None)[-1].val_accuracy
     view.content["workers"]["precision"] = "mixed_bfloat16"
-    result = export_run(view, formats=INSTALLED)
-    assert [file.difference <= 1e-5 for file in result.exported.files if FORMATS[file.format].exact]
+    result = export_run(view, formats=["keras"])
+    assert all(file.difference <= 1e-5 for file in result.exported.files)
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString((result.saved_model / "saved_model.pb").read_bytes())
     kinds = {
@@ -178,31 +199,8 @@ def test_a_network_trained_in_mixed_precision_is_exported_in_float32(make_view: 
     }
     assert types_pb2.DT_FLOAT in kinds
     assert not {types_pb2.DT_BFLOAT16, types_pb2.DT_HALF} & kinds
-    if "keras" in INSTALLED:
-        model = keras.saving.load_model(result.folder / "model.keras")
-        assert {layer.compute_dtype for layer in model.layers} <= {"float32", "uint8"}
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("timed_briefly")
-def test_saved_model_cli_runs_it(make_view: MakeView, tmp_path: Path) -> None:
-    result = export_run(make_view())
-    tool = str(Path(sys.executable).with_name("saved_model_cli"))
-    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
-    np.save(tmp_path / "images.npy", images)
-    shown = subprocess.run(
-        [tool, "show", "--dir", str(result.saved_model), "--tag_set", "serve", "--signature_def", "serving_default"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    assert "inputs['images'] tensor_info:\n      dtype: DT_UINT8\n      shape: (-1, 32, 32, 3)" in shown
-    assert "outputs['probabilities'] tensor_info:\n      dtype: DT_FLOAT\n      shape: (-1, 3)" in shown
-    subprocess.run(
-        [tool, "run", "--dir", str(result.saved_model), "--tag_set", "serve", "--signature_def", "serving_default",
-         "--inputs", f"images={tmp_path / 'images.npy'}", "--outdir", str(tmp_path)],
-        capture_output=True, check=True,
-    )  # fmt: skip
-    found = np.load(tmp_path / "probabilities.npy")
-    assert np.abs(found - outputs(result.saved_model, images)).max() < 1e-6
+    model = keras.saving.load_model(result.folder / "model.keras")
+    assert {layer.compute_dtype for layer in model.layers} <= {"float32", "uint8"}
 
 
 @pytest.mark.slow

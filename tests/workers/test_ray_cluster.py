@@ -29,8 +29,8 @@ block = "basic"
 n = [1]
 width = [4, 6, 8, 10]
 [hyperband]
-max_epochs = 9
-factor = 3
+max_epochs = 3
+iterations = 2
 [recipe]
 batch_size = 32
 [data]
