@@ -168,7 +168,7 @@ def test_the_lines_of_the_card_run_in_fresh_processes(make_view: MakeView, tmp_p
 @pytest.mark.slow
 @pytest.mark.usefixtures("timed_briefly")
 def test_a_network_trained_in_mixed_precision_is_exported_in_float32(make_view: MakeView) -> None:
-    """Where it trained, its layers computed in bfloat16; its SavedModel, the source of all formats, computes in float32."""
+    """It trained in bfloat16; its SavedModel, from which all formats are made, computes in float32."""
     import keras
     from tensorflow.core.framework import types_pb2
     from tensorflow.core.protobuf import saved_model_pb2
