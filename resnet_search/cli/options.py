@@ -103,6 +103,23 @@ class FolderPath(ParamType):
         return [CompletionItem(incomplete, type="dir")]
 
 
+class ValueRange(ParamType):
+    """The values of black and white, as LOW,HIGH."""
+
+    name = "range"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        from resnet_search.training.datasets.values import is_range
+
+        if isinstance(value, tuple):
+            return value
+        numbers = tuple(_number(part.strip()) for part in str(value).split(","))
+        if not is_range(numbers):
+            self.fail(f"got {str(value)!r}; allowed: LOW,HIGH, two numbers, the lower first, such as 0,16", param, ctx)
+        low, high = numbers
+        return low, high
+
+
 class SpaceKey(ParamType):
     """A value of a space file given on the command line, with the same rules."""
 
@@ -224,6 +241,11 @@ def quiet_options(function: Function) -> Function:
     return export(quiet(function))
 
 
+value_range_option = click.option(
+    "--value-range", type=ValueRange(), metavar="LOW,HIGH",
+    help="Values of black and white in the images, where their numbers do not show it: 0,16 for numbers from 0 to 16.  "
+    "[default: bytes as they are, other numbers if their range is certain]",
+)  # fmt: skip
 data_dir_option = click.option(
     "--data-dir", type=FolderPath(), metavar="DIR",
     help="Folder to look for cifar10 and tfds:NAME in, and to download them to.",
@@ -265,6 +287,7 @@ _SEARCH_OPTIONS = (
     click.option("--data", "source", type=SpaceKey("data", "source"), metavar="SOURCE",
                  help="Images: cifar10, shapes, tfds:NAME, or a path (archive, .npz, folder).  [default: the space's]"),
     data_dir_option,
+    value_range_option,
     click.option("--validation", type=SpaceKey("data", "validation"), metavar="N",
                  help="Training images held back to score trials: a number or a fraction.  [default: the space's]"),
     click.option("--train-examples", type=Whole(1, 10**9), metavar="N",
@@ -294,7 +317,8 @@ def space_from(options: dict[str, Any]) -> SearchSpace:
     """Remove the options of the space from `options` and return the space with these settings."""
     from resnet_search.spaces.load import load_space
 
-    settings = ("max_epochs", "factor", "iterations", "promotion", "max_params", "max_macs", "source", "validation")
+    settings = ("max_epochs", "factor", "iterations", "promotion", "max_params", "max_macs", "source", "validation",
+                "value_range")  # fmt: skip
     given = {key: options.pop(key) for key in settings}
     space = load_space(options.pop("ref"))
     return space.with_settings(**given) if any(value is not None for value in given.values()) else space

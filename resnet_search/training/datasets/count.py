@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_search.training.datasets.image_data import printable
-from resnet_search.training.datasets.image_files import SPLITS, classes_in, files_in, without_images
+from resnet_search.training.datasets.image_files import SPLITS, check_class_count, classes_in, files_in, without_images
 from resnet_search.training.datasets.locate import OFFICIAL_SIZES
 from resnet_search.training.datasets.source import named_source
 from resnet_search.training.split_sizes import check_rare
@@ -20,11 +20,15 @@ from resnet_search.training.split_sizes import check_rare
 
 @dataclass(frozen=True, slots=True)
 class ImageCount:
-    """Images of the two splits of a source, and their classes. What proves unreadable is counted as well."""
+    """Images of the two splits of a source, and their classes. What proves unreadable is counted as well.
+
+    `notes`: sentences for the user on what was left out.
+    """
 
     train: int
     test: int
     classes: int
+    notes: tuple[str, ...] = ()
 
 
 _CIFAR10 = ImageCount(*OFFICIAL_SIZES, classes=10)
@@ -50,22 +54,26 @@ def count_images(source: str, data_dir: Path | str | None = None) -> ImageCount 
         return _in_folder(Path(report.location))
     count = {"npz": _in_arrays, "tfds": _in_prepared}.get(report.kind)
     try:
-        return count(Path(report.location)) if count else None
+        found = count(Path(report.location)) if count else None
     except Exception:  # noqa: BLE001 - whatever a damaged file leads to; `load_data` says what is wrong with it
         return None
+    if found is not None:
+        check_class_count(found.classes, printable(source))
+    return found
 
 
 def _in_folder(path: Path) -> ImageCount:
     classes = classes_in(path)
-    counts = []
+    counts, notes = [], [*classes.notes]
     for split in SPLITS:
         listed = files_in(path, split, classes)
         images = Counter(label for _, label in listed.files)
-        without_images(path, split, classes, images, listed.notes())
+        without_images(path, split, classes.names, images, listed.notes())
         counts.append(images)
+        notes += listed.notes()
     train, test = counts
-    check_rare((printable(name), train[label]) for label, name in enumerate(classes))
-    return ImageCount(train.total(), test.total(), len(classes))
+    check_rare((printable(name), train[label]) for label, name in enumerate(classes.names))
+    return ImageCount(train.total(), test.total(), len(classes.names), tuple(notes))
 
 
 def _in_prepared(place: Path) -> ImageCount | None:

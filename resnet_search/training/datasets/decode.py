@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
 # Not all that Pillow knows: some of its formats start other programs, or are no pictures.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("BMP", "DIB", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _GROUND = "white"  # beneath what is transparent, as on paper
 _FULL = 0xFFFF  # of 16 bits
 # Orders of the bytes of 16 bits a channel in colour, of which Pillow reads the upper 8, and those that give the lower.
@@ -112,7 +112,7 @@ def _own(extent: Extent) -> Values:
         raise Unreadable(f"32 bits a pixel; {OPTION} LOW,HIGH says what they mean")
     if extent.high <= _FULL // 2:
         raise Unreadable(f"16 bits a pixel, but none above {extent.high:g}; {OPTION} LOW,HIGH says what they mean")
-    return Values(0, _FULL, "16-bit")
+    return Values(0, _FULL, "deep")
 
 
 def _pixels(image: PILImage, file: Path) -> Pixels:

@@ -38,8 +38,11 @@ def first_of_equal(images: Images) -> NDArray[np.int64]:
     return np.array([seen.setdefault(_digest(image), index) for index, image in enumerate(images)], np.int64)
 
 
-def find_duplicates(data: ImageData) -> tuple[NDArray[np.int64], Duplicates, tuple[str, ...]]:
-    """Return `first_of_equal` of the training images, the numbers of equal images, and notes for the user."""
+def find_duplicates(data: ImageData, *, grouped: bool = True) -> tuple[NDArray[np.int64], Duplicates, tuple[str, ...]]:
+    """Return the groups by which a split divides the training images, the numbers of equal images, and notes.
+
+    A group is one image with all that equal it; without `grouped`, each image is a group.
+    """
     import numpy as np
 
     seen: dict[bytes, int] = {}
@@ -48,14 +51,17 @@ def find_duplicates(data: ImageData) -> tuple[NDArray[np.int64], Duplicates, tup
     _, sizes = np.unique(first, return_counts=True)
     several = {int(group) for group in first[data.y_train != data.y_train[first]]}
     found = Duplicates(int(sizes[sizes > 1].sum()), int((sizes > 1).sum()), len(several), len(pairs))
-    return first, found, tuple(_notes(data, found, pairs, several))
+    groups = first if grouped else np.arange(len(first))
+    return groups, found, tuple(_notes(data, found, pairs, several, grouped=grouped))
 
 
 def _digest(image: Images) -> bytes:
     return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
 
-def _notes(data: ImageData, found: Duplicates, pairs: list[tuple[int, int]], several: set[int]) -> list[str]:
+def _notes(
+    data: ImageData, found: Duplicates, pairs: list[tuple[int, int]], several: set[int], *, grouped: bool
+) -> list[str]:
     def train(at: int) -> str:
         return data.train_files[at] if data.train_files else f"train[{at}]"
 
@@ -64,9 +70,10 @@ def _notes(data: ImageData, found: Duplicates, pairs: list[tuple[int, int]], sev
 
     notes = []
     if found.train:
+        side = "kept on one side of the validation split" if grouped else "divided like others"
         notes.append(
             f"{found.train:,} of {len(data.x_train):,} training images equal another, pixel for pixel "
-            f"({found.groups:,} different images); equal images are kept on one side of the validation split"
+            f"({found.groups:,} different images); equal images are {side}"
         )
     if several:
         notes.append(

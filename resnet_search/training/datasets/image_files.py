@@ -1,7 +1,7 @@
 """The one reader of folders, for training, plans and `predict`: which files are images, and which are left out and why.
 
-Looks at names only. Links are followed, to files and to folders; a link that leads back to a folder above it is left
-out, as are hidden files, files without the suffix of an image, and what cannot be opened.
+Looks at names only. Links are followed, to files and to folders, but each folder is read once, and none from below. Left
+out are hidden files, files without the suffix of an image, and what cannot be opened.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,14 +24,15 @@ SUFFIXES = frozenset(
 SPLITS = ("train", "test")
 _LAYOUT = "Lay it out as train/<class>/*.png and test/<class>/*.png, with the same classes in both."
 # Reasons to leave something out, as in run.json, with their words for one and for more.
-SUFFIX, HIDDEN, LINK, LOOP, SPECIAL, CLOSED, LOOSE, DAMAGED = (
-    "suffix", "hidden", "broken_link", "loop", "special", "closed_folder", "outside_classes", "unreadable",
+SUFFIX, HIDDEN, LINK, AGAIN, SPECIAL, CLOSED, LOOSE, DAMAGED = (
+    "suffix", "hidden", "broken_link", "read_already", "special", "closed_folder", "outside_classes", "unreadable",
 )  # fmt: skip
+FOLDER = "folder"  # not left out
 _WORDS = {
     SUFFIX: ("file without the suffix of an image", "files without the suffix of an image"),
     HIDDEN: ("hidden file or folder", "hidden files or folders"),
     LINK: ("link to nothing", "links to nothing"),
-    LOOP: ("link to a folder above it", "links to a folder above them"),
+    AGAIN: ("link to a folder above it or read already", "links to folders above them or read already"),
     SPECIAL: ("pipe, socket or device", "pipes, sockets or devices"),
     CLOSED: ("folder that cannot be read", "folders that cannot be read"),
     LOOSE: ("image outside the class folders", "images outside the class folders"),
@@ -66,48 +68,56 @@ class LeftOut:
 
 
 def images_below(folder: Path, left_out: LeftOut, *, name: str = "") -> Iterator[Path]:
-    """Yield the image files of a folder and of all folders below it, in order of their names.
+    """Yield the image files of a folder, in order of their names, and then those of each folder below it.
 
     What is not taken is added to `left_out`, under its path below `folder`, after `name`.
     """
-    yield from _walk(folder, name, left_out, ())
+    waiting = [(folder, name)]
+    # From a folder above, all other classes would be read as this one.
+    seen = {(above.st_dev, above.st_ino) for above in _above(folder)}
+    while waiting:
+        place, called = waiting.pop()
+        try:
+            status = place.stat()
+            if (identity := (status.st_dev, status.st_ino)) in seen:
+                left_out.add(AGAIN, called)
+                continue
+            seen.add(identity)
+            entries = sorted(os.listdir(place))
+        except OSError as error:
+            left_out.add(CLOSED, f"{called or place}: {error.strerror}")
+            continue
+        folders = []
+        for entry in entries:
+            path, known_as = place / entry, f"{called}/{entry}" if called else entry
+            reason = _refused(path)
+            if reason == FOLDER:
+                folders.append((path, known_as))
+            elif reason:
+                left_out.add(reason, known_as)
+            else:
+                yield path
+        waiting += reversed(folders)
 
 
-def _walk(folder: Path, name: str, left_out: LeftOut, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
-    try:
-        status = folder.stat()
-        identity = (status.st_dev, status.st_ino)
-        if identity in above:
-            left_out.add(LOOP, name)
-            return
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        left_out.add(CLOSED, f"{name or folder}: {error.strerror}")
-        return
-    folders = []
-    for entry in found:
-        path, called = folder / entry.name, f"{name}/{entry.name}" if name else entry.name
-        if entry.name.startswith("."):
-            left_out.add(HIDDEN, called)
-        elif is_dir(path):
-            folders.append((path, called))
-        elif reason := _refused(path):
-            left_out.add(reason, called)
-        else:
-            yield path
-    for path, called in folders:
-        yield from _walk(path, called, left_out, (*above, identity))
+def _above(folder: Path) -> Iterator[os.stat_result]:
+    """The folders above one, by its path and by where its links lead."""
+    for parent in {*folder.absolute().parents, *Path(os.path.realpath(folder)).parents}:
+        with suppress(OSError):
+            yield parent.stat()
 
 
 def _refused(path: Path) -> str:
-    """Why something that is no folder is not taken; empty for an image file."""
+    """Why an entry of a folder is not taken as an image, `FOLDER` for a folder; empty for an image file."""
+    if path.name.startswith("."):
+        return HIDDEN
+    if is_dir(path):
+        return FOLDER
     if path.suffix.lower() not in SUFFIXES:
         return SUFFIX
-    try:
-        return "" if path.is_file() else LINK if path.is_symlink() and not path.exists() else SPECIAL
-    except OSError:
-        return SPECIAL
+    if os.path.isfile(path):  # noqa: PTH113 - as in `is_dir`
+        return ""
+    return SPECIAL if os.path.exists(path) else LINK  # noqa: PTH110
 
 
 def is_dir(path: Path) -> bool:
@@ -154,16 +164,19 @@ def classes_in(path: Path) -> Classes:
     loose = {split: LeftOut() for split in SPLITS}
     train_root, train = _class_folders(path, "train", loose["train"], ())
     names = list(train)
-    test_root, test = _class_folders(path, "test", loose["test"], names)
+    test_root, test = _class_folders(path, "test", loose["test"], frozenset(map(same_name, names)))
     for split, root in (("train", train_root), ("test", test_root)):
         if root != path / split:
             notes.append(f"{split}: the classes are the folders of {printable(root.relative_to(path))}")
     if not names:
-        raise DataError(f"{printable(train_root)}: no class folder in it{_loose(loose['train'])}", _LAYOUT)
+        left_out = loose["train"].words()
+        raise DataError(
+            f"{printable(train_root)}: no class folder in it{f'; left out {left_out}' if left_out else ''}", _LAYOUT
+        )
     known = {same_name(name): name for name in names}
     if alone := [name for name in test if same_name(name) not in known]:
         raise DataError(f"{printable(path)}: {some(alone)} in test/ alone, which cannot be learnt", _LAYOUT)
-    check_class_count(names, printable(path))
+    check_class_count(len(names), printable(path))
     of_test = {same_name(name): folders for name, folders in test.items()}
     return Classes(
         names,
@@ -173,46 +186,47 @@ def classes_in(path: Path) -> Classes:
     )
 
 
-def check_class_count(names: Collection[str], where: str) -> None:
+def check_class_count(classes: int, where: str) -> None:
     """Raise DataError for a data set of a single class, on which every network is right."""
-    if len(names) < 2:  # noqa: PLR2004
+    if classes < 2:  # noqa: PLR2004
         raise DataError(
-            f"{where}: 1 class, {some(names)}; allowed: 2 or more",
-            "Add images of another class. In a folder, each class has a folder of its own in train/ and in test/.",
+            f"{where}: {classes} class; allowed: 2 or more, because on a single one every network is right",
+            "Add images of another class; in a folder, each class is a folder in train/ and in test/.",
         )
 
 
-def _class_folders(path: Path, split: str, loose: LeftOut, known: Collection[str]) -> tuple[Path, dict[str, list[Path]]]:
+def _class_folders(
+    path: Path, split: str, loose: LeftOut, known: Collection[str]
+) -> tuple[Path, dict[str, list[Path]]]:
     """The folder that holds the classes of a split, and their folders by name; two Unicode forms of one name are one."""
     root = path / split
     if not is_dir(root):
         raise DataError(f"{printable(path)}: no folder {split}/ in it", _LAYOUT)
-    folders, images = _entries(root, path)
-    while len(folders) == 1 and not images and folders[0].name not in known:
-        inner, images_of_inner = _entries(folders[0], path)
-        if images_of_inner or not inner:
+    found = _entries(root)
+    while len(found[FOLDER]) == 1 and not found[""] and same_name(found[FOLDER][0].name) not in known:
+        inner = _entries(found[FOLDER][0])
+        if inner[""] or not inner[FOLDER]:
             break
-        root, folders = folders[0], inner
-    for image in images:
-        loose.add(LOOSE, printable(image.relative_to(path)))
+        root, found = found[FOLDER][0], inner
+    for reason, entries in found.items():
+        for entry in entries if reason != FOLDER else ():
+            loose.add(reason or LOOSE, str(entry.relative_to(path)))
     names: dict[str, str] = {}
-    found: dict[str, list[Path]] = {}
-    for folder in folders:
-        found.setdefault(names.setdefault(same_name(folder.name), folder.name), []).append(folder)
-    return root, found
+    folders: dict[str, list[Path]] = {}
+    for folder in found[FOLDER]:
+        folders.setdefault(names.setdefault(same_name(folder.name), folder.name), []).append(folder)
+    return root, folders
 
 
-def _entries(folder: Path, path: Path) -> tuple[list[Path], list[Path]]:
-    """The folders and the image files directly in a folder, without hidden ones, sorted by name."""
+def _entries(folder: Path) -> dict[str, list[Path]]:
+    """What stands directly in a folder, by the reasons of `_refused`, sorted by name."""
+    found: dict[str, list[Path]] = {"": [], FOLDER: []}
     try:
-        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        for entry in sorted(folder.iterdir()):
+            found.setdefault(_refused(entry), []).append(entry)
     except OSError as error:
         raise DataError(f"{printable(folder)}: cannot be read: {error.strerror}", "Change its permissions.") from error
-    return [entry for entry in entries if is_dir(entry)], [entry for entry in entries if not is_dir(entry) and not _refused(entry)]
-
-
-def _loose(loose: LeftOut) -> str:
-    return f": {loose.words()}" if loose.names else ""
+    return found
 
 
 def files_in(path: Path, split: str, classes: Classes) -> SplitFiles:

@@ -24,15 +24,15 @@ _HALF_LEVEL = 0.5 / BRIGHTEST  # of 1; what is less than half a grey level outsi
 _NOT_WHOLE = 1e-3
 _FRACTIONS, _WHOLE = "fractions of 0 to 1", "whole numbers of 0 to"
 
-Of = Literal["arrays", "files", "16-bit"]
+Of = Literal["arrays", "files", "deep"]
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
     """The value that is black and the one that is white, and what they apply to.
 
-    `of`: "arrays" of numbers; all image "files", because the range was stated; or only files of more than 8 bits,
-    "16-bit", by the range of the set.
+    `of`: "arrays" of numbers; all image "files", because the range was stated; or only "deep" files, of more
+    than 8 bits, by the range of the set.
     """
 
     low: float
@@ -135,10 +135,11 @@ def _told(extent: Extent, found: tuple[float, float] | None) -> str:
 
 
 def _cure(whole: Extent | None) -> str:
-    example = "0,1" if whole is None or not math.isfinite(whole.high) else f"{whole.low:g},{whole.high:g}"
+    known = whole is not None and math.isfinite(whole.high) and whole.low < whole.high
+    example = f"{whole.low:g},{whole.high:g}" if known and whole is not None else "0,255"
     return (
-        f"State which value is black and which is white: {OPTION} LOW,HIGH, such as {OPTION} {example}; or value_range "
-        f"under [data] of the space. Bring train and test to one scale first."
+        f"Bring train and test to one scale, and state which values are black and white: {OPTION} LOW,HIGH, such as "
+        f"{OPTION} {example}, or value_range under [data] of the space."
     )
 
 
