@@ -14,11 +14,11 @@ from resnet_search.cli.options import (
     Function,
     OneOf,
     SpaceKey,
-    ValueRange,
     Whole,
     WorkerCount,
     complete_space,
 )
+from resnet_search.cli.value_range import ValueRange
 from resnet_search.errors import UsageError
 from resnet_search.workers.precision import AUTO, PRECISIONS
 

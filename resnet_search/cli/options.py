@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from resnet_search.cli.value_range import value_range_option
 from resnet_search.errors import UsageError
 from resnet_search.workers.cluster import SCHEME, Cluster
 
@@ -103,23 +104,6 @@ class FolderPath(ParamType):
         return [CompletionItem(incomplete, type="dir")]
 
 
-class ValueRange(ParamType):
-    """The values of black and white, as LOW,HIGH."""
-
-    name = "range"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
-        from resnet_search.training.datasets.values import is_range
-
-        if isinstance(value, tuple):
-            return value
-        numbers = tuple(_number(part.strip()) for part in str(value).split(","))
-        if not is_range(numbers):
-            self.fail(f"got {str(value)!r}; allowed: LOW,HIGH, two numbers, the lower first, such as 0,16", param, ctx)
-        low, high = numbers
-        return low, high
-
-
 class SpaceKey(ParamType):
     """A value of a space file given on the command line, with the same rules."""
 
@@ -158,8 +142,7 @@ def did_you_mean(value: str, words: Iterable[str]) -> str:
     """Return the end of a message about a mistyped word."""
     from resnet_search.spaces.wording import nearest
 
-    near = nearest(value, words)
-    return f"; nearest: {near}" if near else ""
+    return f"; nearest: {near}" if (near := nearest(value, words)) else ""
 
 
 def complete_space(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -229,9 +212,8 @@ def run_argument(function: Function) -> Function:
 
 def json_option(function: Function) -> Function:
     """--json."""
-    return click.option("--json", "as_json", is_flag=True, help="Print exact and complete JSON instead of tables.")(
-        function
-    )
+    option = click.option("--json", "as_json", is_flag=True, help="Print exact and complete JSON instead of tables.")
+    return option(function)
 
 
 def quiet_options(function: Function) -> Function:
@@ -241,11 +223,6 @@ def quiet_options(function: Function) -> Function:
     return export(quiet(function))
 
 
-value_range_option = click.option(
-    "--value-range", type=ValueRange(), metavar="LOW,HIGH",
-    help="Values of black and white in the images, where their numbers do not show it: 0,16 for numbers from 0 to 16.  "
-    "[default: bytes as they are, other numbers if their range is certain]",
-)  # fmt: skip
 data_dir_option = click.option(
     "--data-dir", type=FolderPath(), metavar="DIR",
     help="Folder to look for cifar10 and tfds:NAME in, and to download them to.",
@@ -317,8 +294,7 @@ def space_from(options: dict[str, Any]) -> SearchSpace:
     """Remove the options of the space from `options` and return the space with these settings."""
     from resnet_search.spaces.load import load_space
 
-    settings = ("max_epochs", "factor", "iterations", "promotion", "max_params", "max_macs", "source", "validation",
-                "value_range")  # fmt: skip
-    given = {key: options.pop(key) for key in settings}
+    names = ("max_epochs", "factor", "iterations", "promotion", "max_params", "max_macs")
+    given = {key: options.pop(key) for key in (*names, "source", "validation", "value_range")}
     space = load_space(options.pop("ref"))
     return space.with_settings(**given) if any(value is not None for value in given.values()) else space

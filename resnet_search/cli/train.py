@@ -21,10 +21,10 @@ from resnet_search.cli.options import (
     quiet_options,
     runs_dir_option,
     seed_option,
-    value_range_option,
 )
 from resnet_search.cli.precision import precision_option
 from resnet_search.cli.session import Session
+from resnet_search.cli.value_range import value_range_option
 from resnet_search.errors import UsageError
 from resnet_search.networks.imagenet import INITS, SOURCES, STAGES
 from resnet_search.networks.presets import PRESETS, Preset, preset

@@ -11,7 +11,7 @@ from resnet_search.errors import DataError, RunError
 from resnet_search.runs.folder import RunFolder
 from resnet_search.spaces.schema import DATA_NAMES
 from resnet_search.spaces.space import SearchSpace
-from resnet_search.training.arrays import Arrays, channel_statistics, whole, write_arrays
+from resnet_search.training.arrays import Arrays, channel_statistics, intact, write_arrays
 from resnet_search.training.datasets import RULE, ImageData, find_duplicates, fingerprint, load_data, split
 from resnet_search.training.split_sizes import subset_validation
 from resnet_search.workers.quiet import quiet_stderr
@@ -85,10 +85,13 @@ def _parts(
 
 
 def arrays_of(folder: RunFolder, content: dict[str, Any], space: SearchSpace) -> Path:
-    """Return the path of a run's arrays; write lost ones again from the source, `RunError` if the images differ."""
+    """Return the path of a run's arrays, compared with their digest once in a process.
+
+    Lost or damaged ones are written again from the source; `RunError` if the images differ.
+    """
     described = content["data"]
     path = folder.arrays(content)
-    if whole(path):
+    if intact(path):
         return path
     merged = bool(described.get("merged"))
     arrays, _ = read_again(folder, content, space, described["train_examples"], merged=merged)

@@ -90,19 +90,28 @@ def _in_prepared(place: Path) -> ImageCount | None:
 def _in_arrays(path: Path) -> ImageCount | None:
     """By the headers of the arrays, and the labels."""
     with zipfile.ZipFile(path) as file:
-        train, test = (_header(file, name)[1] for name in ("x_train", "x_test"))
-        kind, _, start = _header(file, "y_train")
+        train, test = (array_header(file, name).shape[0] for name in ("x_train", "x_test"))
+        header = array_header(file, "y_train")
         if file.getinfo("y_train.npy").file_size > _MOST_LABELS:
             return None
-        labels = memoryview(file.read("y_train.npy"))[start:]
-    if kind[0] not in ("|", "<" if sys.byteorder == "little" else ">"):
+        labels = memoryview(file.read("y_train.npy"))[header.start :]
+    if header.kind[0] not in ("|", "<" if sys.byteorder == "little" else ">"):
         return None
-    classes = set(labels.cast(_LETTERS[kind[1:]]))
+    classes = set(labels.cast(_LETTERS[header.kind[1:]]))
     return ImageCount(train, test, len(classes)) if classes == set(range(len(classes))) else None
 
 
-def _header(file: zipfile.ZipFile, name: str) -> tuple[str, int, int]:
-    """The type of an array, its length, and where its values start: the format of numpy.lib.format.
+@dataclass(frozen=True, slots=True)
+class ArrayHeader:
+    """What NumPy writes before an array: the type, the shape, and the offset at which its values start."""
+
+    kind: str
+    shape: tuple[int, ...]
+    start: int
+
+
+def array_header(file: zipfile.ZipFile, name: str) -> ArrayHeader:
+    """The header of an array in C order, in the format of numpy.lib.format.
 
     `ValueError` where NumPy has not written it so.
     """
@@ -115,4 +124,4 @@ def _header(file: zipfile.ZipFile, name: str) -> tuple[str, int, int]:
     header = _HEADER.fullmatch(text)
     if header is None:
         raise ValueError(f"{name}: no header of NumPy")
-    return header[1].decode(), int(header[2].split(b",")[0]), end
+    return ArrayHeader(header[1].decode(), tuple(int(part) for part in header[2].split(b",") if part.strip()), end)

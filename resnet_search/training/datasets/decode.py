@@ -159,10 +159,12 @@ def _read_as(file: Path, coding: str) -> Images:
     from PIL import Image, ImageOps
 
     with Image.open(file, formats=FORMATS) as image:
-        image.tile = [
-            (*tile[:-1], (coding, *tile[-1][1:]) if isinstance(tile[-1], tuple) else coding) for tile in image.tile
-        ]
+        image.tile = [tile._replace(args=_with_raw_mode(tile.args, coding)) for tile in image.tile]
         return np.asarray(ImageOps.exif_transpose(image))
+
+
+def _with_raw_mode(arguments: Any, coding: str) -> Any:
+    return (coding, *arguments[1:]) if isinstance(arguments, tuple) else coding
 
 
 def _on_ground(rgb: Images, alpha: Images) -> Images:

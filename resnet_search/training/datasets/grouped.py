@@ -23,7 +23,8 @@ def choose_groups(drawn: Iterable[tuple[int, int]], want: Sequence[int], counts:
     if not choice.cover():
         return None
     for _ in range(_PASSES):
-        if not any([choice.improve(place) for place in range(len(want))]):
+        exchanges = [choice.improve(place) for place in range(len(want))]
+        if not any(exchanges):
             break
     return choice.taken
 

@@ -1,7 +1,7 @@
 """The one reader of folders, for training, plans and `predict`: which files are images, and which are left out and why.
 
-Looks at names only. Links are followed, to files and to folders, but each folder is read once, and none from below. Left
-out are hidden files, files without the suffix of an image, and what cannot be opened.
+Looks at names only. Links are followed, to files and to folders, but each folder is read once, and none from below.
+Left out are hidden files, files without the suffix of an image, and what cannot be opened.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _WORDS = {
 
 @dataclass(slots=True)
 class LeftOut:
-    """What was left out: for each reason, names, of which the first few are shown."""
+    """What was left out: for each reason the names, with an explanation or ""."""
 
-    names: dict[str, list[str]] = field(default_factory=dict)
+    names: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
-    def add(self, reason: str, name: str) -> None:
-        self.names.setdefault(reason, []).append(name)
+    def add(self, reason: str, name: str, why: str = "") -> None:
+        self.names.setdefault(reason, []).append((name, why))
 
     def counts(self) -> dict[str, int]:
         """The number for each reason, in a fixed order."""
@@ -57,14 +57,14 @@ class LeftOut:
         """The same as text, with names where the user may want to look; empty if nothing was left out."""
         return ", ".join(self._one(reason, self.names[reason]) for reason in self.counts())
 
-    def _one(self, reason: str, names: list[str]) -> str:
+    def _one(self, reason: str, names: list[tuple[str, str]]) -> str:
         text = f"{len(names):,} {_WORDS[reason][len(names) != 1]}"
         if reason == HIDDEN:
             return text
         if reason == SUFFIX:
-            kinds = Counter(Path(name).suffix.lower() or "no suffix" for name in names)
+            kinds = Counter(Path(name).suffix.lower() or "no suffix" for name, _ in names)
             return f"{text} ({some(f'{kind} {count:,}' for kind, count in kinds.most_common())})"
-        return f"{text}: {some(names)}" if reason == DAMAGED else f"{text} ({some(names)})"
+        return f"{text} ({some(f'{name}: {why}' if why else name for name, why in names)})"
 
 
 def images_below(folder: Path, left_out: LeftOut, *, name: str = "") -> Iterator[Path]:
@@ -83,13 +83,13 @@ def images_below(folder: Path, left_out: LeftOut, *, name: str = "") -> Iterator
                 left_out.add(AGAIN, called)
                 continue
             seen.add(identity)
-            entries = sorted(os.listdir(place))
+            entries = sorted(place.iterdir())
         except OSError as error:
-            left_out.add(CLOSED, f"{called or place}: {error.strerror}")
+            left_out.add(CLOSED, called, str(error.strerror))
             continue
         folders = []
-        for entry in entries:
-            path, known_as = place / entry, f"{called}/{entry}" if called else entry
+        for path in entries:
+            known_as = f"{called}/{path.name}" if called else path.name
             reason = _refused(path)
             if reason == FOLDER:
                 folders.append((path, known_as))
@@ -198,7 +198,7 @@ def check_class_count(classes: int, where: str) -> None:
 def _class_folders(
     path: Path, split: str, loose: LeftOut, known: Collection[str]
 ) -> tuple[Path, dict[str, list[Path]]]:
-    """The folder that holds the classes of a split, and their folders by name; two Unicode forms of one name are one."""
+    """The folder that holds the classes of a split, and their folders by name, of which Unicode forms are the same."""
     root = path / split
     if not is_dir(root):
         raise DataError(f"{printable(path)}: no folder {split}/ in it", _LAYOUT)

@@ -112,9 +112,11 @@ def _decoded(file: Path, size: int | None, values: Values | None) -> _Result:
         pixels = pixels_of(file)
         if pixels.deep and values is None:
             return pixels.extent()
-        return resized(pixels.to_bytes(values)[None], size)[0]
+        images: Images = resized(pixels.to_bytes(values)[None], size)
     except Unreadable as reason:
         return reason
+    image: Images = images[0]
+    return image
 
 
 def _extents(results: list[_Result]) -> list[Extent]:
@@ -150,5 +152,5 @@ def _part(path: Path, listed: SplitFiles, results: list[_Result]) -> _Part:
             part.labels.append(label)
             part.names.append(name)
         else:
-            listed.left_out.add(DAMAGED, f"{name} ({result})")
+            listed.left_out.add(DAMAGED, name, str(result))
     return part

@@ -27,7 +27,8 @@ def load_npz(path: Path, value_range: tuple[float, float] | None = None, *, cert
 
     Images may be grey, (N, H, W) or (N, H, W, 1), and of other numbers than bytes if `value_range`, the values that are
     black and white, is given or certain; `certain=False` takes bytes and whole numbers up to 255 as they are, as
-    earlier versions did. Labels may be (N, 1). A further array `classes` names the classes. Raises DataError naming the array and what is wrong.
+    earlier versions did. Labels may be (N, 1). A further array `classes` names the classes. Raises DataError naming
+    the array and what is wrong.
     """
     where = printable(path)
     arrays = _read(path, where)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from resnet_search.errors import DataError
@@ -41,6 +41,15 @@ class Values:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def of_files(self) -> Values | None:
+        """What numbers in files mean to a network that was trained on images of these values; None: as without.
+
+        The range of arrays holds for files only if it has more than 8 bits: files of 8 bits have a range of their own.
+        """
+        if self.of != "arrays":
+            return self
+        return replace(self, of="deep") if self.high > BRIGHTEST else None
 
     @property
     def shift(self) -> int:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -63,8 +64,8 @@ def test_unreadable_files_are_named_and_counted(folder: Path) -> None:
     (folder / "test" / "ant" / "empty.jpg").touch()
     data = load_image_folder(folder, 8)
     train, test = data.notes
-    assert "train/bee/0.png (" in train
-    assert "test/ant/text.jpg" in test
+    assert "train/bee/0.png: " in train
+    assert "test/ant/text.jpg: " in test
     assert data.left_out == {"train": {"unreadable": 1}, "test": {"unreadable": 2}}
     assert len(data.y_train) == 8
     assert len(data.y_test) == 6
@@ -75,7 +76,7 @@ def test_many_unreadable_files_are_counted_and_some_named(folder: Path) -> None:
         (folder / "train" / "ant" / f"bad{i:02}.png").write_bytes(b"x")
     data = load_image_folder(folder, 8)
     assert data.left_out["train"] == {"unreadable": 30}
-    assert data.notes[0].endswith(" 25 more")
+    assert " 25 more" in data.notes[0]
 
 
 def test_a_bomb_is_unreadable(folder: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder) -> None:
@@ -139,14 +140,14 @@ def test_a_class_folder_may_be_a_link(folder: Path, tmp_path: Path) -> None:
 def test_folders_that_cannot_be_read_are_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The permission is denied here by a stand-in, because root may read everything."""
     _save(folder / "train" / "ant" / "closed" / "0.png", 201)
-    real = os.listdir
+    real = Path.iterdir
 
-    def listdir(path: Path) -> list[str]:
-        if Path(path).name == "closed":
+    def iterdir(path: Path) -> Iterator[Path]:
+        if path.name == "closed":
             raise PermissionError(13, "Permission denied", str(path))
         return real(path)
 
-    monkeypatch.setattr(os, "listdir", listdir)
+    monkeypatch.setattr(Path, "iterdir", iterdir)
     data = load_image_folder(folder, 8)
     assert data.left_out["train"] == {"closed_folder": 1}
     assert "train/ant/closed: Permission denied" in data.notes[0]
@@ -222,7 +223,7 @@ def test_16_bits_are_scaled_by_what_the_set_uses(folder: Path, bits: int) -> Non
 def test_other_scales_in_train_and_test_are_an_error(folder: Path, scales: tuple[int, int]) -> None:
     for split, scale in zip(("train", "test"), scales, strict=True):
         _deep(folder / split / "ant" / "0.png", np.full((8, 8), 255) * scale)
-    with pytest.raises(DataError, match="train/.*test/") as error:
+    with pytest.raises(DataError, match=r"train/.*test/") as error:
         load_image_folder(folder, None)
     assert "--value-range" in error.value.cure
 
@@ -243,7 +244,7 @@ def test_a_stated_range_holds_for_every_file(folder: Path) -> None:
     assert data.x_train.max() == 255
     assert data.values == Values(0, 16, "files")
     Image.fromarray(np.full((8, 8), 17, np.uint8)).save(folder / "train" / "ant" / "0.png")
-    with pytest.raises(DataError, match="train/ant/0.png"):
+    with pytest.raises(DataError, match=r"train/ant/0\.png"):
         load_image_folder(folder, None, (0, 16))
 
 
@@ -271,7 +272,7 @@ def test_a_class_without_a_readable_image_is_an_error(folder: Path) -> None:
     with pytest.raises(DataError, match=r"train/ .*cat"):
         load_image_folder(folder, 8)
     (folder / "train" / "cat" / "a.png").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"(?s)cat.* 1 .*train/cat/a.png"):
+    with pytest.raises(DataError, match=r"(?s)cat.* 1 .*train/cat/a\.png"):
         load_image_folder(folder, 8)
 
 

@@ -163,7 +163,7 @@ def test_a_stated_range_may_start_below_zero(tmp_path: Path) -> None:
 
 
 def test_values_outside_a_stated_range_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="x_train .*--value-range 0,15") as error:
+    with pytest.raises(DataError, match=r"x_train .*--value-range 0,15") as error:
         load_npz(_write(tmp_path, x_train=DIGITS, x_test=DIGITS[:3]), (0, 15))
     assert "--value-range" in error.value.cure
 
