@@ -59,7 +59,8 @@ def _parts(
         std,
     )
     digest = fingerprint(data)
-    kind = f"{'-grouped' if rule > 1 and duplicates.train else ''}{'-merged' if merged else ''}"
+    grouped = rule > 1 and duplicates.train > 0
+    kind = f"{'-grouped' if grouped else ''}{'-merged' if merged else ''}"
     key = f"{digest[:16]}-{len(trained)}-{len(parts.validation_index)}-{seed}{kind}"
     return arrays, {
         "source": space.data.source,
@@ -78,6 +79,7 @@ def _parts(
         "std": list(std),
         "notes": [*data.notes, *equal],
         "rule": rule,
+        "grouped": grouped,
         "duplicates": duplicates.to_dict(),
         "values": None if data.values is None else data.values.to_dict(),
         "left_out": {split: dict(counts) for split, counts in data.left_out.items()},

@@ -159,7 +159,8 @@ def _read_as(file: Path, coding: str) -> Images:
     from PIL import Image, ImageOps
 
     with Image.open(file, formats=FORMATS) as image:
-        image.tile = [tile._replace(args=_with_raw_mode(tile.args, coding)) for tile in image.tile]
+        tiles: Any = [(*tile[:-1], _with_raw_mode(tile[-1], coding)) for tile in image.tile]
+        image.tile = tiles
         return np.asarray(ImageOps.exif_transpose(image))
 
 
