@@ -33,7 +33,8 @@ def count_copies(source: str, data_dir: Path | str | None = None) -> Duplicates 
 def _in_folder(path: Path) -> Duplicates | None:
     classes = classes_in(path)
     files = [(split, label, file) for split in SPLITS for file, label in files_in(path, split, classes).files]
-    keys: list[Hashable] = [file.stat().st_size for _, _, file in files]
+    # Empty files are no images, and not compared.
+    keys: list[Hashable] = [file.stat().st_size or number for number, (_, _, file) in enumerate(files, -len(files))]
     for digest in (_head, _whole):
         again = [number for number, many in enumerate(_repeated(keys)) if many]
         if digest is _whole and sum(files[number][2].stat().st_size for number in again) > MOST_BYTES:
