@@ -18,6 +18,7 @@ from resnet_search.cli.options import (
     WorkerCount,
     complete_space,
 )
+from resnet_search.cli.value_range import ValueRange
 from resnet_search.errors import UsageError
 from resnet_search.workers.precision import AUTO, PRECISIONS
 
@@ -31,6 +32,7 @@ _OF_SPACE = {
     "max_macs": ("--max-macs", "limits", "max_macs"),
     "source": ("--data", "data", "source"),
     "validation": ("--validation", "data", "validation"),
+    "value_range": ("--value-range", "data", "value_range"),
 }
 # Values for runs older than the setting.
 _BEFORE = {"promotion": "sync"}
@@ -49,7 +51,7 @@ def fixed_options(function: Function) -> Function:
         click.option("--data-dir", type=FolderPath(), hidden=True),
         click.option("--precision", type=OneOf(PRECISIONS), hidden=True),
         *(
-            click.option(option, name, type=SpaceKey(table, key), hidden=True)
+            click.option(option, name, type=ValueRange() if key == "value_range" else SpaceKey(table, key), hidden=True)
             for name, (option, table, key) in _OF_SPACE.items()
         ),
     ]
@@ -103,7 +105,7 @@ def _differences(content: dict[str, Any], given: dict[str, Any]) -> Iterable[str
     for key, value in settings.items():
         option, table, name = _OF_SPACE[key]
         was = space[table].get(name, _BEFORE.get(key))
-        if _absolute(key, value) != was:
+        if _absolute(key, value) != (tuple(was) if isinstance(was, list) else was):
             yield _told(option, value, was)
     if "ref" in given:
         yield from _other_space(space, given["ref"])

@@ -28,7 +28,7 @@ _WARM_UP_DEPTH = 110
 def train_named(
     session: Session, model: Preset, recipe: str | None, epochs: int | None, *, init: str, frozen_stages: int,
     learning_rate: float | None, batch_size: int | None, source: str, image_size: int | None, validation: float,
-    test: bool, quiet: bool, export: bool, **options: Any,
+    value_range: tuple[float, float] | None, test: bool, quiet: bool, export: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Train a named network in full, as a run of one trial."""
     from resnet_search.cli.searching import begin
@@ -44,7 +44,9 @@ def train_named(
         changed |= {"init": init, "frozen_stages": frozen_stages}
     if name == "he" and model.architecture.depth >= _WARM_UP_DEPTH:
         changed["warmup_epochs"] = 1.0
-    data = {"source": source, "validation": validation, "image_size": size}
+    data: dict[str, Any] = {"source": source, "validation": validation, "image_size": size}
+    if value_range is not None:
+        data["value_range"] = list(value_range)
     space = space_of(model, {"name": name, **changed}, epochs or RECIPES[name].epochs or EPOCHS, data)
 
     images = counted_images(space.data, options["data_dir"], options["train_examples"])

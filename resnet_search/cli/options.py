@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from resnet_search.cli.value_range import value_range_option
 from resnet_search.errors import UsageError
 from resnet_search.workers.cluster import SCHEME, Cluster
 
@@ -141,8 +142,7 @@ def did_you_mean(value: str, words: Iterable[str]) -> str:
     """Return the end of a message about a mistyped word."""
     from resnet_search.spaces.wording import nearest
 
-    near = nearest(value, words)
-    return f"; nearest: {near}" if near else ""
+    return f"; nearest: {near}" if (near := nearest(value, words)) else ""
 
 
 def complete_space(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -212,9 +212,8 @@ def run_argument(function: Function) -> Function:
 
 def json_option(function: Function) -> Function:
     """--json."""
-    return click.option("--json", "as_json", is_flag=True, help="Print exact and complete JSON instead of tables.")(
-        function
-    )
+    option = click.option("--json", "as_json", is_flag=True, help="Print exact and complete JSON instead of tables.")
+    return option(function)
 
 
 def quiet_options(function: Function) -> Function:
@@ -265,6 +264,7 @@ _SEARCH_OPTIONS = (
     click.option("--data", "source", type=SpaceKey("data", "source"), metavar="SOURCE",
                  help="Images: cifar10, shapes, tfds:NAME, or a path (archive, .npz, folder).  [default: the space's]"),
     data_dir_option,
+    value_range_option,
     click.option("--validation", type=SpaceKey("data", "validation"), metavar="N",
                  help="Training images held back to score trials: a number or a fraction.  [default: the space's]"),
     click.option("--train-examples", type=Whole(1, 10**9), metavar="N",
@@ -294,7 +294,7 @@ def space_from(options: dict[str, Any]) -> SearchSpace:
     """Remove the options of the space from `options` and return the space with these settings."""
     from resnet_search.spaces.load import load_space
 
-    settings = ("max_epochs", "factor", "iterations", "promotion", "max_params", "max_macs", "source", "validation")
-    given = {key: options.pop(key) for key in settings}
+    names = ("max_epochs", "factor", "iterations", "promotion", "max_params", "max_macs")
+    given = {key: options.pop(key) for key in (*names, "source", "validation", "value_range")}
     space = load_space(options.pop("ref"))
     return space.with_settings(**given) if any(value is not None for value in given.values()) else space

@@ -30,9 +30,11 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
     from resnet_search.runs.speed import machine_speed
     from resnet_search.search.counted import counted_images
     from resnet_search.spaces.plan import make_plan
+    from resnet_search.training.datasets.copies import count_copies
 
     space = space_from(options)
     images = counted_images(space.data, options["data_dir"], options["train_examples"])
+    copies = count_copies(space.data.source, options["data_dir"])
     classes, epochs = images.planned_classes, space.hyperband.max_epochs
     plan = make_plan(space, classes=classes)
     if count and not plan.feasible.exact:
@@ -68,6 +70,8 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
                 "images": images.train,
                 "validation": images.validation,
                 "classes": images.classes,
+                "notes": list(images.notes),
+                "duplicates": None if copies is None else copies.to_dict(),
                 "speed": asdict(speed),
                 "seconds": None if images.train is None else plan.seconds(speed, images.train),
             },
@@ -78,6 +82,6 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
     from resnet_search.cli.tables import line
 
     show([line(f"{space.name}: {space.description}" if space.description else space.name), line("")])
-    show(plan_tables(space, plan, speed, images))
+    show(plan_tables(space, plan, speed, images, copies))
     show(map(line, baseline_lines(known, epochs, speed, images.train)))
     show(map(Hanging, memory_lines(tight)))

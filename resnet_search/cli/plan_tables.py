@@ -17,6 +17,7 @@ from resnet_search.search.counted import Counted
 from resnet_search.spaces.feasible import Feasible
 from resnet_search.spaces.plan import Plan, Speed
 from resnet_search.spaces.space import SearchSpace
+from resnet_search.training.datasets.duplicates import Duplicates
 
 # Times are given for so many images if their number is unknown before they are read.
 UNKNOWN_IMAGES = 10_000
@@ -74,13 +75,15 @@ def _listed(values: Sequence[Any]) -> str:
     return ", ".join(words)
 
 
-def plan_tables(space: SearchSpace, plan: Plan, speed: Speed, images: Counted) -> Iterable[RenderableType]:
+def plan_tables(
+    space: SearchSpace, plan: Plan, speed: Speed, images: Counted, copies: Duplicates | None = None
+) -> Iterable[RenderableType]:
     """Show the brackets and rungs, or the networks of a grid; feasible and excluded architectures; and the cost."""
     yield from _grid(plan.feasible) if plan.method == "grid" else _brackets(plan)
     yield Text()
     yield from map(Hanging, _feasible(plan.feasible))
     yield Text()
-    yield from map(Hanging, [*_images(space, images), *plan_totals(plan, speed, images.train)])
+    yield from map(Hanging, [*_images(space, images), *_copies(copies), *plan_totals(plan, speed, images.train)])
 
 
 def _brackets(plan: Plan) -> Iterable[RenderableType]:
@@ -139,8 +142,21 @@ def _images(space: SearchSpace, images: Counted) -> Iterable[str]:
     else:
         used = f"{images.train:,} to train on, {images.validation:,} to validate, {images.test:,} test"
         yield f"Images     {images.classes:,} {'class' if images.classes == 1 else 'classes'}, {used}"
+    for note in images.notes:
+        yield f"Note       {note}"
     if not images.here:
         yield f"Download   {space.data.source} is not on this machine; a run tries to download it"
+
+
+def _copies(copies: Duplicates | None) -> Iterable[str]:
+    """Count equal images by their files."""
+    if copies is not None and copies.train:
+        yield (
+            f"Equal      {counted(copies.train, 'training image')} in files equal to another ({copies.groups:,} "
+            "different), or more by their pixels; a run keeps equal images on one side of its validation split"
+        )
+    if copies is not None and copies.test_in_train:
+        yield f"In train   {counted(copies.test_in_train, 'test image')} in files equal to one of train, or more"
 
 
 def _many(number: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,14 @@ import click
 
 from resnet_search.cli.options import Whole, complete_run, json_option, runs_dir_option
 from resnet_search.cli.text import cut, cut_lines, safe
+from resnet_search.cli.value_range import ValueRange
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from resnet_search.export.predict import Classified, Unread
     from resnet_search.report.measured import Estimate
+    from resnet_search.training.datasets.image_files import LeftOut
 
 _TOLD = 20  # unreadable files that are named after a table
 _CLASSES = 3  # classes shown for each image
@@ -29,8 +32,13 @@ _PATH = 36  # characters of a path if there is no room for more
 @runs_dir_option
 @click.option("--top", type=Whole(1, 1000), metavar="N", help=f"Show the N most probable classes of each image.  "
               f"[default: {_CLASSES}, or as many as fit the terminal]")  # fmt: skip
+@click.option("--value-range", type=ValueRange(), metavar="LOW,HIGH", help="Values of black and white in the images.  "
+              "[default: as the network's own images]")  # fmt: skip
 @json_option
-def command(*, export: str, images: tuple[Path, ...], runs_dir: Path, top: int | None, as_json: bool) -> int:
+def command(
+    *, export: str, images: tuple[Path, ...], runs_dir: Path, top: int | None,
+    value_range: tuple[float, float] | None, as_json: bool,
+) -> int:  # fmt: skip
     """Classify images with an exported network.
 
     EXPORT is a folder written by `export`, or a RUN with its default export. IMAGE is a file, or a folder with all
@@ -39,21 +47,26 @@ def command(*, export: str, images: tuple[Path, ...], runs_dir: Path, top: int |
     Files that cannot be read are listed and skipped; the exit status is then 1.
     """
     from resnet_search.export.predict import Unread, classify, find_export
+    from resnet_search.training.datasets.image_files import LeftOut
+    from resnet_search.training.datasets.values import Values
 
     found = find_export(export, runs_dir)
+    if value_range is not None:
+        found = replace(found, values=Values(*value_range, "files"))
+    left_out = LeftOut()
     classified: list[Classified] = []
     unread: list[Unread] = []
-    for one in _counted(classify(found, images, min(top or _CLASSES, len(found.classes))), quiet=as_json):
+    for one in _counted(classify(found, images, min(top or _CLASSES, len(found.classes)), left_out), quiet=as_json):
         if isinstance(one, Unread):
             unread.append(one)
         else:
             classified.append(one)
     accuracy, known = _accuracy(classified)
     if as_json:
-        _print_json(classified, unread, accuracy, known)
+        _print_json(classified, unread, left_out, accuracy, known)
     else:
         _print_table(classified, accuracy, known, whole=top is not None)
-        _tell(unread)
+        _tell(unread, left_out)
     return 1 if unread else 0
 
 
@@ -76,7 +89,9 @@ def _accuracy(classified: list[Classified]) -> tuple[Estimate | None, int]:
     return (share(sum(right), len(right)) if right else None), len(right)
 
 
-def _print_json(classified: list[Classified], unread: list[Unread], accuracy: Estimate | None, known: int) -> None:
+def _print_json(
+    classified: list[Classified], unread: list[Unread], left_out: LeftOut, accuracy: Estimate | None, known: int
+) -> None:
     from dataclasses import asdict
 
     from resnet_search.cli.screen import show_json
@@ -96,6 +111,7 @@ def _print_json(classified: list[Classified], unread: list[Unread], accuracy: Es
         {
             "images": images,
             "unreadable": [{"file": str(one.file), "reason": one.reason} for one in unread],
+            "left_out": left_out.counts(),
             "accuracy": None if accuracy is None else {**asdict(accuracy), "images": known},
         },
     )
@@ -144,8 +160,10 @@ def _runners_up(one: Classified, most: int) -> str:
     return ", ".join(f"{name} {probability:.4f}" for name, probability in one.top[1 : most + 1])
 
 
-def _tell(unread: list[Unread]) -> None:
-    """List the files that could not be read on standard error."""
+def _tell(unread: list[Unread], left_out: LeftOut) -> None:
+    """List the files that could not be read, and count what was left out of folders, on standard error."""
+    if words := left_out.words():
+        click.echo(f"Left out: {cut_lines(safe(words))}", err=True)
     if not unread:
         return
     click.echo(f"Not read: {len(unread):,}", err=True)

@@ -24,6 +24,7 @@ from resnet_search.cli.options import (
 )
 from resnet_search.cli.precision import precision_option
 from resnet_search.cli.session import Session
+from resnet_search.cli.value_range import value_range_option
 from resnet_search.errors import UsageError
 from resnet_search.networks.imagenet import INITS, SOURCES, STAGES
 from resnet_search.networks.presets import PRESETS, Preset, preset
@@ -105,6 +106,7 @@ _LENGTHS = ", ".join(f"{name} {recipe.epochs or EPOCHS}" for name, recipe in REC
     help="Images: cifar10, shapes, tfds:NAME, or a path (archive, .npz, folder).",
 )
 @data_dir_option
+@value_range_option
 @click.option(
     "--image-size",
     type=SpaceKey("data", "image_size"),
@@ -165,7 +167,7 @@ def command(
 
 _OF_RUN = ("trial", "all_images", "discard")
 _OF_MODEL = ("test", "init", "frozen_stages", "learning_rate", "batch_size", "source", "data_dir", "image_size",
-             "validation", "train_examples", "seed", "name", "precision")  # fmt: skip
+             "value_range", "validation", "train_examples", "seed", "name", "precision")  # fmt: skip
 
 
 def _one_of(context: click.Context, run: str | None, model: Preset | None) -> None:

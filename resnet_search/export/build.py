@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from resnet_search.export.interface import INPUT, OUTPUT
+from resnet_search.export.interface import INPUT, OUTPUT, VALUES
+from resnet_search.training.datasets.values import BRIGHTEST, shift_of
 
 BAD_WEIGHTS = 3
 
@@ -31,7 +32,8 @@ class Member:
 class Request:
     """What to build. Keras's probabilities for `images` (.npy, raw images) are written to `expected` (.npy, float32).
 
-    `keras`: the .keras file to write as well, or empty. `error`: the file for a one-line message if the weights of a
+    `values`: the values that are black and white, if the network's images were not bytes. `keras`: the .keras file to
+    write as well, or empty. `error`: the file for a one-line message if the weights of a
     member do not fit.
     """
 
@@ -43,6 +45,7 @@ class Request:
     saved_model: str
     keras: str
     error: str
+    values: tuple[float, float] | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -52,7 +55,13 @@ class Request:
         values = json.loads(text)
         height, width, channels = values.pop("image_shape")
         members = tuple(Member(**member) for member in values.pop("members"))
-        return cls(**values, members=members, image_shape=(height, width, channels))
+        stated = values.pop("values")
+        return cls(
+            **values,
+            members=members,
+            image_shape=(height, width, channels),
+            values=None if stated is None else (float(stated[0]), float(stated[1])),
+        )
 
 
 def main() -> None:
@@ -123,7 +132,10 @@ def write_expected(networks: Sequence[Any], request: Request) -> None:
 
 
 def write_saved_model(networks: Sequence[Any], request: Request) -> None:
-    """uint8 (batch, H, W, C) -> float32 (batch, classes), any batch; `serve` and the signature `serving_default`."""
+    """uint8 (batch, H, W, C) -> float32 (batch, classes), any batch; `serve` and the signature `serving_default`.
+
+    If the network's images were not bytes, the signature `values` takes their own numbers, in float32.
+    """
     import tensorflow as tf
 
     module = tf.Module()
@@ -135,7 +147,25 @@ def write_saved_model(networks: Sequence[Any], request: Request) -> None:
         return {OUTPUT: outputs[0] if len(outputs) == 1 else tf.add_n(outputs) / len(outputs)}
 
     module.serve = tf.function(serve, input_signature=[signature])
-    tf.saved_model.save(module, request.saved_model, signatures={"serving_default": module.serve})
+    signatures = {"serving_default": module.serve}
+    if request.values is not None:
+        low, high = request.values
+        taken = tf.TensorSpec((None, *request.image_shape), tf.float32, name=VALUES)
+        module.serve_values = tf.function(
+            lambda values: serve(_bytes_of(values, low, high)), input_signature=[taken], autograph=False
+        )
+        signatures[VALUES] = module.serve_values
+    tf.saved_model.save(module, request.saved_model, signatures=signatures)
+
+
+def _bytes_of(values: Any, low: float, high: float) -> Any:
+    """The rule of `datasets.values` in TensorFlow."""
+    import tensorflow as tf
+
+    values = tf.clip_by_value(values, low, high)
+    if shift := shift_of(low, high):
+        return tf.cast(tf.floor(values / 2**shift), tf.uint8)
+    return tf.cast(tf.round((values - low) * (BRIGHTEST / (high - low))), tf.uint8)
 
 
 if __name__ == "__main__":

@@ -6,3 +6,5 @@ from typing import Final
 
 INPUT: Final = "images"  # uint8 (batch, height, width, channels), 0 to 255
 OUTPUT: Final = "probabilities"  # float32 (batch, classes)
+# A second signature of the SavedModel, for networks whose images were not bytes: float32 values as they were read.
+VALUES: Final = "values"

@@ -38,10 +38,11 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """The arrays of a run, and their folder."""
+    """The arrays of a run, and their folder; the values of black and white, if the images were not bytes."""
 
     folder: Path
     arrays: Arrays
+    values: tuple[float, float] | None = None
 
     @property
     def compared(self) -> NDArray[np.int64]:
@@ -53,7 +54,8 @@ def images_of(view: RunView) -> Images:
     """Return the images of a run, made again if they are gone."""
     space = SearchSpace.from_dict(view.content["space"], where=str(view.folder.path / "run.json"))
     folder = arrays_of(view.folder, view.content, space).resolve()
-    return Images(folder, read_arrays(folder))
+    values = view.content["data"].get("values")
+    return Images(folder, read_arrays(folder), None if values is None else (values["low"], values["high"]))
 
 
 def _spread(count: int, most: int) -> NDArray[np.int64]:
@@ -95,6 +97,7 @@ def make_files(
             saved_model=str(saved_model),
             keras="".join(keras),
             error=str(work / "error.txt"),
+            values=images.values,
         )
     )
     expected, truth = np.load(work / "expected.npy"), arrays.y_validation[compared]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -19,19 +19,24 @@ from resnet_search.export.folder import CLASSES, MANIFEST, SAVED_MODEL
 from resnet_search.runs.folder import find_run
 from resnet_search.training.datasets.decode import Unreadable, decode
 from resnet_search.training.datasets.image_data import Images, printable, stretched
-from resnet_search.training.datasets.image_files import SUFFIXES
+from resnet_search.training.datasets.image_files import CLOSED, LeftOut, images_below, is_dir, same_name
+from resnet_search.training.datasets.values import Values
 
 _RGB = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """An export: its SavedModel, its classes, and the height and width of its images."""
+    """An export: its SavedModel, its classes, and the height and width of its images.
+
+    `values`: what numbers of more than 8 bits, or of all files, mean; None if only the files can tell.
+    """
 
     saved_model: Path
     classes: tuple[str, ...]
     height: int
     width: int
+    values: Values | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +87,17 @@ def _read(folder: Path) -> Export:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         classes = json.loads((folder / CLASSES).read_text(encoding="utf-8"))
         _, height, width, colours = manifest["input"]["shape"]
-        export = Export(folder / SAVED_MODEL, tuple(map(str, classes)), int(height), int(width))
+        values = manifest["input"].get("values")
+        trained = None if values is None else Values(float(values["low"]), float(values["high"]), values["of"])
+        export = Export(
+            folder / SAVED_MODEL,
+            tuple(map(str, classes)),
+            int(height),
+            int(width),
+            None if trained is None else trained.of_files(),
+        )
         usable = colours == _RGB and isinstance(classes, list) and min(export.height, export.width) > 0
-    except (OSError, ValueError, TypeError, LookupError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise ExportError(f"{folder}: cannot be read as an export: {error}", "Export the network again.") from error
     if not usable:
         raise ExportError(f"{folder}: its {MANIFEST} and {CLASSES} are damaged", "Export the network again.")
@@ -96,14 +109,17 @@ def _read(folder: Path) -> Export:
     return export
 
 
-def classify(export: Export, given: Sequence[Path], top: int) -> Iterator[Classified | Unread]:
+def classify(
+    export: Export, given: Sequence[Path], top: int, left_out: LeftOut | None = None
+) -> Iterator[Classified | Unread]:
     """Yield the images of files and folders, with all subfolders, in batches and in order.
 
-    Images are decoded and stretched as for training (docs/data.md). In folders, hidden files and files without an image
-    suffix are skipped; a file that is given explicitly is always tried.
+    Folders are read, and images decoded and stretched, as for training (docs/data.md). What is not taken from a folder
+    is added to `left_out`; a file that is given explicitly is always tried.
     """
-    size, classes = batch_size(export.height, export.width), frozenset(export.classes)
-    found = (one for path in given for one in _files(path))
+    size, classes = batch_size(export.height, export.width), {same_name(name): name for name in export.classes}
+    left_out = LeftOut() if left_out is None else left_out
+    found = (one for path in given for one in _files(path, left_out))
     with running(export.saved_model) as run, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         while batch := list(islice(found, size)):
             decoded = list(pool.map(lambda one: _decoded(one, export), batch))
@@ -116,34 +132,33 @@ def classify(export: Export, given: Sequence[Path], top: int) -> Iterator[Classi
                 yield Classified(file, _best(next(rows), export.classes, top), _truth(file, root, classes))
 
 
-def _files(path: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield the image files of a path, each with the top folder to look for class names below."""
-    if not os.path.isdir(path):  # noqa: PTH112 - Path raises an error for a name that is too long
+def _files(path: Path, left_out: LeftOut) -> Iterator[tuple[Path, Path]]:
+    """Yield the image files of a path, each with the top folder to look for class names below.
+
+    Folders that cannot be read, or have no image, are yielded as well; decoding reports what is wrong with them.
+    """
+    if not is_dir(path):
         yield path, path.parent
         return
-    empty = True
-    for parent, folders, entries in os.walk(path):
-        folders[:] = sorted(entry for entry in folders if not entry.startswith("."))
-        for entry in sorted(entries):
-            file = Path(parent, entry)
-            if not entry.startswith(".") and file.suffix.lower() in SUFFIXES and file.is_file():
-                empty = False
-                yield file, path
-    if empty:
-        # Decoding reports what is wrong.
-        yield path, path
+    empty, closed = True, len(left_out.names.get(CLOSED, ()))
+    for file in images_below(path, left_out):
+        empty = False
+        yield file, path
+    unread = [path / name for name, _ in left_out.names.get(CLOSED, ())[closed:]]
+    yield from ((folder, path) for folder in unread or [path] * empty)
 
 
 def _decoded(one: tuple[Path, Path], export: Export) -> Images | Unread:
     file, _ = one
     try:
         if file.is_dir():
-            return Unread(file, "no readable image in this folder")
+            with os.scandir(file):  # Raises the reason if it cannot be read.
+                return Unread(file, "no readable image in this folder")
         if not file.is_file():
             return Unread(file, "not a regular file" if os.path.lexists(file) else "does not exist")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about large and odd files; `decode` checks the size
-            return stretched(decode(file)[None], export.height, export.width)
+            return stretched(decode(file, export.values)[None], export.height, export.width)
     except (OSError, Unreadable) as reason:
         return Unread(file, printable(reason.strerror if isinstance(reason, OSError) else reason))
 
@@ -153,7 +168,8 @@ def _best(row: Iterable[float], classes: tuple[str, ...], top: int) -> tuple[tup
     return tuple(pairs[:top])
 
 
-def _truth(file: Path, root: Path, classes: frozenset[str]) -> str | None:
-    """Return the nearest folder above a file, up to `root`, that has the name of a class."""
+def _truth(file: Path, root: Path, classes: Mapping[str, str]) -> str | None:
+    """Return the class of the nearest folder above a file, up to `root`, that has the name of a class."""
     below = [parent.name for parent in file.relative_to(root).parents if parent.name]
-    return next((name for name in map(printable, (*below, root.resolve().name)) if name in classes), None)
+    names = (same_name(printable(name)) for name in (*below, root.name, root.resolve().name))
+    return next((classes[name] for name in names if name in classes), None)

@@ -179,7 +179,12 @@ def _manifest(view: RunView, members: Sequence[Trial], exported: Exported) -> di
         "epochs": trial.epochs,
         "score": trial.score,
         "completed": view.completed,
-        "input": {"name": INPUT, "dtype": "uint8", "shape": [None, *data["image_shape"]]},
+        "input": {
+            "name": INPUT,
+            "dtype": "uint8",
+            "shape": [None, *data["image_shape"]],
+            "values": data.get("values"),
+        },
         "output": {"name": OUTPUT, "dtype": "float32", "shape": [None, len(data["classes"])]},
         "onnx_opset": OPSET,
         "data": data["fingerprint"],

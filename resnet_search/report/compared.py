@@ -25,12 +25,13 @@ FEWEST = 4  # fewest candidates for a rank correlation
 # Settings that do not affect the result: descriptions, locations, and values that follow from other settings.
 _TOLD_ELSEWHERE = {
     "space.text", "space.description", "data.location", "data.data_dir", "data.arrays", "data.notes", "data.mean",
-    "data.std",
+    "data.std", "data.rule",
 }  # fmt: skip
+_FACTS = ("data.duplicates.", "data.left_out.")  # what reading the images has found
 _SETTINGS = ("space", "recipe", "data", "seed", "known", "backend", "workers", "versions", "machine")
 # Scores on different images cannot be compared; on another split of the same images they differ by chance, too.
 _DATA = ("data.fingerprint", "data.image_shape", "data.classes")
-_SPLIT = ("seed", "data.train", "data.validation", "data.merged")
+_SPLIT = ("seed", "data.train", "data.validation", "data.merged", "data.grouped")
 
 
 def compare(views: Sequence[RunView]) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def _settings(view: RunView) -> dict[str, Any]:
         name for name, value in flat.items() if name.startswith("recipe.") and flat.get(f"space.{name}") == value
     }
     told = _TOLD_ELSEWHERE | {f"space.{name}" for name in spelled}
-    return {name: value for name, value in flat.items() if name not in told}
+    return {name: value for name, value in flat.items() if name not in told and not name.startswith(_FACTS)}
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:

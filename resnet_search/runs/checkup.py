@@ -46,6 +46,7 @@ class Checkup:
         yield self._events(self.found)
         yield self._state(view)
         yield self._data(content)
+        yield from self._images(content["data"])
         trials = list(self._trials(view))
         if content.get("imported"):
             yield Check("Trials", OK, f"{len(view.trials)}, imported from Keras Tuner: there are no files to check")
@@ -81,16 +82,28 @@ class Checkup:
         return Check("State", OK, text if view.state == "finished" else f"{text}; continue with: {self.resume}")
 
     def _data(self, content: dict[str, Any]) -> Check:
-        from resnet_search.training.arrays import whole
+        from resnet_search.training.arrays import intact
 
         try:
             path = self.folder.arrays(content)
         except RunError as error:
             return Check("Data", PROBLEM, error.message, error.cure)
-        if whole(path):
+        if intact(path):
             return Check("Data", OK, str(path))
         source = content["data"].get("location") or content["data"].get("source")
         return Check("Data", WARNING, f"{path} is gone or damaged", f"{self.resume} makes it again from {source}.")
+
+    def _images(self, data: dict[str, Any]) -> Iterator[Check]:
+        """What reading the images has found; nothing for runs that recorded none of it."""
+        found = data.get("duplicates")
+        if not isinstance(found, dict):
+            return
+        equal, twice = int(found.get("train", 0)), int(found.get("test_in_train", 0))
+        text = f"{equal:,} training images equal another; {twice:,} test images equal a training image"
+        for split, counts in data.get("left_out", {}).items():
+            text += "".join(f"; {split}: {int(number):,} left out ({reason})" for reason, number in counts.items())
+        cure = "A test on images that were trained on says nothing: take them out of test, and start a new run."
+        yield Check("Images", WARNING if twice else OK, text, cure if twice else "")
 
     def _trials(self, view: RunView) -> Iterator[Check]:
         useless = {trial.trial for trial in superseded(view)}

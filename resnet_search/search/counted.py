@@ -17,7 +17,8 @@ ASSUMED_CLASSES: Final = 10
 class Counted:
     """Numbers of training, validation and test images and of classes; None: unknown before they are read.
 
-    `here`: whether they are on this machine, so that nothing has to be downloaded.
+    `here`: whether they are on this machine, so that nothing has to be downloaded. `notes`: what is left out of a
+    folder, and why.
     """
 
     train: int | None = None
@@ -25,6 +26,7 @@ class Counted:
     test: int | None = None
     classes: int | None = None
     here: bool = True
+    notes: tuple[str, ...] = ()
 
     @property
     def planned_classes(self) -> int:
@@ -44,4 +46,4 @@ def counted_images(data: Data, data_dir: Path | None, train_examples: int | None
         return Counted(train_examples, here=here)
     validation = subset_validation(data.validation, found.train, train_examples)
     held, kept = split_sizes(found.train, found.classes, validation=validation, train_examples=train_examples)
-    return Counted(kept, held, found.test, found.classes, here)
+    return Counted(kept, held, found.test, found.classes, here, found.notes)

@@ -11,8 +11,8 @@ from resnet_search.errors import DataError, RunError
 from resnet_search.runs.folder import RunFolder
 from resnet_search.spaces.schema import DATA_NAMES
 from resnet_search.spaces.space import SearchSpace
-from resnet_search.training.arrays import Arrays, channel_statistics, whole, write_arrays
-from resnet_search.training.datasets import ImageData, fingerprint, load_data, split
+from resnet_search.training.arrays import Arrays, channel_statistics, intact, write_arrays
+from resnet_search.training.datasets import RULE, ImageData, find_duplicates, fingerprint, load_data, split
 from resnet_search.training.split_sizes import subset_validation
 from resnet_search.workers.quiet import quiet_stderr
 
@@ -24,15 +24,28 @@ def read_data(
 
     `merged`: the training images include the validation images. The test images are only counted.
     """
-    data = load_data(space.data.source, data_dir=data_dir, image_size=space.data.image_size)
+    data = load_data(
+        space.data.source,
+        data_dir=data_dir,
+        image_size=space.data.image_size,
+        value_range=space.data.value_range,
+    )
     return _parts(data, space, data_dir, seed, train_examples, merged=merged)
 
 
 def _parts(
-    data: ImageData, space: SearchSpace, data_dir: Path | None, seed: int, train_examples: int | None, *, merged: bool
+    data: ImageData,
+    space: SearchSpace,
+    data_dir: Path | None,
+    seed: int,
+    train_examples: int | None,
+    *,
+    merged: bool,
+    rule: int = RULE,
 ) -> tuple[Arrays, dict[str, Any]]:
     validation = subset_validation(space.data.validation, len(data.x_train), train_examples)
-    parts = split(data, validation=validation, seed=seed, train_examples=train_examples)
+    groups, duplicates, equal = find_duplicates(data, grouped=rule > 1)
+    parts = split(data, validation=validation, seed=seed, train_examples=train_examples, groups=groups)
     trained = np.concatenate([parts.train_index, parts.validation_index]) if merged else parts.train_index
     x_train = data.x_train[trained]
     mean, std = channel_statistics(x_train)
@@ -46,7 +59,9 @@ def _parts(
         std,
     )
     digest = fingerprint(data)
-    key = f"{digest[:16]}-{len(trained)}-{len(parts.validation_index)}-{seed}{'-merged' if merged else ''}"
+    grouped = rule > 1 and duplicates.train > 0
+    kind = f"{'-grouped' if grouped else ''}{'-merged' if merged else ''}"
+    key = f"{digest[:16]}-{len(trained)}-{len(parts.validation_index)}-{seed}{kind}"
     return arrays, {
         "source": space.data.source,
         "location": data.location,
@@ -62,15 +77,23 @@ def _parts(
         "classes": list(data.classes),
         "mean": list(mean),
         "std": list(std),
-        "notes": list(data.notes),
+        "notes": [*data.notes, *equal],
+        "rule": rule,
+        "grouped": grouped,
+        "duplicates": duplicates.to_dict(),
+        "values": None if data.values is None else data.values.to_dict(),
+        "left_out": {split: dict(counts) for split, counts in data.left_out.items()},
     }
 
 
 def arrays_of(folder: RunFolder, content: dict[str, Any], space: SearchSpace) -> Path:
-    """Return the path of a run's arrays; write lost ones again from the source, `RunError` if the images differ."""
+    """Return the path of a run's arrays, compared with their digest once in a process.
+
+    Lost or damaged ones are written again from the source; `RunError` if the images differ.
+    """
     described = content["data"]
     path = folder.arrays(content)
-    if whole(path):
+    if intact(path):
         return path
     merged = bool(described.get("merged"))
     arrays, _ = read_again(folder, content, space, described["train_examples"], merged=merged)
@@ -86,7 +109,9 @@ def read_again(
     data_dir = None if described["data_dir"] is None else Path(described["data_dir"])
     with quiet_stderr():
         data = load_again(described, space)
-        arrays, again = _parts(data, space, data_dir, int(content["seed"]), train_examples, merged=merged)
+        arrays, again = _parts(
+            data, space, data_dir, int(content["seed"]), train_examples, merged=merged, rule=_rule(described)
+        )
     if again["fingerprint"] != described["fingerprint"]:
         raise RunError(
             f"{folder.name}: its images, {described['location'] or described['source']}, have changed since it started",
@@ -99,13 +124,24 @@ def load_again(described: dict[str, Any], space: SearchSpace) -> ImageData:
     """Call `load_data` for the images that run.json describes. Errors about a path ask the user to restore it."""
     source = space.data.source
     try:
-        return load_data(source, data_dir=described["data_dir"], image_size=space.data.image_size)
+        return load_data(
+            source,
+            data_dir=described["data_dir"],
+            image_size=space.data.image_size,
+            value_range=space.data.value_range,
+            rule=_rule(described),
+        )
     except DataError as error:
         if _has_a_name(source):
             raise
         raise DataError(
             error.message, f"The run was started on {source}: restore it unchanged, or start a new run."
         ) from error
+
+
+def _rule(described: dict[str, Any]) -> int:
+    """Return the rules by which a run's images were read and divided; runs of earlier versions record none."""
+    return int(described.get("rule", 1))
 
 
 def with_absolute_source(space: SearchSpace) -> SearchSpace:

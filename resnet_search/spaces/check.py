@@ -98,7 +98,7 @@ def _table(table: str, content: Mapping[str, Any], mistakes: Mistakes) -> dict[s
             values = [tuple(item) if isinstance(item, list) else item for item in key.values(value)]
             found[name] = tuple(map(key.read, check_list(place, values, key, mistakes)))
         elif accepts(key, value):
-            found[name] = value
+            found[name] = tuple(value) if isinstance(value, list) else value
         else:
             mistakes.wrong(place, value, key.allowed, key.choices)
     return found

@@ -15,6 +15,7 @@ from resnet_search.networks.architecture import BLOCKS, SHORTCUTS, applies
 from resnet_search.networks.dialect import ACTIVATIONS, ATTENTIONS, STEMS
 from resnet_search.networks.presets import PRESETS
 from resnet_search.spaces.key import Key, Kind
+from resnet_search.training.datasets.values import is_range
 
 DATA_NAMES = ("cifar10", "shapes")
 TRACKERS = ("tensorboard", "mlflow", "wandb")
@@ -150,6 +151,10 @@ class Data:
     image_size: int = _key(
         "int", "height and width that all images are stretched to, whatever the source", default=32, low=8, high=512,
         unit="pixels",
+    )  # fmt: skip
+    value_range: tuple[float, float] | None = _key(
+        "float", "the values that are black and white, if the images' numbers do not show it", default=None,
+        test=is_range, words="two numbers, the lower first: [0, 16]",
     )  # fmt: skip
 
 

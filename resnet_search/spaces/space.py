@@ -88,6 +88,7 @@ class SearchSpace:
         source: str | None = None,
         validation: float | None = None,
         image_size: int | None = None,
+        value_range: tuple[float, float] | None = None,
     ) -> SearchSpace:
         """The same space with the settings that are not None replaced; `SpaceError` as for a file."""
         replaced: dict[str, dict[str, Any]] = {
@@ -98,7 +99,12 @@ class SearchSpace:
                 "promotion": promotion,
             },
             "limits": {"max_params": max_params, "max_macs": max_macs},
-            "data": {"source": source, "validation": validation, "image_size": image_size},
+            "data": {
+                "source": source,
+                "validation": validation,
+                "image_size": image_size,
+                "value_range": value_range,
+            },
         }
         values = self.to_dict()
         for table, settings in replaced.items():

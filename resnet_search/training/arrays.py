@@ -1,13 +1,16 @@
 """The arrays of one search on disk: written once, and mapped read-only by every training process.
 
 A folder holds `x_train.npy`, `x_validation.npy` (uint8, (images, height, width, 3)), `y_train.npy`,
-`y_validation.npy` (int64, (images,)) and `meta.json`. It has no test images, so a search cannot read them.
+`y_validation.npy` (int64, (images,)) and `meta.json`, which has the SHA-256 of each of these files. There are no test
+images, so a search cannot read them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -59,30 +62,75 @@ def channel_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tu
 
 
 def write_arrays(folder: Path, arrays: Arrays) -> None:
-    """Write the folder, unless it exists already: its name identifies its content."""
-    if whole(folder):
+    """Write the folder, unless it has exactly these arrays already."""
+    files = {f"{name}.npy": _npy(getattr(arrays, name)) for name in _ARRAYS}
+    digests = {name: _digest(parts) for name, parts in files.items()}
+    if intact(folder, digests):
         return
     remove(folder)
     try:
         with replacing_folder(folder) as partial:
-            for name in _ARRAYS:
-                write_bytes(partial / f"{name}.npy", *_npy(getattr(arrays, name)))
-            meta = {"classes": arrays.classes, "mean": arrays.mean, "std": arrays.std}
+            for name, parts in files.items():
+                write_bytes(partial / name, *parts)
+            meta = {"classes": arrays.classes, "mean": arrays.mean, "std": arrays.std, "sha256": digests}
             write_json(partial / _META, meta)
     except OSError:
         # Another process may have been faster.
-        if not whole(folder):
+        if not intact(folder, digests):
             raise
+    _checked.add(_identity(folder))
 
 
 def whole(folder: Path) -> bool:
-    """Return whether a folder has everything that `read_arrays` needs."""
+    """Return whether a folder has everything that `read_arrays` needs, by the sizes of its files."""
     try:
         arrays = _read(folder)
         counts = [len(getattr(arrays, name)) for name in _ARRAYS]
     except (OSError, ValueError, LookupError, TypeError):
         return False
     return counts[0] == counts[1] and counts[2] == counts[3]
+
+
+def intact(folder: Path, digests: Mapping[str, str] | None = None) -> bool:
+    """Return whether a folder is whole and its files have the recorded digests, which must be `digests` if given.
+
+    The files of a folder are read once in a process. Folders of earlier versions record no digests and count as intact,
+    except where `digests` are given.
+    """
+    if not whole(folder):
+        return False
+    recorded = json.loads((folder / _META).read_text(encoding="utf-8")).get("sha256")
+    if digests is not None and recorded != digests:
+        return False
+    if recorded is None or _identity(folder) in _checked:
+        return True
+    if not isinstance(recorded, dict) or any(
+        _file_digest(folder / f"{n}.npy") != recorded.get(f"{n}.npy") for n in _ARRAYS
+    ):
+        return False
+    _checked.add(_identity(folder))
+    return True
+
+
+# Folders whose files have been compared with their digests in this process.
+_checked: set[tuple[str, int]] = set()
+
+
+def _identity(folder: Path) -> tuple[str, int]:
+    """A folder's path, and its inode, which changes when the folder is written again."""
+    return str(folder.absolute()), folder.stat().st_ino
+
+
+def _digest(parts: Iterable[bytes | memoryview]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @lru_cache(maxsize=1)

@@ -111,6 +111,8 @@ def place(
     write_text(tmp_path / "x.png", "no image")
     colours.paint(tmp_path / "pictures" / "red" / "a.png", "red")
     make_folder(tmp_path / "photos", ant=60, bee=50)
+    for equal in ("train/ant/0.jpg", "train/bee/1.jpg", "test/bee/2.jpg", "train/bee/notes.txt"):
+        write_text(tmp_path / "photos" / equal, "equal")
     shipped = known_spaces()
     for folder in ("shipped", "search_spaces"):
         (tmp_path / folder).mkdir()

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +12,11 @@ from PIL import Image
 
 from resnet_search.errors import ExportError, RunError
 from resnet_search.export import predict
+from resnet_search.export.folder import MANIFEST
 from resnet_search.export.predict import Classified, Export, Unread, classify, find_export
+from resnet_search.training.datasets.image_files import LeftOut
 from resnet_search.training.datasets.image_folder import load_image_folder
+from resnet_search.training.datasets.values import Values
 from tests.export import colours
 
 
@@ -112,7 +118,7 @@ def test_images_are_read_batch_by_batch(export: Export, tmp_path: Path, monkeypa
     monkeypatch.setattr(predict, "batch_size", lambda *_: 3)
     decoded: list[str] = []
     decode = predict.decode
-    monkeypatch.setattr(predict, "decode", lambda file: decoded.append(file.name) or decode(file))
+    monkeypatch.setattr(predict, "decode", lambda file, values: decoded.append(file.name) or decode(file, values))
     for at in range(8):
         colours.paint(tmp_path / "images" / f"{at}.png", "red")
     found = classify(export, [tmp_path / "images"], 1)
@@ -145,6 +151,8 @@ def test_images_become_what_they_are_for_training(export: Export, tmp_path: Path
     turned[0x0112] = 6
     for split in ("train", "test"):
         (tmp_path / split / "c").mkdir(parents=True)
+        (tmp_path / split / "d").mkdir(parents=True)
+        Image.fromarray(random.integers(0, 256, (9, 9), dtype=np.uint8)).save(tmp_path / split / "d" / "a.jfif")
         Image.fromarray(random.integers(0, 256, (40, 60, 3), dtype=np.uint8)).save(
             tmp_path / split / "c" / "a.jpg", exif=turned
         )
@@ -169,6 +177,54 @@ def test_a_folder_that_is_called_like_a_class_tells_the_truth(export: Export, tm
     assert truths(tmp_path / "red" / "deeper") == [None]
     monkeypatch.chdir(tmp_path / "red")
     assert truths(Path()) == ["red"]
+
+
+def test_folders_are_read_as_for_training(export: Export, tmp_path: Path) -> None:
+    """Links to folders, all suffixes of the formats, Unicode forms; what is left out is counted."""
+    named = replace(export, classes=("caf\u00e9", *export.classes[1:]))
+    colours.paint(tmp_path / "store" / "a.png", "red")
+    colours.paint(tmp_path / "photos" / "cafe\u0301" / "A.PNG", "red")
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "photos" / "cafe\u0301" / "b.jfif", format="JPEG")
+    (tmp_path / "photos" / "blue").symlink_to(tmp_path / "store", target_is_directory=True)
+    (tmp_path / "photos" / "up").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "photos" / ".hidden").touch()
+    (tmp_path / "photos" / "notes.txt").touch()
+    left_out = LeftOut()
+    found = list(classify(named, [tmp_path / "photos"], 1, left_out))
+    assert [(one.file.name, one.truth) for one in found if isinstance(one, Classified)] == [
+        ("a.png", "blue"), ("A.PNG", "caf\u00e9"), ("b.jfif", "caf\u00e9"),
+    ]  # fmt: skip
+    assert left_out.counts() == {"suffix": 1, "hidden": 1, "read_already": 1}
+
+
+def _decodes(export: Export, path: Path, levels: np.ndarray, values: Values | None) -> int | str:
+    """The brightest byte of an image of these levels, or why it is not read."""
+    Image.fromarray(levels).save(path)
+    read = predict._decoded((path, path.parent), replace(export, values=values))
+    return read.reason if isinstance(read, Unread) else int(read.max())
+
+
+def test_numbers_of_files_mean_what_they_meant_in_training(export: Export, tmp_path: Path) -> None:
+    twelve, bytes_ = np.full((8, 8), 4095, np.uint16), np.full((8, 8), 16, np.uint8)
+    path = tmp_path / "a.png"
+    assert _decodes(export, path, twelve, Values(0, 4095, "deep")) == 255
+    assert _decodes(export, path, twelve // 2, Values(0, 4095, "deep").of_files()) == 127
+    assert _decodes(export, path, twelve, Values(0, 4095, "arrays").of_files()) == 255
+    assert "--value-range" in str(_decodes(export, path, twelve, None))
+    assert "4095" in str(_decodes(export, path, twelve, Values(0, 1023, "deep")))
+    # A file of 8 bits has a range of its own, unless another was stated for files.
+    assert _decodes(export, path, bytes_, Values(0, 16, "arrays").of_files()) == 16
+    assert _decodes(export, path, bytes_, Values(0, 16, "files").of_files()) == 255
+
+
+@pytest.mark.parametrize("values", [{"low": 0}, {"low": "a", "high": 1, "of": "files"}, 3])
+def test_damaged_values_are_an_error(export: Export, values: Any) -> None:
+    folder = export.saved_model.parent
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["input"]["values"] = values
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(ExportError):
+        find_export(str(folder), folder)
 
 
 def test_classes_of_equal_probability_come_in_their_order(export: Export, tmp_path: Path) -> None:

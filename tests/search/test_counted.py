@@ -23,8 +23,8 @@ from resnet_search.spaces.schema import Data
 def test_the_division_is_that_of_a_run(validation: float, train_examples: int | None, tmp_path: Path) -> None:
     """The images are as `shapes` has them, but small."""
     labels = np.arange(4000) % 10
-    x, y = np.full((4000, 8, 8, 3), 9, np.uint8), labels
-    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x[:1000], y_test=y[:1000])
+    x, y = np.random.default_rng(0).integers(0, 256, (4000, 8, 8, 3), np.uint8), labels
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=255 - x[:1000], y_test=y[:1000])
     data = Data(source=str(tmp_path / "a.npz"), validation=validation, image_size=8)
     space = replace(load_space("quickstart", tmp_path), data=data)
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_search.training.datasets.image_data import printable
-from resnet_search.training.datasets.image_files import SPLITS, classes_in, files_in, without_images
+from resnet_search.training.datasets.image_files import SPLITS, check_class_count, classes_in, files_in, without_images
 from resnet_search.training.datasets.locate import OFFICIAL_SIZES
 from resnet_search.training.datasets.source import named_source
 from resnet_search.training.split_sizes import check_rare
@@ -20,11 +20,15 @@ from resnet_search.training.split_sizes import check_rare
 
 @dataclass(frozen=True, slots=True)
 class ImageCount:
-    """Images of the two splits of a source, and their classes. What proves unreadable is counted as well."""
+    """Images of the two splits of a source, and their classes. What proves unreadable is counted as well.
+
+    `notes`: sentences for the user on what was left out.
+    """
 
     train: int
     test: int
     classes: int
+    notes: tuple[str, ...] = ()
 
 
 _CIFAR10 = ImageCount(*OFFICIAL_SIZES, classes=10)
@@ -50,22 +54,26 @@ def count_images(source: str, data_dir: Path | str | None = None) -> ImageCount 
         return _in_folder(Path(report.location))
     count = {"npz": _in_arrays, "tfds": _in_prepared}.get(report.kind)
     try:
-        return count(Path(report.location)) if count else None
+        found = count(Path(report.location)) if count else None
     except Exception:  # noqa: BLE001 - whatever a damaged file leads to; `load_data` says what is wrong with it
         return None
+    if found is not None:
+        check_class_count(found.classes, printable(source))
+    return found
 
 
 def _in_folder(path: Path) -> ImageCount:
     classes = classes_in(path)
-    counts = []
+    counts, notes = [], [*classes.notes]
     for split in SPLITS:
         listed = files_in(path, split, classes)
         images = Counter(label for _, label in listed.files)
-        without_images(path, split, classes, images, listed.notes())
+        without_images(path, split, classes.names, images, listed.notes())
         counts.append(images)
+        notes += listed.notes()
     train, test = counts
-    check_rare((printable(name), train[label]) for label, name in enumerate(classes))
-    return ImageCount(train.total(), test.total(), len(classes))
+    check_rare((printable(name), train[label]) for label, name in enumerate(classes.names))
+    return ImageCount(train.total(), test.total(), len(classes.names), tuple(notes))
 
 
 def _in_prepared(place: Path) -> ImageCount | None:
@@ -82,19 +90,28 @@ def _in_prepared(place: Path) -> ImageCount | None:
 def _in_arrays(path: Path) -> ImageCount | None:
     """By the headers of the arrays, and the labels."""
     with zipfile.ZipFile(path) as file:
-        train, test = (_header(file, name)[1] for name in ("x_train", "x_test"))
-        kind, _, start = _header(file, "y_train")
+        train, test = (array_header(file, name).shape[0] for name in ("x_train", "x_test"))
+        header = array_header(file, "y_train")
         if file.getinfo("y_train.npy").file_size > _MOST_LABELS:
             return None
-        labels = memoryview(file.read("y_train.npy"))[start:]
-    if kind[0] not in ("|", "<" if sys.byteorder == "little" else ">"):
+        labels = memoryview(file.read("y_train.npy"))[header.start :]
+    if header.kind[0] not in ("|", "<" if sys.byteorder == "little" else ">"):
         return None
-    classes = set(labels.cast(_LETTERS[kind[1:]]))
+    classes = set(labels.cast(_LETTERS[header.kind[1:]]))
     return ImageCount(train, test, len(classes)) if classes == set(range(len(classes))) else None
 
 
-def _header(file: zipfile.ZipFile, name: str) -> tuple[str, int, int]:
-    """The type of an array, its length, and where its values start: the format of numpy.lib.format.
+@dataclass(frozen=True, slots=True)
+class ArrayHeader:
+    """What NumPy writes before an array: the type, the shape, and the offset at which its values start."""
+
+    kind: str
+    shape: tuple[int, ...]
+    start: int
+
+
+def array_header(file: zipfile.ZipFile, name: str) -> ArrayHeader:
+    """The header of an array in C order, in the format of numpy.lib.format.
 
     `ValueError` where NumPy has not written it so.
     """
@@ -107,4 +124,4 @@ def _header(file: zipfile.ZipFile, name: str) -> tuple[str, int, int]:
     header = _HEADER.fullmatch(text)
     if header is None:
         raise ValueError(f"{name}: no header of NumPy")
-    return header[1].decode(), int(header[2].split(b",")[0]), end
+    return ArrayHeader(header[1].decode(), tuple(int(part) for part in header[2].split(b",") if part.strip()), end)

@@ -3,37 +3,92 @@
 from __future__ import annotations
 
 import os
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from resnet_search.training.datasets.image_data import Images
+from resnet_search.training.datasets.values import OPTION, Extent, Values
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
 # Not all that Pillow knows: some of its formats start other programs, or are no pictures.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("BMP", "DIB", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _GROUND = "white"  # beneath what is transparent, as on paper
+_FULL = 0xFFFF  # of 16 bits
+# Orders of the bytes of 16 bits a channel in colour, of which Pillow reads the upper 8, and those that give the lower.
+_EXCHANGED = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little" else "16L"}
+_GREY = 2  # axes
 
 
 class Unreadable(Exception):  # noqa: N818 - an outcome, counted and named, not an error of the program
     """Why a file gives no image, in a few words."""
 
 
-def decode(file: Path) -> Images:
+class Outside(Unreadable):
+    """An image with values outside the range that was stated or found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """What a file holds: levels (H, W, 3), or (H, W) if grey; bytes, or numbers of more bits.
+
+    `alpha`: the opacity (H, W) in bytes of levels of more than 8 bits; None if opaque. Bytes lie on white already.
+    """
+
+    levels: NDArray[Any]
+    alpha: Images | None = None
+
+    @property
+    def deep(self) -> bool:
+        """Whether the levels have more than 8 bits, so that a range says what they mean."""
+        return self.levels.dtype != np.uint8
+
+    def extent(self) -> Extent:
+        return Extent.of(self.levels)
+
+    def to_bytes(self, values: Values | None) -> Images:
+        """RGB bytes (H, W, 3). `values`: None for bytes as they are, and for 16 bits if the upper half is used.
+
+        Raises Unreadable if the meaning of the levels is not certain, or Outside for levels that are not in `values`.
+        """
+        if not self.deep and (values is None or values.of != "files"):
+            return self.levels
+        extent = self.extent()
+        values = values or _own(extent)
+        if values.outside(extent.low, extent.high):
+            raise Outside(
+                f"values from {extent.low:g} to {extent.high:g}, outside the range {values.low:g} to {values.high:g}"
+            )
+        levels = values.to_bytes(self.levels)
+        if levels.ndim == _GREY:
+            levels = np.repeat(levels[..., None], 3, 2)
+        return levels if self.alpha is None else _on_ground(levels, self.alpha)
+
+
+def decode(file: Path, values: Values | None = None) -> Images:
     """The image in `file`, (H, W, 3) uint8, upright as its EXIF orientation says; the first frame of several.
 
-    Grey and CMYK images are converted, palettes resolved, transparent parts laid on white, 16 bits a channel reduced
-    to the upper 8. Raises Unreadable, also for an image of more pixels than Pillow holds to be safe.
+    Grey and CMYK images are converted, palettes resolved, transparent parts laid on white. `values` says what numbers
+    of more than 8 bits mean; None: 16 bits, if the image uses the upper half of their range. Raises Unreadable, also
+    for an image of more pixels than Pillow holds to be safe.
     """
-    from PIL import Image, ImageOps
+    return pixels_of(file).to_bytes(values)
+
+
+def pixels_of(file: Path) -> Pixels:
+    """What `file` holds, before numbers of more than 8 bits become bytes. Raises Unreadable."""
+    from PIL import Image
 
     try:
         with Image.open(file, formats=FORMATS) as image:
             _refuse_bomb(image.width, image.height, Image.MAX_IMAGE_PIXELS)
-            return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+            return _pixels(image, file)
     except Unreadable:
         raise
     except Exception as error:  # Pillow's decoders raise whatever a damaged file leads them to
@@ -49,18 +104,79 @@ def _refuse_bomb(width: int, height: int, most: int | None) -> None:
         raise Unreadable(f"{width} x {height} pixels, more than {most:,}")
 
 
+def _own(extent: Extent) -> Values:
+    """The range of a single image without a set: 16 bits, if it is certain that all are used."""
+    if not extent.whole:
+        raise Unreadable(f"floating-point pixels; {OPTION} LOW,HIGH says what they mean")
+    if extent.low < 0 or extent.high > _FULL:
+        raise Unreadable(f"32 bits a pixel; {OPTION} LOW,HIGH says what they mean")
+    if extent.high <= _FULL // 2:
+        raise Unreadable(f"16 bits a pixel, but none above {extent.high:g}; {OPTION} LOW,HIGH says what they mean")
+    return Values(0, _FULL, "deep")
+
+
+def _pixels(image: PILImage, file: Path) -> Pixels:
+    from PIL import ImageOps
+
+    coding = _coding(image)  # Before the image is loaded, which forgets it.
+    upright = ImageOps.exif_transpose(image)
+    if coding:
+        return _deep_colour(np.asarray(upright), file, coding)
+    if upright.mode[0] not in "IF":
+        return Pixels(np.asarray(_to_rgb(upright)))
+    levels = np.asarray(upright)
+    return Pixels(levels.astype(np.uint16) if upright.mode.startswith("I;16") else levels)
+
+
+def _coding(image: PILImage) -> str:
+    """How 16 bits a channel in colour are stored, of which Pillow reads the upper 8; empty for other images."""
+    tiles = getattr(image, "tile", None) or [()]
+    raw = _raw_mode(tiles[0][-1]) if tiles[0] else ""
+    channels, _, order = raw.partition(";")
+    return raw if channels in {"RGB", "RGBA", "LA"} and order in _EXCHANGED else ""
+
+
+def _raw_mode(arguments: Any) -> str:
+    """The raw mode in the arguments of one of Pillow's decoders."""
+    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return first if isinstance(first, str) else ""
+
+
+def _deep_colour(upper: Images, file: Path, coding: str) -> Pixels:
+    """The levels of 16 bits, from the upper 8 and from a second reading with other bytes."""
+    channels, _, order = coding.partition(";")
+    if channels == "LA":
+        # Four bytes a pixel, read as if they were four channels: both of grey, both of the opacity.
+        four = _read_as(file, "RGBA").astype(np.uint16)
+        return Pixels((four[..., 0] << 8) | four[..., 1], four[..., 2].astype(np.uint8))
+    lower = _read_as(file, f"{channels};{_EXCHANGED[order]}")
+    levels = (upper[..., :3].astype(np.uint16) << 8) | lower[..., :3]
+    return Pixels(levels, upper[..., 3] if channels == "RGBA" else None)
+
+
+def _read_as(file: Path, coding: str) -> Images:
+    """The image in `file`, upright, read in another of Pillow's raw modes."""
+    from PIL import Image, ImageOps
+
+    with Image.open(file, formats=FORMATS) as image:
+        tiles: Any = [(*tile[:-1], _with_raw_mode(tile[-1], coding)) for tile in image.tile]
+        image.tile = tiles
+        return np.asarray(ImageOps.exif_transpose(image))
+
+
+def _with_raw_mode(arguments: Any, coding: str) -> Any:
+    return (coding, *arguments[1:]) if isinstance(arguments, tuple) else coding
+
+
+def _on_ground(rgb: Images, alpha: Images) -> Images:
+    from PIL import Image
+
+    return np.asarray(_to_rgb(Image.fromarray(np.dstack([rgb, alpha]))))
+
+
 def _to_rgb(image: PILImage) -> PILImage:
     from PIL import Image
 
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode == "I":
-        levels = np.asarray(image)
-        if levels.min() < 0 or levels.max() > 0xFFFF:  # noqa: PLR2004 - 16 bits
-            raise Unreadable("32 bits a pixel")
-        return Image.fromarray((levels >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise Unreadable("floating-point pixels")
     if image.has_transparency_data:
         ground = Image.new("RGBA", image.size, _GROUND)
         return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")

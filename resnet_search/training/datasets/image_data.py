@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from resnet_search.errors import DataError
+from resnet_search.training.datasets.values import Values
 
 if TYPE_CHECKING:  # A plan looks at names alone, and does not wait for NumPy.
     import numpy as np
@@ -15,6 +17,7 @@ if TYPE_CHECKING:  # A plan looks at names alone, and does not wait for NumPy.
 Images: TypeAlias = "NDArray[np.uint8]"
 Labels: TypeAlias = "NDArray[np.int64]"
 
+NAMED = 5  # files or classes named in a note; the rest is counted
 SMALLEST_IMAGE, LARGEST_IMAGE = 4, 1024  # pixels a side: below, three stages have nothing left; above, no memory
 
 
@@ -23,7 +26,9 @@ class ImageData:
     """A data set in memory: RGB uint8 images (N, H, W, 3) of 0..255, and int64 labels (N,) of 0..len(classes)-1.
 
     `source` is what the user asked for, `location` the file, folder or generator it was read from. `notes` are
-    sentences for the user: what was converted, left out, or looks wrong.
+    sentences for the user: what was converted, left out, or looks wrong. `train_files` and `test_files`: the names of
+    the images, () where they are not files. `values`: how numbers became bytes, None if they were bytes. `left_out`:
+    the number of files that were not taken, by split and reason.
     """
 
     x_train: Images = field(repr=False)
@@ -34,6 +39,10 @@ class ImageData:
     source: str
     notes: tuple[str, ...] = ()
     location: str = ""
+    train_files: tuple[str, ...] = field(default=(), repr=False)
+    test_files: tuple[str, ...] = field(default=(), repr=False)
+    values: Values | None = None
+    left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def fingerprint(data: ImageData) -> str:
@@ -93,3 +102,9 @@ def printable(name: object) -> str:
     Control characters and bytes that are no text stand as escapes.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(name))
+
+
+def some(names: Iterable[str]) -> str:
+    """The first of some names, as they can be shown, and how many more there are."""
+    listed = [printable(name) for name in names]
+    return ", ".join(listed[:NAMED]) + (f" and {len(listed) - NAMED} more" if len(listed) > NAMED else "")

@@ -2,56 +2,74 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from resnet_search.errors import DataError
-from resnet_search.training.datasets.decode import Unreadable, decode
-from resnet_search.training.datasets.image_data import ImageData, Images, Labels, printable, resized
-from resnet_search.training.datasets.image_files import SPLITS, SplitFiles, classes_in, files_in, some, without_images
+from resnet_search.training.datasets.decode import Outside, Unreadable, pixels_of
+from resnet_search.training.datasets.image_data import ImageData, Images, Labels, printable, resized, some
+from resnet_search.training.datasets.image_files import (
+    DAMAGED,
+    SPLITS,
+    SplitFiles,
+    classes_in,
+    files_in,
+    without_images,
+)
+from resnet_search.training.datasets.values import OPTION, Extent, Values, range_of
+
+_EARLIER = Values(0, 0xFFFF, "deep")  # what earlier versions took every image of 16 bits for
 
 
 @dataclass
 class _Part:
-    """What one split holds: images, labels, names and pixel digests in step, and what was left out."""
+    """What one split holds: images, labels and names in step, and what was left out."""
 
     listed: SplitFiles
     images: list[Images] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
-    digests: list[bytes] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
 
     def arrays(self) -> tuple[Images, Labels]:
         return np.stack(self.images), np.array(self.labels, np.int64)
 
-    def notes(self) -> list[str]:
-        left_out = f"{self.listed.split}: {len(self.unreadable)} unreadable left out: {some(self.unreadable)}"
-        return [*([left_out] if self.unreadable else []), *self.listed.notes()]
 
-
-def load_image_folder(path: Path, image_size: int | None) -> ImageData:
+def load_image_folder(
+    path: Path, image_size: int | None, value_range: tuple[float, float] | None = None, *, certain: bool = True
+) -> ImageData:
     """The data set in `path`. Classes are the folders of train, sorted by name; files in folders below count as well.
 
-    Images become RGB (`decode` says how) of `image_size` pixels a side; None demands that all are of one size. Hidden
-    files and files that are no images are ignored, unreadable ones left out and named in the notes, and images that
-    stand in train and in test are named there too. Raises DataError where a split or a class has no image.
+    Images become RGB (`decode` says how) of `image_size` pixels a side; None demands that all are of one size. What is
+    left out is counted and named in the notes. `value_range`: the values of black and white in every file; by default
+    those of 8 bits, and for files of more bits the range that they use in the whole set. `certain=False` takes that for
+    16 bits, as earlier versions did. Raises DataError where a split or a class has no image, and for a range that is
+    not certain.
     """
     classes = classes_in(path)
-    train, test = (_read(path, files_in(path, split, classes), image_size) for split in SPLITS)
-    without_images(path, "train", classes, set(train.labels), train.notes())
-    untested = without_images(path, "test", classes, set(test.labels), test.notes())
+    listed = [files_in(path, split, classes) for split in SPLITS]
+    values = None if value_range is None else Values(*value_range, "files")
+    read = [list(_each([file for file, _ in one.files], image_size, values)) for one in listed]
+    if deep := {one.split: _extents(results) for one, results in zip(listed, read, strict=True) if _extents(results)}:
+        values = _values(path, deep, certain=certain)
+        read = [_again(one, results, image_size, values) for one, results in zip(listed, read, strict=True)]
+    train, test = (_part(path, one, results) for one, results in zip(listed, read, strict=True))
+    without_images(path, "train", classes.names, set(train.labels), train.listed.notes())
+    untested = without_images(path, "test", classes.names, set(test.labels), test.listed.notes())
     notes = [
-        *train.notes(),
-        *test.notes(),
+        *classes.notes,
+        *train.listed.notes(),
+        *test.listed.notes(),
         *([f"no image in test/ for {some(untested)}, so never tested"] if untested else []),
-        *_in_both(train, test),
+        *([f"{_range(values)} are black and white"] if values else []),
     ]
     shapes = {image.shape[:2] for image in train.images + test.images}
     if len(shapes) > 1:
@@ -60,39 +78,79 @@ def load_image_folder(path: Path, image_size: int | None) -> ImageData:
             f"{printable(path)}: images of {width} x {height} and of {other_width} x {other_height} pixels",
             "Give an image size, such as 32, to which all are brought.",
         )
-    names = tuple(printable(name) for name in classes)
-    return ImageData(*train.arrays(), *test.arrays(), names, "image folder", tuple(notes), str(path))
+    return ImageData(
+        *train.arrays(),
+        *test.arrays(),
+        tuple(printable(name) for name in classes.names),
+        "image folder",
+        tuple(notes),
+        str(path),
+        tuple(train.names),
+        tuple(test.names),
+        values,
+        {part.listed.split: part.listed.left_out.counts() for part in (train, test)},
+    )
 
 
-def _read(path: Path, listed: SplitFiles, size: int | None) -> _Part:
-    part = _Part(listed)
+def _range(values: Values) -> str:
+    of = "in all images" if values.of == "files" else "in images of more than 8 bits"
+    return f"{of}, the values {values.low:g} and {values.high:g}"
+
+
+# An image, why there is none, or for a file of more than 8 bits the values that it holds.
+_Result: TypeAlias = "Images | Unreadable | Extent"
+
+
+def _each(files: list[Path], size: int | None, values: Values | None) -> Iterator[_Result]:
     with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         warnings.simplefilter("ignore")  # Pillow's about large and odd files; `decode` refuses what is too large
-        decoded = pool.map(lambda pair: _decoded(pair[0], size), listed.files)
-        for (file, label), result in zip(listed.files, decoded, strict=True):
-            name = printable(file.relative_to(path))
-            if isinstance(result, Unreadable):
-                part.unreadable.append(f"{name} ({printable(result)})")
-                continue
-            part.images.append(result[0])
-            part.digests.append(result[1])
-            part.labels.append(label)
-            part.names.append(name)
-    return part
+        yield from pool.map(lambda file: _decoded(file, size, values), files)
 
 
-def _decoded(file: Path, size: int | None) -> tuple[Images, bytes] | Unreadable:
+def _decoded(file: Path, size: int | None, values: Values | None) -> _Result:
     try:
-        image = decode(file)
+        pixels = pixels_of(file)
+        if pixels.deep and values is None:
+            return pixels.extent()
+        images: Images = resized(pixels.to_bytes(values)[None], size)
     except Unreadable as reason:
         return reason
-    digest = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()
-    return resized(image[None], size)[0], digest
+    image: Images = images[0]
+    return image
 
 
-def _in_both(train: _Part, test: _Part) -> list[str]:
-    known = dict(zip(train.digests, train.names, strict=True))
-    pairs = [f"{name} = {known[d]}" for d, name in zip(test.digests, test.names, strict=True) if d in known]
-    stand = "stands" if len(pairs) == 1 else "stand"
-    told = f"{len(pairs)} of the test images {stand} in train as well, pixel for pixel: {some(pairs)}"
-    return [told] if pairs else []
+def _extents(results: list[_Result]) -> list[Extent]:
+    return [one for one in results if isinstance(one, Extent)]
+
+
+def _values(path: Path, deep: dict[str, list[Extent]], *, certain: bool) -> Values:
+    """What numbers of more than 8 bits mean, which only all files together show."""
+    if not certain:
+        return _EARLIER
+    extents = {f"{split}/": reduce(or_, extents) for split, extents in deep.items()}
+    return Values(*range_of(extents, printable(path)), "deep")
+
+
+def _again(listed: SplitFiles, results: list[_Result], size: int | None, values: Values) -> list[_Result]:
+    """The results with the images of more than 8 bits, read again now that their range is known."""
+    waiting = [file for (file, _), one in zip(listed.files, results, strict=True) if isinstance(one, Extent)]
+    found = _each(waiting, size, values)
+    return [next(found) if isinstance(one, Extent) else one for one in results]
+
+
+def _part(path: Path, listed: SplitFiles, results: list[_Result]) -> _Part:
+    part = _Part(listed)
+    for (file, label), result in zip(listed.files, results, strict=True):
+        name = str(file.relative_to(path))
+        if isinstance(result, Outside):
+            raise DataError(
+                f"{printable(path)}: {printable(name)} has {result}",
+                f"State a range that holds all values: {OPTION} LOW,HIGH.",
+            )
+        if isinstance(result, np.ndarray):
+            part.images.append(result)
+            part.labels.append(label)
+            part.names.append(name)
+        else:
+            listed.left_out.add(DAMAGED, name, str(result))
+    return part

@@ -13,24 +13,28 @@ from numpy.typing import NDArray
 
 from resnet_search.errors import DataError
 from resnet_search.training.datasets.image_data import ImageData, Images, Labels, printable
+from resnet_search.training.datasets.values import BRIGHTEST, Extent, Values, check_within, range_of
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _CURE = (
     "Write it with numpy.savez(path, x_train=..., y_train=..., x_test=..., y_test=...): images uint8 "
     "(N, height, width, 3), labels whole numbers (N,)."
 )
-_BRIGHTEST = 255
 
 
-def load_npz(path: Path) -> ImageData:
+def load_npz(path: Path, value_range: tuple[float, float] | None = None, *, certain: bool = True) -> ImageData:
     """The data set in `path`. Pickled objects in it are refused.
 
-    Images may be grey, (N, H, W) or (N, H, W, 1), and of another number type where what they mean is certain; labels
-    may be (N, 1). A further array `classes` names the classes. Raises DataError naming the array and what is wrong.
+    Images may be grey, (N, H, W) or (N, H, W, 1), and of other numbers than bytes if `value_range`, the values that are
+    black and white, is given or certain; `certain=False` takes bytes and whole numbers up to 255 as they are, as
+    earlier versions did. Labels may be (N, 1). A further array `classes` names the classes. Raises DataError naming
+    the array and what is wrong.
     """
     where = printable(path)
     arrays = _read(path, where)
-    images, note = _to_bytes({name: _with_channels(arrays[name], where, name) for name in ARRAYS[::2]}, where)
+    raw = {name: _with_channels(arrays[name], where, name) for name in ARRAYS[::2]}
+    values = _values(raw, where, value_range, certain=certain)
+    images = {name: _to_bytes(array, values) for name, array in raw.items()}
     if images["x_train"].shape[1:] != images["x_test"].shape[1:]:
         shapes = " and ".join(f"{name} {images[name].shape}" for name in ARRAYS[::2])
         raise DataError(f"{where}: {shapes} differ in image size", _CURE)
@@ -40,7 +44,15 @@ def load_npz(path: Path) -> ImageData:
             raise DataError(f"{where}: {len(images[x])} images in {x} and {len(labels[y])} labels in {y}", _CURE)
     classes = _classes(labels["y_train"], labels["y_test"], arrays.get("classes"), where)
     return ImageData(
-        images["x_train"], labels["y_train"], images["x_test"], labels["y_test"], classes, "npz", note, str(path)
+        images["x_train"],
+        labels["y_train"],
+        images["x_test"],
+        labels["y_test"],
+        classes,
+        "npz",
+        _note(raw, values),
+        str(path),
+        values=values,
     )
 
 
@@ -97,32 +109,38 @@ def _with_channels(images: NDArray[Any], where: str, name: str) -> NDArray[Any]:
     return images
 
 
-def _to_bytes(images: dict[str, NDArray[Any]], where: str) -> tuple[dict[str, Images], tuple[str, ...]]:
-    """RGB bytes; the scale is judged on train and test together, so that both are converted alike."""
-    note: tuple[str, ...] = ()
-    if any(array.dtype != np.uint8 for array in images.values()):
-        scale = _scale(images, where)
-        kinds = " and ".join(sorted({str(array.dtype) for array in images.values()}))
-        images = {name: np.rint(array * scale).astype(np.uint8) for name, array in images.items()}
-        note = (f"images converted from {kinds} of 0..{_BRIGHTEST // scale} to bytes",)
-    return {name: np.ascontiguousarray(np.broadcast_to(a, (*a.shape[:3], 3))) for name, a in images.items()}, note
-
-
-def _scale(images: dict[str, NDArray[Any]], where: str) -> int:
-    allowed = "allowed are uint8, whole numbers of 0 to 255, and fractions of 0 to 1"
+def _values(
+    images: dict[str, NDArray[Any]], where: str, given: tuple[float, float] | None, *, certain: bool
+) -> Values | None:
+    """What the numbers mean; None for bytes as they are. Judged for each array, so that all have one scale."""
     for name, array in images.items():
         if array.dtype.kind not in "uif":
-            raise DataError(f"{where}: {name} has the type {array.dtype}; {allowed}", _CURE)
+            raise DataError(f"{where}: {name} has the type {array.dtype}; allowed are numbers", _CURE)
         if not np.isfinite(array).all():
-            raise DataError(f"{where}: {name} holds values that are no numbers; {allowed}", _CURE)
-    low = min(float(array.min()) for array in images.values())
-    high = max(float(array.max()) for array in images.values())
-    whole = all(array.dtype.kind in "ui" or bool((array == np.rint(array)).all()) for array in images.values())
-    if low < 0 or high > _BRIGHTEST or (high > 1 and not whole):
-        raise DataError(f"{where}: the images' values go from {low:g} to {high:g}; {allowed}", _CURE)
-    if high <= 1 and whole:
-        raise DataError(f"{where}: the images' values are 0 and 1 alone: of 0 to 1, or of 0 to 255? {allowed}", _CURE)
-    return 1 if whole else _BRIGHTEST
+            raise DataError(f"{where}: {name} holds values that are no numbers", _CURE)
+    extents = {name: Extent.of(array) for name, array in images.items()}
+    if given is not None:
+        values = Values(*given, "arrays")
+        check_within(extents, values, where)
+        return values
+    are_bytes = all(array.dtype == np.uint8 for array in images.values())
+    if not certain and all(one.whole and one.low >= 0 and one.high <= BRIGHTEST for one in extents.values()):
+        low, high = 0.0, float(BRIGHTEST)
+    else:
+        low, high = range_of(extents, where)
+    return None if are_bytes else Values(low, high, "arrays")
+
+
+def _to_bytes(images: NDArray[Any], values: Values | None) -> Images:
+    read = images if values is None else values.to_bytes(images)
+    return np.ascontiguousarray(np.broadcast_to(read, (*read.shape[:3], 3)))
+
+
+def _note(images: dict[str, NDArray[Any]], values: Values | None) -> tuple[str, ...]:
+    if values is None:
+        return ()
+    kinds = " and ".join(sorted({str(array.dtype) for array in images.values()}))
+    return (f"images converted from {kinds} of {values.low:g}..{values.high:g} to bytes",)
 
 
 def _to_labels(labels: NDArray[Any], where: str, name: str) -> Labels:

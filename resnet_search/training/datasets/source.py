@@ -11,7 +11,10 @@ from pathlib import Path
 from resnet_search.errors import DataError
 from resnet_search.training.datasets import locate
 from resnet_search.training.datasets.image_data import ImageData, check_image_size, printable, resized
+from resnet_search.training.datasets.image_files import check_class_count
 from resnet_search.training.datasets.network import unreachable
+from resnet_search.training.datasets.reading import RULE, Reading
+from resnet_search.training.datasets.values import BRIGHTEST, OPTION, is_range
 
 NAMES = ("cifar10", "shapes")
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -45,33 +48,58 @@ class SourceReport:
         return self.kind not in ("download", "none")
 
 
-def load_data(source: str, *, data_dir: Path | str | None = None, image_size: int | None = 32) -> ImageData:
+def load_data(
+    source: str,
+    *,
+    data_dir: Path | str | None = None,
+    image_size: int | None = 32,
+    value_range: tuple[float, float] | None = None,
+    rule: int = RULE,
+) -> ImageData:
     """The images and labels of `source`, RGB uint8 (N, image_size, image_size, 3); None keeps the images' own size.
 
     `source` is "cifar10", "shapes", "tfds:NAME" or a path; docs/data.md describes each. `data_dir` says where
-    "cifar10" and "tfds:NAME" are kept. Raises DataError, with what was tried and what to do.
+    "cifar10" and "tfds:NAME" are kept. `value_range`: the values that are black and white, if they are not certain.
+    `rule`: 1 reads and divides as runs of earlier versions did. Raises DataError, with what was tried and what to do.
     """
     check_image_size(image_size)
-    folder = _expanded(data_dir) if data_dir is not None else None
-    if source == "shapes":
-        from resnet_search.training.datasets.shapes import load_shapes
-
-        data = load_shapes()
-    elif source == "cifar10":
-        data = _load_cifar10(folder, image_size)
-    elif source.startswith("tfds:"):
-        from resnet_search.training.datasets.tfds_source import load_tfds
-
-        data = load_tfds(source.removeprefix("tfds:"), folder, image_size)
-    else:
-        report = check_source(source)
-        data = _loader(report.kind)(Path(report.location), image_size)
+    if value_range is not None and not is_range(value_range):
+        raise DataError(f"value_range: {value_range!r}; allowed: two numbers, the lower first", "Give (0, 16), say.")
+    reading = Reading(image_size=image_size, value_range=value_range, rule=rule)
+    data = _load(source, _expanded(data_dir) if data_dir is not None else None, reading)
+    present = len(set(data.y_train.tolist()))
+    if rule > 1:
+        check_class_count(min(present, len(data.classes)), printable(source))
     return dataclasses.replace(
         data,
         x_train=resized(data.x_train, image_size),
         x_test=resized(data.x_test, image_size),
         source=source,
     )
+
+
+def _load(source: str, folder: Path | None, reading: Reading) -> ImageData:
+    if source == "shapes":
+        from resnet_search.training.datasets.shapes import load_shapes
+
+        _check_bytes(source, reading)
+        return load_shapes()
+    if source == "cifar10":
+        return _load_cifar10(folder, reading)
+    if source.startswith("tfds:"):
+        from resnet_search.training.datasets.tfds_source import load_tfds
+
+        return load_tfds(source.removeprefix("tfds:"), folder, reading)
+    report = check_source(source)
+    return _loader(report.kind)(Path(report.location), reading)
+
+
+def _check_bytes(source: str, reading: Reading) -> None:
+    """Raise DataError if a range is stated for images that are bytes by their definition."""
+    if reading.value_range not in {None, (0, BRIGHTEST)}:
+        raise DataError(
+            f"{OPTION}: got it with {printable(source)}, whose values are bytes of 0 to 255", "Leave it out."
+        )
 
 
 def describe_source(source: str, data_dir: Path | str | None = None) -> SourceReport:
@@ -115,14 +143,14 @@ def _check_download(looked: Iterable[str]) -> None:
         raise DataError(f"cifar10: no copy on this machine, and none can be downloaded. Tried:\n{tried}", _CIFAR10_CURE)
 
 
-def _load_cifar10(data_dir: Path | None, image_size: int | None) -> ImageData:
+def _load_cifar10(data_dir: Path | None, reading: Reading) -> ImageData:
     copies, tried = locate.find_cifar10(data_dir)
     passed: list[str] = []
     if data_dir and not any(copy.path.is_relative_to(data_dir) for copy in copies):
         passed.append(f"no CIFAR-10 in {printable(data_dir)}, so it was looked for elsewhere")
     for copy in copies:
         try:
-            data = _loader(copy.kind)(copy.path, image_size)
+            data = _loader(copy.kind)(copy.path, reading)
         except DataError as error:
             if data_dir and copy.path.is_relative_to(data_dir):
                 raise
@@ -132,7 +160,7 @@ def _load_cifar10(data_dir: Path | None, image_size: int | None) -> ImageData:
     _check_download([*tried, *passed])
     from resnet_search.training.datasets.tfds_source import download
 
-    data = download("cifar10", data_dir, image_size)
+    data = download("cifar10", data_dir, reading)
     return dataclasses.replace(data, notes=(*passed, *data.notes))
 
 
@@ -145,7 +173,9 @@ def _describe_path(source: str) -> SourceReport:
         wrong = f"a file of an unknown kind, {path.suffix or 'without a suffix'}"
     elif locate.is_folder(path):
         kind, path = _kind_of_folder(path)
-        wrong = "a folder with neither train/ and test/ nor CIFAR-10 in it"
+        wrong = _wrong_folder(path)
+    elif reason := _closed(path):
+        kind, wrong = "none", reason
     else:
         kind = "none"
         near = difflib.get_close_matches(source, NAMES, 1)
@@ -153,6 +183,26 @@ def _describe_path(source: str) -> SourceReport:
     if kind == "none":
         return SourceReport(source, kind, "", (wrong,), _ALLOWED)
     return SourceReport(source, kind, str(path), (f"{path}: {kind}",))
+
+
+def _wrong_folder(path: Path) -> str:
+    try:
+        inner = [entry for entry in sorted(path.iterdir()) if locate.is_folder(entry / "train")]
+    except OSError as error:
+        return f"a folder that cannot be read: {error.strerror}"
+    near = f" (is it {printable(inner[0])}?)" if inner else ""
+    return f"a folder with neither train/ and test/ nor CIFAR-10 in it{near}"
+
+
+def _closed(path: Path) -> str:
+    """Why a path may not be looked at; empty if there is nothing."""
+    try:
+        path.stat()
+    except PermissionError as error:
+        return f"cannot be read: {error.strerror}"
+    except (OSError, ValueError):
+        return ""
+    return "neither a file nor a folder"
 
 
 def _kind_of_file(path: Path) -> str:
@@ -170,22 +220,28 @@ def _kind_of_folder(path: Path) -> tuple[str, Path]:
     return (copy.kind, copy.path) if copy else ("none", path)
 
 
-def _loader(kind: str) -> Callable[[Path, int | None], ImageData]:
+def _loader(kind: str) -> Callable[[Path, Reading], ImageData]:
     if kind == "npz":
         from resnet_search.training.datasets.npz import load_npz
 
-        return lambda path, _: load_npz(path)
+        return lambda path, reading: load_npz(path, reading.value_range, certain=reading.certain)
     if kind == "image folder":
         from resnet_search.training.datasets.image_folder import load_image_folder
 
-        return load_image_folder
+        return lambda path, reading: load_image_folder(
+            path, reading.image_size, reading.value_range, certain=reading.certain
+        )
     if kind == "tfds":
         from resnet_search.training.datasets.tfds_source import load_prepared
 
         return load_prepared
     from resnet_search.training.datasets.cifar_archives import load_cifar_archive
 
-    return lambda path, _: load_cifar_archive(path)
+    def load(path: Path, reading: Reading) -> ImageData:
+        _check_bytes(str(path), reading)
+        return load_cifar_archive(path)
+
+    return load
 
 
 def _expanded(path: Path | str) -> Path:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from resnet_search.errors import DataError
-from resnet_search.training.datasets.image_data import ImageData
+from resnet_search.training.datasets.duplicates import first_of_equal
+from resnet_search.training.datasets.grouped import choose_groups
+from resnet_search.training.datasets.image_data import ImageData, some
 from resnet_search.training.split_sizes import check_rare, split_sizes
 
 if TYPE_CHECKING:  # A plan imports this package, and does not wait for NumPy.
@@ -23,8 +25,18 @@ class Split:
     validation_index: NDArray[np.int64]
 
 
-def split(data: ImageData, *, validation: float, seed: int, train_examples: int | None = None) -> Split:
+def split(
+    data: ImageData,
+    *,
+    validation: float,
+    seed: int,
+    train_examples: int | None = None,
+    groups: NDArray[np.int64] | None = None,
+) -> Split:
     """Divide the train images of `data` into those to train on and those to validate on, each class in proportion.
+
+    Images of one group stay on one side. `groups` gives the group of each image, by default the images with the same
+    pixels; sizes are then as near to what is asked as whole groups allow, and exact without equal images.
 
     `validation` is a number of images (int) or a fraction of train (float between 0 and 1). `train_examples` keeps
     that many of the rest to train on; None keeps all. Every class has an image on both sides. The order within a
@@ -41,13 +53,44 @@ def split(data: ImageData, *, validation: float, seed: int, train_examples: int 
     check_rare((data.classes[label], int(count)) for label, count in zip(labels, counts, strict=True))
     held, kept = split_sizes(total, classes, validation=validation, train_examples=train_examples)
     held_of = _apportion(counts, held, counts - 1)
-    kept_of = _apportion(counts - held_of, kept, counts - held_of)
-    train, validate = [], []
-    for label, in_validation, in_train in zip(labels.tolist(), held_of, kept_of, strict=True):
-        order = _shuffled(np.flatnonzero(data.y_train == label), f"split/{int(seed)}/{label}")
-        validate.append(order[:in_validation])
-        train.append(order[in_validation : in_validation + in_train])
-    return Split(train_index=np.sort(np.concatenate(train)), validation_index=np.sort(np.concatenate(validate)))
+    orders = [
+        _shuffled(np.flatnonzero(data.y_train == label), f"split/{int(seed)}/{label}") for label in labels.tolist()
+    ]
+    groups = first_of_equal(data.x_train) if groups is None else groups
+    validated = _in_groups(data, orders, held_of, groups)
+    free = [order[~validated[order]] for order in orders]
+    left = np.array([len(order) for order in free], np.int64)
+    kept_of = _apportion(left, left.sum() if train_examples is None else min(kept, left.sum()), left)
+    train = [order[:in_train] for order, in_train in zip(free, kept_of, strict=True)]
+    return Split(train_index=np.sort(np.concatenate(train)), validation_index=np.flatnonzero(validated))
+
+
+def _in_groups(
+    data: ImageData, orders: list[NDArray[np.int64]], held_of: NDArray[np.int64], groups: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which images are validated on: the first of each class in the draw, as far as that divides no group."""
+    import numpy as np
+
+    validated = np.zeros(len(data.y_train), bool)
+    if len(np.unique(groups)) == len(groups):
+        for order, in_validation in zip(orders, held_of, strict=True):
+            validated[order[:in_validation]] = True
+        return validated
+    drawn = ((group, place) for place, order in enumerate(orders) for group in groups[order].tolist())
+    chosen = choose_groups(drawn, held_of.tolist(), [len(order) for order in orders])
+    if chosen is None:
+        alone = [data.classes[data.y_train[order[0]]] for order in orders if len(np.unique(groups[order])) == 1]
+        what = (
+            f"all training images of {some(alone)} are equal"
+            if alone
+            else "equal images under different classes leave no way to have every class on both sides"
+        )
+        raise DataError(
+            f"split: {what}; allowed: 2 or more different images per class, for training and validation",
+            "Add different images to these classes, or remove them.",
+        )
+    validated[np.isin(groups, list(chosen))] = True
+    return validated
 
 
 def _apportion(counts: NDArray[np.int64], seats: int, most: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -15,7 +15,9 @@ from resnet_search.errors import DataError
 from resnet_search.training.datasets import locate
 from resnet_search.training.datasets.image_data import ImageData, Images, Labels, printable, resized
 from resnet_search.training.datasets.network import unreachable
+from resnet_search.training.datasets.reading import Reading
 from resnet_search.training.datasets.split import split
+from resnet_search.training.datasets.values import Extent, Values, check_within, range_of
 
 _STORE = "https://storage.googleapis.com/tfds-data"
 _TEST_SPLITS = ("test", "validation")  # the first whose labels are given
@@ -31,13 +33,13 @@ _NOT_INSTALLED = (
 _DAMAGED = "Check the name and its configuration; remove a damaged or half-made copy, to have it prepared again."
 
 
-def load_tfds(name: str, data_dir: Path | None, image_size: int | None) -> ImageData:
+def load_tfds(name: str, data_dir: Path | None, reading: Reading) -> ImageData:
     """The TFDS set `name`, from `data_dir` or TFDS's own folder, downloaded if it is not there."""
     place, _ = locate.prepared(name, data_dir)
-    return load_prepared(place, image_size) if place else download(name, data_dir, image_size)
+    return load_prepared(place, reading) if place else download(name, data_dir, reading)
 
 
-def download(name: str, data_dir: Path | None, image_size: int | None) -> ImageData:
+def download(name: str, data_dir: Path | None, reading: Reading) -> ImageData:
     """Have TFDS download and prepare `name` in `data_dir` or its own folder, then read it."""
     tfds = _tfds(f"tfds:{name}")
     if not sys.stderr.isatty():
@@ -65,17 +67,17 @@ def download(name: str, data_dir: Path | None, image_size: int | None) -> ImageD
         builder.download_and_prepare()
     except Exception as error:
         raise _failure(name, folder, error) from error
-    return _load(builder, name, image_size)
+    return _load(builder, name, reading)
 
 
-def load_prepared(folder: Path, image_size: int | None) -> ImageData:
+def load_prepared(folder: Path, reading: Reading) -> ImageData:
     """The set in `folder`, a prepared version's; asks no network."""
     tfds = _tfds(str(folder))
     try:
         builder = tfds.builder_from_directory(folder)
     except Exception as error:  # whatever a damaged folder leads TFDS to
         raise _failure(folder.parent.name, folder, error) from error
-    return _load(builder, builder.info.name, image_size)
+    return _load(builder, builder.info.name, reading)
 
 
 def _tfds(what: str) -> Any:
@@ -91,19 +93,21 @@ def _tfds(what: str) -> Any:
     return tfds
 
 
-def _load(builder: Any, name: str, size: int | None) -> ImageData:
+def _load(builder: Any, name: str, reading: Reading) -> ImageData:
     image, label = _columns(name, builder.info.features, builder.info.supervised_keys)
     classes = tuple(printable(text) for text in builder.info.features[label].names)
     splits = builder.info.splits
     if "train" not in splits:
         raise DataError(f"tfds:{name}: no split 'train'; it has {', '.join(splits)}", "Choose another set.")
     notes: list[str] = []
+    size = reading.image_size
     try:
-        x_train, y_train = _read(builder, "train", (image, label), size)
+        values = _values(builder, image, label, reading)
+        x_train, y_train = _read(builder, "train", (image, label), size, values)
         for split_name in _TEST_SPLITS:
             if split_name not in splits:
                 continue
-            x_test, y_test = _read(builder, split_name, (image, label), size)
+            x_test, y_test = _read(builder, split_name, (image, label), size, values)
             if len(y_test) and y_test.min() >= 0:  # some sets keep the labels of their test images secret
                 break
         else:
@@ -114,7 +118,8 @@ def _load(builder: Any, name: str, size: int | None) -> ImageData:
         raise _failure(name, Path(str(builder.data_dir)), error) from error
     data = ImageData(x_train, y_train, x_test, y_test, classes, f"tfds:{name}", (), str(builder.data_dir))
     if not split_name:
-        parts = split(data, validation=_HELD_OUT, seed=0)
+        alone = None if reading.rule > 1 else np.arange(len(y_train))  # the first rules divided equal images
+        parts = split(data, validation=_HELD_OUT, seed=0, groups=alone)
         train, test = parts.train_index, parts.validation_index
         notes.append(f"no labelled test split: {len(test):,} images of train, {_HELD_OUT:.0%}, are held out as test")
         data = dataclasses.replace(
@@ -122,12 +127,44 @@ def _load(builder: Any, name: str, size: int | None) -> ImageData:
         )
     elif split_name != "test":
         notes.append(f"its split {split_name!r} serves as test")
-    return dataclasses.replace(data, notes=tuple(notes))
+    if values is not None:
+        notes.append(f"the values {values.low:g} and {values.high:g} are black and white")
+    return dataclasses.replace(data, notes=tuple(notes), values=values)
 
 
-def _read(builder: Any, split_name: str, columns: tuple[str, str], size: int | None) -> tuple[Images, Labels]:
+def _values(builder: Any, image: str, label: str, reading: Reading) -> Values | None:
+    """What the numbers in the images mean; None for bytes as they are."""
+    given, kind = reading.value_range, np.dtype(builder.info.features[image].np_dtype)
+    if given is None and kind == np.uint8:
+        return None
+    if given is None and not reading.certain:
+        return Values(0, 0xFFFF, "arrays")
+    extents: dict[str, Extent] = {}
+    for split_name in ("train", *_TEST_SPLITS):
+        if split_name in builder.info.splits:
+            for batch in _batches(builder, split_name, (image, label)):
+                found = Extent.of(batch[image])
+                extents[split_name] = extents[split_name] | found if split_name in extents else found
+    where = f"tfds:{builder.info.name}"
+    values = Values(*(given or range_of(extents, where)), "arrays")
+    check_within(extents, values, where)
+    return values
+
+
+def _batches(builder: Any, split_name: str, columns: tuple[str, str]) -> Any:
     import tensorflow_datasets as tfds
 
+    dataset = builder.as_dataset(
+        split=split_name,
+        decoders=tfds.decode.PartialDecoding(dict.fromkeys(columns, True)),
+        shuffle_files=False,
+    )
+    return tfds.as_numpy(dataset.batch(1 if None in builder.info.features[columns[0]].shape else 1_000))
+
+
+def _read(
+    builder: Any, split_name: str, columns: tuple[str, str], size: int | None, values: Values | None
+) -> tuple[Images, Labels]:
     image_column, label_column = columns
     info = builder.info
     count = info.splits[split_name].num_examples
@@ -135,14 +172,9 @@ def _read(builder: Any, split_name: str, columns: tuple[str, str], size: int | N
         raise DataError(f"tfds:{info.name}: its split {split_name!r} is empty", "Choose another set.")
     images: Images | None = None
     labels = np.empty(count, np.int64)
-    dataset = builder.as_dataset(
-        split=split_name,
-        decoders=tfds.decode.PartialDecoding(dict.fromkeys(columns, True)),
-        shuffle_files=False,
-    ).batch(1 if None in info.features[image_column].shape else 1_000)
     done = 0
-    for batch in tfds.as_numpy(dataset):
-        read = resized(_to_rgb(batch[image_column], info.name), size)
+    for batch in _batches(builder, split_name, columns):
+        read = resized(_to_rgb(batch[image_column], info.name, values), size)
         if images is None:
             images = np.empty((count, *read.shape[1:]), np.uint8)
         if read.shape[1:] != images.shape[1:]:
@@ -158,13 +190,12 @@ def _read(builder: Any, split_name: str, columns: tuple[str, str], size: int | N
     return images, labels
 
 
-def _to_rgb(images: Any, name: str) -> Images:
-    if images.dtype == np.uint16:
-        images = (images >> 8).astype(np.uint8)
-    if images.dtype != np.uint8 or images.shape[-1] not in (1, 3, 4):
+def _to_rgb(images: Any, name: str, values: Values | None) -> Images:
+    if images.dtype not in (np.uint8, np.uint16, np.float32) or images.shape[-1] not in (1, 3, 4):
         raise DataError(f"tfds:{name}: images of {images.dtype} {images.shape[1:]}", "Choose grey or RGB images.")
     images = images[..., :3]  # beneath what is transparent, the colour stored there
-    return np.ascontiguousarray(np.broadcast_to(images, (*images.shape[:3], 3)))
+    read = images if values is None else values.to_bytes(images)
+    return np.ascontiguousarray(np.broadcast_to(read, (*read.shape[:3], 3)))
 
 
 def _columns(name: str, features: Any, supervised: Any) -> tuple[str, str]:

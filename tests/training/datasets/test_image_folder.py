@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,10 @@ import pytest
 from PIL import Image
 
 from resnet_search.errors import DataError
-from resnet_search.training.datasets import load_data
+from resnet_search.training.datasets import find_duplicates, load_data
+from resnet_search.training.datasets.duplicates import Duplicates
 from resnet_search.training.datasets.image_folder import load_image_folder
+from resnet_search.training.datasets.values import Values
 
 
 def _save(path: Path, value: int, size: tuple[int, int] = (8, 8), **options: object) -> Path:
@@ -60,10 +64,9 @@ def test_unreadable_files_are_named_and_counted(folder: Path) -> None:
     (folder / "test" / "ant" / "empty.jpg").touch()
     data = load_image_folder(folder, 8)
     train, test = data.notes
-    assert train.startswith("train: 1 ")
-    assert "train/bee/0.png (" in train
-    assert test.startswith("test: 2 ")
-    assert "test/ant/text.jpg" in test
+    assert "train/bee/0.png: " in train
+    assert "test/ant/text.jpg: " in test
+    assert data.left_out == {"train": {"unreadable": 1}, "test": {"unreadable": 2}}
     assert len(data.y_train) == 8
     assert len(data.y_test) == 6
 
@@ -71,9 +74,9 @@ def test_unreadable_files_are_named_and_counted(folder: Path) -> None:
 def test_many_unreadable_files_are_counted_and_some_named(folder: Path) -> None:
     for i in range(30):
         (folder / "train" / "ant" / f"bad{i:02}.png").write_bytes(b"x")
-    note = load_image_folder(folder, 8).notes[0]
-    assert "30 unreadable" in note
-    assert note.endswith(" 25 more")
+    data = load_image_folder(folder, 8)
+    assert data.left_out["train"] == {"unreadable": 30}
+    assert " 25 more" in data.notes[0]
 
 
 def test_a_bomb_is_unreadable(folder: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder) -> None:
@@ -94,23 +97,160 @@ def test_hidden_and_other_files_are_ignored(folder: Path) -> None:
     (folder / "train" / "README.md").write_text("x")
     data = load_image_folder(folder, 8)
     assert len(data.y_train) == 9
+    assert data.left_out == {"train": {"suffix": 2, "hidden": 4}, "test": {}}
     [note] = data.notes
-    assert note.startswith("train: 1 file ")
+    assert ".csv 1" in note
 
 
 def test_a_pipe_does_not_block(folder: Path) -> None:
     if not hasattr(os, "mkfifo"):
         pytest.skip("no named pipes on this platform")
     os.mkfifo(folder / "train" / "ant" / "pipe.png")
-    assert len(load_image_folder(folder, 8).y_train) == 9
+    data = load_image_folder(folder, 8)
+    assert len(data.y_train) == 9
+    assert data.left_out["train"] == {"special": 1}
 
 
 def test_images_in_train_and_test_are_reported_by_their_pixels(folder: Path) -> None:
     same = folder / "train" / "ant" / "0.png"
     Image.open(same).save(folder / "test" / "bee" / "copy.bmp")
-    (note,) = load_image_folder(folder, 8).notes
-    assert note.startswith("1 ")
+    _, found, (note,) = find_duplicates(load_image_folder(folder, 8))
+    assert found == Duplicates(test_in_train=1)
     assert note.endswith("test/bee/copy.bmp = train/ant/0.png")
+
+
+def test_links_to_folders_are_followed_and_each_folder_is_read_once(folder: Path, tmp_path: Path) -> None:
+    for number in range(2):
+        _save(tmp_path / "elsewhere" / "moths" / f"{number}.png", 200 + number)
+    (folder / "train" / "ant" / "more").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (folder / "train" / "ant" / "zz").symlink_to(tmp_path / "elsewhere" / "moths", target_is_directory=True)
+    (folder / "train" / "ant" / "up").symlink_to("..", target_is_directory=True)
+    (folder / "train" / "bee" / "gone.png").symlink_to("nothing")
+    data = load_image_folder(folder, 8)
+    assert [data.y_train.tolist().count(label) for label in range(3)] == [5, 3, 3]
+    assert data.left_out["train"] == {"broken_link": 1, "read_already": 2}
+
+
+def test_a_class_folder_may_be_a_link(folder: Path, tmp_path: Path) -> None:
+    (folder / "train" / "bee").rename(tmp_path / "store")
+    (folder / "train" / "bee").symlink_to(tmp_path / "store", target_is_directory=True)
+    assert load_image_folder(folder, 8).y_train.tolist() == [0] * 3 + [1] * 3 + [2] * 3
+
+
+def test_folders_that_cannot_be_read_are_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The permission is denied here by a stand-in, because root may read everything."""
+    _save(folder / "train" / "ant" / "closed" / "0.png", 201)
+    real = Path.iterdir
+
+    def iterdir(path: Path) -> Iterator[Path]:
+        if path.name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    data = load_image_folder(folder, 8)
+    assert data.left_out["train"] == {"closed_folder": 1}
+    assert "train/ant/closed: Permission denied" in data.notes[0]
+    (folder / "train" / "ant").rename(folder / "train" / "closed")
+    (folder / "test" / "ant").rename(folder / "test" / "closed")
+    with pytest.raises(DataError, match=r"(?s)closed.*Permission denied"):
+        load_image_folder(folder, 8)
+
+
+@pytest.mark.parametrize("nested", [("train",), ("train", "test")])
+def test_classes_may_be_one_level_further_down(folder: Path, nested: tuple[str, ...]) -> None:
+    for split in nested:
+        (folder / split).rename(folder / "images")
+        (folder / split).mkdir()
+        (folder / "images").rename(folder / split / "images")
+    data = load_image_folder(folder, 8)
+    assert data.classes == ("ant", "bee", "zebra")
+    assert len(data.notes) == len(nested)
+    assert data.notes[0].endswith(str(Path("train", "images")))
+
+
+def test_a_single_class_is_refused(folder: Path) -> None:
+    for split in ("train", "test"):
+        for name in ("bee", "zebra"):
+            shutil.rmtree(folder / split / name)
+    with pytest.raises(DataError, match=r"1 class.* 2 "):
+        load_image_folder(folder, 8)
+
+
+def test_names_of_classes_are_compared_in_one_unicode_form(folder: Path) -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    _save(folder / "train" / decomposed / "0.png", 202)
+    _save(folder / "test" / composed / "0.png", 203)
+    data = load_image_folder(folder, 8)
+    assert data.classes == ("ant", "bee", decomposed, "zebra")
+    assert data.y_test.tolist().count(2) == 1
+    _save(folder / "train" / composed / "1.png", 204)
+    data = load_image_folder(folder, 8)
+    assert len(data.classes) == 4
+    assert data.y_train.tolist().count(2) == 2
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".JPE", ".Jpeg", ".PnG", ".dib"])
+def test_every_suffix_of_a_format_counts(folder: Path, suffix: str) -> None:
+    _save(folder / "train" / "ant" / f"new{suffix}", 205)
+    data = load_image_folder(folder, 8)
+    assert len(data.y_train) == 10
+    assert data.left_out["train"] == {}
+
+
+def test_images_outside_the_class_folders_are_counted(folder: Path) -> None:
+    _save(folder / "train" / "loose.png", 206)
+    assert load_image_folder(folder, 8).left_out["train"] == {"outside_classes": 1}
+
+
+def _deep(path: Path, levels: np.ndarray) -> None:
+    Image.fromarray(levels.astype(np.uint16)).save(path)
+
+
+@pytest.mark.parametrize("bits", [8, 9, 12, 16])
+def test_16_bits_are_scaled_by_what_the_set_uses(folder: Path, bits: int) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (8, 8))
+    grey[0, 0] = 255
+    for split in ("train", "test"):
+        _deep(folder / split / "ant" / "0.png", grey << (bits - 8))
+    data = load_image_folder(folder, None)
+    assert data.values == Values(0, 2**bits - 1, "deep")
+    assert np.array_equal(data.x_train[0, ..., 0], grey)
+    assert np.array_equal(data.x_test[0, ..., 0], grey)
+
+
+@pytest.mark.parametrize("scales", [(16, 4), (4, 16), (256, 1)])
+def test_other_scales_in_train_and_test_are_an_error(folder: Path, scales: tuple[int, int]) -> None:
+    for split, scale in zip(("train", "test"), scales, strict=True):
+        _deep(folder / split / "ant" / "0.png", np.full((8, 8), 255) * scale)
+    with pytest.raises(DataError, match=r"train/.*test/") as error:
+        load_image_folder(folder, None)
+    assert "--value-range" in error.value.cure
+
+
+def test_few_levels_in_16_bits_ask_for_the_option(folder: Path) -> None:
+    _deep(folder / "train" / "ant" / "0.png", np.arange(64).reshape(8, 8) % 17)
+    with pytest.raises(DataError) as error:
+        load_image_folder(folder, None)
+    assert "--value-range" in error.value.cure
+
+
+def test_a_stated_range_holds_for_every_file(folder: Path) -> None:
+    for number, file in enumerate(sorted(folder.rglob("*.png"))):
+        _deep(file, np.arange(64).reshape(8, 8) % 17 if number % 2 else np.full((8, 8), 16))
+    Image.fromarray(np.full((8, 8), 16, np.uint8)).save(folder / "train" / "ant" / "0.png")
+    data = load_image_folder(folder, None, (0, 16))
+    assert (data.x_train[0] == 255).all()
+    assert data.x_train.max() == 255
+    assert data.values == Values(0, 16, "files")
+    Image.fromarray(np.full((8, 8), 17, np.uint8)).save(folder / "train" / "ant" / "0.png")
+    with pytest.raises(DataError, match=r"train/ant/0\.png"):
+        load_image_folder(folder, None, (0, 16))
+
+
+def test_runs_of_earlier_versions_read_16_bits_as_such(folder: Path) -> None:
+    _deep(folder / "train" / "ant" / "0.png", np.full((8, 8), 4095))
+    assert load_image_folder(folder, None, certain=False).x_train[0].max() == 15
 
 
 def test_a_class_that_is_never_tested_is_noted(folder: Path) -> None:
@@ -132,7 +272,7 @@ def test_a_class_without_a_readable_image_is_an_error(folder: Path) -> None:
     with pytest.raises(DataError, match=r"train/ .*cat"):
         load_image_folder(folder, 8)
     (folder / "train" / "cat" / "a.png").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"(?s)cat.* 1 .*train/cat/a.png"):
+    with pytest.raises(DataError, match=r"(?s)cat.* 1 .*train/cat/a\.png"):
         load_image_folder(folder, 8)
 
 

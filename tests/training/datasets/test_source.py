@@ -27,7 +27,7 @@ def _imports(*calls: str) -> list[set[str]]:
 
 @pytest.fixture
 def npz(tmp_path: Path) -> Path:
-    images, labels = np.zeros((4, 8, 8, 3), np.uint8), np.array([0, 1, 0, 1])
+    images, labels = np.full((4, 8, 8, 3), 200, np.uint8), np.array([0, 1, 0, 1])
     np.savez(tmp_path / "a.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
     return tmp_path / "a.npz"
 
@@ -37,8 +37,9 @@ def folder(tmp_path: Path) -> Path:
     from PIL import Image
 
     for split in ("train", "test"):
-        (tmp_path / "f" / split / "a").mkdir(parents=True)
-        Image.new("RGB", (32, 32)).save(tmp_path / "f" / split / "a" / "0.png")
+        for name in "ab":
+            (tmp_path / "f" / split / name).mkdir(parents=True)
+            Image.new("RGB", (32, 32)).save(tmp_path / "f" / split / name / "0.png")
     return tmp_path / "f"
 
 
@@ -49,7 +50,8 @@ def test_describing_imports_nothing_slow(tmp_path: Path) -> None:
 
 
 def test_counting_imports_nothing_slow(tmp_path: Path, npz: Path, folder: Path, pickled: Path) -> None:
-    (folder / "train" / "a" / "1.png").write_bytes(b"")
+    for name in "ab":
+        (folder / "train" / name / "1.png").write_bytes(b"")
     names = ("shapes", "cifar10", "tfds:mnist", *map(str, (npz, folder, pickled)))
     assert _imports(*(f"count_images({name!r}, {str(tmp_path)!r})" for name in names)) == [set()] * 6
 

@@ -11,6 +11,7 @@ import pytest
 from resnet_search.errors import DataError
 from resnet_search.training.datasets import describe_source, load_data, source, tfds_source
 from resnet_search.training.datasets.locate import prepared
+from resnet_search.training.datasets.reading import Reading
 from resnet_search.training.datasets.tfds_source import load_prepared
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -48,6 +49,14 @@ def _rows(count: int, size: Any = lambda i: (8, 8), channels: int = 3, dtype: An
     ]
 
 
+def _differing(count: int) -> list[dict[str, Any]]:
+    """Rows with images that all differ."""
+    rows = _rows(count)
+    for number, row in enumerate(rows):
+        row["image"][0, 0, 2] = number
+    return rows
+
+
 def _features(shape: tuple[int | None, int | None, int] = (8, 8, 3), dtype: Any = np.uint8) -> dict[str, Any]:
     return {
         "image": tfds.features.Image(shape=shape, dtype=dtype),
@@ -81,7 +90,7 @@ def test_images_of_different_sizes_are_resized(tmp_path: Path) -> None:
         load_data("tfds:uneven", data_dir=tmp_path, image_size=None)
 
 
-@pytest.mark.parametrize(("channels", "dtype", "brightest"), [(1, np.uint8, 250), (3, np.uint16, 0)])
+@pytest.mark.parametrize(("channels", "dtype", "brightest"), [(1, np.uint8, 250), (3, np.uint16, 250)])
 def test_grey_and_16_bits_become_rgb_bytes(tmp_path: Path, channels: int, dtype: Any, brightest: int) -> None:
     rows = _rows(4, channels=channels, dtype=dtype)
     _prepare(tmp_path, "odd", {"train": rows, "test": rows}, _features((8, 8, channels), dtype))
@@ -100,11 +109,21 @@ def test_validation_serves_where_test_has_no_labels(tmp_path: Path) -> None:
 
 
 def test_a_fifth_of_train_serves_where_there_is_nothing_else(tmp_path: Path) -> None:
-    _prepare(tmp_path, "alone", {"train": _rows(20)}, _features())
+    _prepare(tmp_path, "alone", {"train": _differing(20)}, _features())
     data = load_data("tfds:alone", data_dir=tmp_path)
     assert np.bincount(data.y_train).tolist() == [8, 8]
     assert np.bincount(data.y_test).tolist() == [2, 2]
     assert data.notes
+
+
+def test_equal_images_are_not_divided_between_train_and_test(tmp_path: Path) -> None:
+    rows = [row for row in _differing(8) for _ in range(5)]
+    _prepare(tmp_path, "copies", {"train": rows}, _features())
+    data = load_data("tfds:copies", data_dir=tmp_path)
+    assert len(data.x_test) == 10
+    assert not {image.tobytes() for image in data.x_train} & {image.tobytes() for image in data.x_test}
+    before = load_data("tfds:copies", data_dir=tmp_path, rule=1)
+    assert {image.tobytes() for image in before.x_train} & {image.tobytes() for image in before.x_test}
 
 
 def test_the_only_image_and_label_are_found_without_being_named_so(tmp_path: Path) -> None:
@@ -138,7 +157,7 @@ def test_damaged_records_are_named(tmp_path: Path) -> None:
         load_data("tfds:broken", data_dir=tmp_path)
     (place / "dataset_info.json").write_text("{")
     with pytest.raises(DataError, match="broken"):
-        load_prepared(place, 32)
+        load_prepared(place, Reading())
 
 
 def test_one_configuration_is_taken_and_several_are_asked_about(tmp_path: Path) -> None:
