@@ -78,8 +78,8 @@ def _three_digits(number: float) -> str:
     return f"{number:,.{max(0, 3 - before)}f}"
 
 
-def score(value: float | None) -> str:
-    """Format an accuracy between 0 and 1."""
+def loss(value: float | None) -> str:
+    """Format a loss in nats. Accuracies are percentages: `report.units.percent`."""
     return "" if value is None else f"{value:.4f}"
 
 

@@ -90,7 +90,7 @@ def fronts(view: RunView) -> tuple[Section, ...]:
     blocks: list[Block] = [
         Paragraph(
             f"Of the {len(ranked):,} candidates trained for all epochs, these are on the Pareto front: no other is as "
-            "accurate at a lower cost. Differences smaller than the standard error count, too."
+            "accurate at a lower cost. Differences within the noise count, too."
         ),
         Table(header, rows, right=frozenset({2, 3, 4, 5})),
         Paragraph(
