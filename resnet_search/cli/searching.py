@@ -238,7 +238,7 @@ def _show_result(view: RunView) -> None:
         title = "Best first" if is_grid(view) else "Best at the full budget"
         ranking = view.ranking()[:TOP]
         none = line(f"No trial has trained for all {counted(view.max_epochs, 'epoch')} yet.")
-        show([trials_table(ranking, title, halving=not is_grid(view)) if ranking else none])
+        show([trials_table(ranking, title, halving=not is_grid(view), status=False) if ranking else none])
         show([*map(Hanging, best_lines(view)), line("")])
     else:
         show(map(Hanging, nothing_learnt(view)))

@@ -81,11 +81,13 @@ def trials_table(
     halving: bool = True,
     curves: Sequence[str] = (),
     scored: str = "score",
+    status: bool = True,
 ) -> RenderableType:
     """Show trials in the order given; a seed column appears if networks were trained with several seeds.
 
     elsewhere: where to find columns that do not fit. halving: whether there are brackets and rungs to show. curves:
-    one for each trial, if there is room. scored: header of the score.
+    one for each trial, if there is room. scored: header of the score. status: whether trials may have another
+    status than completed.
     """
     rungs = [
         Column("bracket", [f"{trial.bracket}" for trial in trials], right=True, narrow=1),
@@ -103,7 +105,7 @@ def trials_table(
             Column("MACs", [count(trial.macs) for trial in trials], right=True, spare=2),
             *(rungs if halving else ()),
             Column("epochs", [_epochs_reached(trial) for trial in trials], right=True),
-            Column("status", [trial.status for trial in trials], narrow=3),
+            *([Column("status", [trial.status for trial in trials], narrow=3)] if status else ()),
             # Without a score show the status, whose own column may be dropped.
             Column(scored, [percent(trial.score) or trial.status for trial in trials], right=True),
             *([Column("curve", list(curves), spare=4)] if curves else ()),
@@ -149,7 +151,7 @@ def trial_details(view: RunView, trial: Trial, history: Sequence[dict[str, Any]]
     yield from (Hanging(f"{name:<{width}}{value}", width) for name, value in facts.items() if value)
     if not grid:
         yield Text()
-        yield trials_table(view.chain(trial), "Promotions, first rung first")
+        yield trials_table(view.chain(trial), "Promotions, first rung first", status=False)
     if history:
         yield Text()
         yield from _curve(history, accuracy_name(view))

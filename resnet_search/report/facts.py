@@ -160,7 +160,7 @@ def _again(view: RunView, again: RunView) -> Again:
 
 def _outdated(view: RunView, after: RunView, chosen: Sequence[Trial]) -> str:
     """Say that a search has trained more since its trials were chosen, and has other best candidates now."""
-    if view.winner is None or not any(trial.created > after.started > 0 for trial in view.trials.values()):
+    if view.winner is None or view.completed <= after.content["of"].get("completed", view.completed):
         return ""
     now = view.ranking()[: len(chosen)]
     same = {trial.candidate for trial in chosen} == {trial.candidate for trial in now}

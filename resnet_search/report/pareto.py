@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from resnet_search.report.document import Block, Code, Paragraph, Section, Table, Text
 from resnet_search.report.kind import is_single
+from resnet_search.report.learning import learning
 from resnet_search.report.units import large, percent
 from resnet_search.runs.latency import alone, read_latencies
 from resnet_search.runs.trials import RunView, Trial
@@ -66,9 +67,9 @@ def measured(view: RunView) -> dict[str, float]:
 
 
 def fronts(view: RunView) -> tuple[Section, ...]:
-    """Return the section; nothing with fewer than two networks to compare."""
+    """Return the section; nothing with fewer than two networks to compare, or if nothing was learnt."""
     ranked = view.ranking()
-    if is_single(view) or len(ranked) < 2:  # noqa: PLR2004 - two
+    if is_single(view) or len(ranked) < 2 or learning(view).nothing:  # noqa: PLR2004 - two
         return ()
     latencies = measured(view)
     header = ("Trial", "Architecture", "Validation accuracy", "Parameters", "Multiply-adds", "Latency (ms)",
