@@ -18,7 +18,7 @@ from resnet_search.networks.presets import preset
 from resnet_search.report.exported import Exported, File
 from resnet_search.report.illustrated import illustrated
 from resnet_search.report.markdown import to_markdown
-from resnet_search.runs.after import CONFIRM, FINAL, LEDGER, TESTED, reads_of_test_images
+from resnet_search.runs.after import CONFIRM, FINAL, LEDGER, TESTED
 from resnet_search.runs.energy import ENERGY
 from resnet_search.runs.latency import Latency, keep_latency
 from resnet_search.runs.trials import RunView
@@ -114,6 +114,5 @@ def test_the_report_of_a_search(view: RunView, check_golden: Callable[[str, str]
 
 
 def test_the_card_of_its_winner(view: RunView, check_golden: Callable[[str, str], None]) -> None:
-    reads = reads_of_test_images(view)
-    text = card(view, [view.trials["0004"]], EXPORTED, license_id="Apache-2.0", measured=MEASURED, reads=reads)
+    text = card(view, [view.trials["0004"]], EXPORTED, license_id="Apache-2.0", measured=MEASURED)
     check_golden("card.md", text)

@@ -14,8 +14,8 @@ from rich.text import Text
 from resnet_search.cli.curves import spark
 from resnet_search.cli.grid import Column, Grid, Hanging
 from resnet_search.cli.tables import line, shown
-from resnet_search.cli.text import count, cut, score
-from resnet_search.report.units import counted, duration, energy
+from resnet_search.cli.text import count, cut
+from resnet_search.report.units import counted, duration, energy, percent, points, spread
 
 _ROWS = 10  # rows in the table of candidates that all runs trained
 _HASH, _DIGITS = re.compile(r"[0-9a-f]{64}"), 12  # digits shown of a fingerprint
@@ -35,6 +35,7 @@ def comparison_tables(found: dict[str, Any]) -> Iterator[RenderableType]:
     yield _bests(found["runs"])
     yield Text()
     yield from map(Hanging, _verdicts(found))
+    yield from map(Hanging, _chance(found["runs"]))
     yield Text()
     yield _spent(found["runs"])
     yield from _anytime(names, found["equal_epochs"])
@@ -67,8 +68,8 @@ def _bests(runs: Sequence[dict[str, Any]]) -> Grid:
         [
             Column("run", [run["run"] for run in runs], folds=True),
             Column("state", [run["state"] for run in runs], narrow=3),
-            Column("best", [score(best.get("score")) or "none yet" for best in bests], right=True),
-            Column("std. error", [score(best.get("standard_error")) for best in bests], right=True),
+            Column("best", [percent(best.get("score")) or "none yet" for best in bests], right=True),
+            Column("std. error", [percent(best.get("standard_error")) for best in bests], right=True),
             Column("trial", [best.get("trial", "") for best in bests], narrow=1),
             Column("architecture", [best.get("name", "") for best in bests], folds=True),
             Column("epochs", epochs, right=True, narrow=2),
@@ -94,19 +95,24 @@ def _verdicts(found: dict[str, Any]) -> Iterator[str]:
             continue
         if pair["difference"] < 0:
             first, second = second, first
-        told = f"{first} is {score(abs(pair['difference']))} above {second}"
+        told = f"{first} is {points(abs(pair['difference']))} above {second}"
         if pair["difference"] == 0:
             told = f"{first} and {second} are equal"
-        error = score(pair["standard_error"])
         if pair["larger"] is None:
             yield f"Difference {told}"
         elif pair["larger"]:
-            yield f"Difference {told}, more than the standard error of a difference, {error}"
+            yield f"Difference {told}: significant by {pair['test']} at 5 % (p = {pair['p']:.2g})"
         else:
             yield (
-                f"Difference {told}, within the standard error of a difference, {error}: they cannot be distinguished "
-                "on these images"
+                f"Difference {told}: tied by {pair['test']} at 5 % (p = {pair['p']:.2g}); these images cannot "
+                "distinguish them"
             )
+
+
+def _chance(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for run in runs:
+        if not run["learnt"]:
+            yield f"Note       {cut(run['run'], _VALUE)} has learnt nothing: no network of it is better than chance"
 
 
 def _spent(runs: Sequence[dict[str, Any]]) -> Grid:
@@ -138,9 +144,9 @@ def _anytime(names: Sequence[str], equal: dict[str, Any]) -> Iterator[Renderable
     yield Grid(
         [
             Column("run", list(names), folds=True),
-            Column(f"after {equal['epochs']:,}", [score(value) for value in equal["scores"]], right=True),
+            Column(f"after {equal['epochs']:,}", [percent(value) for value in equal["scores"]], right=True),
             Column(
-                f"until {equal['curve_epochs'][-1]:,} epochs, {span[0]:.3f} to {span[1]:.3f}",
+                f"until {equal['curve_epochs'][-1]:,} epochs, {percent(span[0])} to {percent(span[1])}",
                 [_drawn(curve, span) for curve in equal["curves"]],
                 narrow=1,
             ),
@@ -163,19 +169,22 @@ def _followed(runs: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
     yield Grid(
         [
             Column("run", [run["run"] for run in runs], folds=True),
-            Column("confirmed", [score(one.get("mean")) for one in confirmed], right=True, spare=0),
+            Column("confirmed", [percent(one.get("mean")) for one in confirmed], right=True, spare=0),
             Column("95 % interval", [_interval(one) for one in confirmed], right=True, narrow=3),
             Column("seeds", [f"{one['seeds']}" if one else "" for one in confirmed], right=True, narrow=2),
-            Column("test images", [score(one.get("accuracy")) for one in tested], right=True),
+            Column("test images", [percent(one.get("accuracy")) for one in tested], right=True),
             Column("95 % interval", [_interval(one) for one in tested], right=True, narrow=3),
         ],
         title="Trained again: the best mean over seeds, and the final network on the test images",
         elsewhere="--json has everything",
     )
+    for run in runs:
+        if run["confirmed"] and run["confirmed"]["outdated"]:
+            yield Hanging(f"Note       {cut(run['run'], _VALUE)}, confirmed: {run['confirmed']['outdated']}")
 
 
 def _interval(one: dict[str, Any]) -> str:
-    return "" if one.get("low") is None else f"{score(one['low'])} to {score(one['high'])}"
+    return "" if one.get("low") is None else spread(one["low"], one["high"])
 
 
 def _common(names: Sequence[str], found: dict[str, Any]) -> Iterator[RenderableType]:
@@ -190,7 +199,7 @@ def _common(names: Sequence[str], found: dict[str, Any]) -> Iterator[RenderableT
             Column("architecture", [one["name"] for one in rows], folds=True),
             Column("epochs", [f"{one['epochs']}" for one in rows], right=True),
             *(
-                Column(name, [score(one["scores"][place]) for one in rows], right=True, folds=True)
+                Column(name, [percent(one["scores"][place]) for one in rows], right=True, folds=True)
                 for place, name in enumerate(names)
             ),
         ],

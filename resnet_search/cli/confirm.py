@@ -52,6 +52,7 @@ def command(session: Session, /, *, run: str, runs_dir: Path, top: int | None, s
     each. Repeat the command to continue a confirmation that was stopped.
     """
     from resnet_search.report.confirmed import confirmation
+    from resnet_search.report.facts import confirmed_of
     from resnet_search.runs.after import CONFIRM
     from resnet_search.search.after import best_of, confirm_run
 
@@ -73,18 +74,22 @@ def command(session: Session, /, *, run: str, runs_dir: Path, top: int | None, s
     )
     found = confirmation(view, done)
     _check(found)
+    again = confirmed_of(view)
+    outdated = "" if again is None else again.outdated
     if as_json:
-        _print_json(view, found)
+        _print_json(view, found, outdated)
     else:
-        _tell(found)
+        _tell(found, [*filter(None, [outdated]), *_of_chance(view)])
     report_again(view, quiet=quiet)
     if not quiet:
         words = run_words(view.folder.path, runs_dir)
         click.echo("\nNext:")
         if done.state != "finished":
             click.echo(f"  resnet-search confirm {words}{session.workers}")
+        if outdated:
+            click.echo(f"  resnet-search confirm {words} --discard   # the best of the extended search")
         click.echo(f"  resnet-search train {words}")
-        if (smaller := _smaller(view, found)) is not None:
+        if not outdated and (smaller := _smaller(view, found)) is not None:
             click.echo(f"  resnet-search train {words} --trial {smaller.trial}   # the smallest of the tied")
 
 
@@ -106,18 +111,25 @@ def _check(found: Confirmation) -> None:
         )
 
 
-def _print_json(view: RunView, found: Confirmation) -> None:
+def _of_chance(view: RunView) -> list[str]:
+    from resnet_search.report.learning import CURES, learning
+
+    found = learning(view)
+    return [found.words, CURES] if found.nothing else []
+
+
+def _print_json(view: RunView, found: Confirmation, outdated: str) -> None:
     from resnet_search.cli.screen import show_json
 
     values = found.to_dict()
     for candidate in values["candidates"]:
         candidate["scores"] = [{"seed": seed, "score": score} for seed, score in candidate["scores"].items()]
     values["failures"] = [{"network": network, "reason": reason} for network, reason in found.failures]
-    show_json("confirm/1", {"run": view.folder.name, **values})
+    show_json("confirm/1", {"run": view.folder.name, **values, "outdated": outdated})
 
 
-def _tell(found: Confirmation) -> None:
-    """Print the candidates, the best mean first, with failures and notes."""
+def _tell(found: Confirmation, notes: list[str]) -> None:
+    """Print the candidates, the best mean first, with failures and notes; `notes` come first."""
     from resnet_search.cli.grid import Column, Grid, Hanging
     from resnet_search.cli.screen import show
     from resnet_search.report.confirmed import cells, remarks
@@ -145,6 +157,6 @@ def _tell(found: Confirmation) -> None:
                 title=title,
             ),
             *(Hanging(f"Failed     {what}: {reason}") for what, reason in found.failures),
-            *(Hanging(f"Note       {remark}") for remark in remarks(found)),
+            *(Hanging(f"Note       {remark}") for remark in (*notes, *remarks(found))),
         ]
     )

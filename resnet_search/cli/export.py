@@ -16,6 +16,7 @@ from resnet_search.cli.text import count, safe
 from resnet_search.errors import UsageError
 from resnet_search.export.formats import FORMATS, SAVED_MODEL
 from resnet_search.report.kind import is_final
+from resnet_search.report.units import percent
 
 if TYPE_CHECKING:
     from resnet_search.runs.trials import RunView, Trial
@@ -176,36 +177,41 @@ def export_and_tell(view: RunView, trial: Trial | None, out: Path | None, *, qui
     if is_final(view):
         tell_test(view)
     else:
-        click.echo(f"Accuracy    {result.accuracy:.4f} on the validation images, {what}")
+        click.echo(f"Accuracy    {percent(result.accuracy)} on the validation images, {what}")
     difference = f"at most {result.difference:.1e}" if result.difference else "no difference"
     click.echo(f"Verified    {difference} from the trained model in any probability")
     if together is not None:
         best = view.trials[together.members[0]]
-        click.echo(f"The best    {best.score or 0.0:.4f} by itself, trial {best.trial}")
+        click.echo(f"The best    {percent(best.score or 0.0)} by itself, trial {best.trial}")
         click.echo(f"Cost        {_cost(together.params, together.macs)}; the best {_cost(best.params, best.macs)}")
     from resnet_search.cli.exported import files_table
+    from resnet_search.cli.grid import Hanging
 
     show(files_table(result.exported))
-    for note in result.notes:
-        click.echo(f"Note        {safe(note)}")
+    show(Hanging(f"Note        {note}", len("Note        ")) for note in result.notes)
 
 
 def tell_test(view: RunView) -> None:
     """Print the test accuracy of a network that was trained on all images; nothing for other networks."""
-    from resnet_search.report.after import known_test
-    from resnet_search.report.tested import interval
-    from resnet_search.report.units import counted, percent
+    from resnet_search.cli.grid import Hanging
+    from resnet_search.cli.screen import show
+    from resnet_search.report.facts import facts_of
+    from resnet_search.report.learning import measured_at_chance
+    from resnet_search.report.tested import also_trained_on, interval
+    from resnet_search.report.units import counted
 
-    known = known_test(view)
-    if known is None:
+    facts = facts_of(view)
+    if facts.tested is None:
         return
-    measured = known.measured
+    measured = facts.tested.measured
     of = counted(measured.images, "test image")
-    click.echo(f"Test        {percent(measured.top1.value)} right ({interval(measured.top1)}) of {of}, read once")
+    click.echo(f"Test        {percent(measured.top1.value)} right ({interval(measured.top1)}) of {of}, {facts.times}")
     if measured.top5 is not None:
         click.echo(f"Top-5       {percent(measured.top5.value)} ({interval(measured.top5)})")
     error = measured.calibration.error
     click.echo(f"Calibration {percent(error.value)} ({interval(error)}) expected calibration error")
+    remarks = filter(None, (also_trained_on(facts.duplicates), measured_at_chance(measured)))
+    show(Hanging(f"Note        {remark}", len("Note        ")) for remark in remarks)
 
 
 def _cost(params: int, macs: int) -> str:

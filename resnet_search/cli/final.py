@@ -23,7 +23,7 @@ def train_winner(
 ) -> None:  # fmt: skip
     """Train the best candidate of a run, or that of `trial`, in full; continue the training if it was started."""
     from resnet_search.cli.searching import conclude
-    from resnet_search.runs.after import FINAL
+    from resnet_search.runs.after import FINAL, following
 
     view = source_of(session, run, runs_dir, "train")
     budget, settings = take_budget(options), take_settings(options)
@@ -38,35 +38,52 @@ def train_winner(
     def start(observers: Any) -> RunView:
         from resnet_search.search.after import final_run
 
-        if not quiet:
-            _warn_unconfirmed(view, trial)
-            click.echo(f"Network    {chosen.name}, trial {chosen.trial} of {view.folder.name}\n")
         return final_run(view, chosen, settings, observers, all_images=all_images, discard=discard, budget=budget)
 
+    # Before the live view starts, which owns the terminal from then on.
+    if not quiet and (discard or following(view.folder, FINAL) is None):
+        _warn_unconfirmed(view, trial)
+        click.echo(f"Network    {chosen.name}, trial {chosen.trial} of {view.folder.name}\n")
     done = begin_or_go_on(
         session, view, FINAL, start, given=given, settings=settings, discard=discard, budget=budget, quiet=quiet
     )
     conclude(session, done, quiet=quiet, export=export)
+    if not quiet:
+        _note_outdated(view)
     report_again(view, quiet=quiet)
 
 
 def _warn_unconfirmed(view: RunView, trial: str | None) -> None:
-    """Note that a confirmation, which would choose the trial, is unfinished, unless the trial was named."""
+    """Note that a confirmation is unfinished or outdated and chooses nothing, unless the trial was named."""
     from resnet_search.cli.grid import Hanging
     from resnet_search.cli.screen import show
+    from resnet_search.report.facts import confirmed_of
     from resnet_search.runs.after import CONFIRM, following
 
-    again = following(view.folder, CONFIRM)
-    if trial is None and again is not None and again.state != "finished":
+    again, found = following(view.folder, CONFIRM), confirmed_of(view)
+    if trial is None and found is not None and found.outdated:
+        show([Hanging(f"Note       its confirmation is outdated, so this trains the best trial now. {found.outdated}")])
+    elif trial is None and again is not None and again.state != "finished":
         state = "under way" if again.state == "running" else "unfinished"
         done = f"{again.completed:,} of {counted(again.planned_trials, 'network')}"
         show([Hanging(f"Note       its confirmation is {state}, {done}: this trains the best of the search instead")])
 
 
+def _note_outdated(view: RunView) -> None:
+    """Note that the search has been extended since the network was trained in full, if so."""
+    from resnet_search.cli.grid import Hanging
+    from resnet_search.cli.screen import show
+    from resnet_search.report.facts import facts_of
+
+    full = facts_of(view).full
+    if full is not None and full.outdated:
+        cure = f"Train that in full: resnet-search train {view.folder.word} --discard"
+        show([Hanging(f"Note       {full.outdated} {cure}")])
+
+
 def _chosen(view: RunView, trial: str | None) -> Trial:
-    """Return the trial named; else the best of a finished confirmation; else the winner."""
-    from resnet_search.report.confirmed import confirmation
-    from resnet_search.runs.after import CONFIRM, following
+    """Return the trial named; else the best of a finished confirmation of the search as it is now; else the winner."""
+    from resnet_search.report.facts import confirmed_of
 
     if trial is not None:
         found = view.find(trial)
@@ -76,10 +93,9 @@ def _chosen(view: RunView, trial: str | None) -> Trial:
                 f"resnet-search trials {view.folder.word} --status completed lists them.",
             )
         return found
-    again = following(view.folder, CONFIRM)
-    best = confirmation(view, again).best if again is not None and again.state == "finished" else None
-    if best is not None:
-        return view.trials[best.trial]
+    again = confirmed_of(view)
+    if again is not None and again.counts and again.found.best is not None:
+        return view.trials[again.found.best.trial]
     if view.winner is None:
         raise RunError(
             f"RUN: got {view.folder.name!r}, in which no trial has trained for all {view.max_epochs} epochs yet",

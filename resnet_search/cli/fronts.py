@@ -32,7 +32,8 @@ class Fronts:
     def table(self, trials: Sequence[Trial]) -> Sequence[RenderableType]:
         """Return a table of these trials in the order given, and how the times were measured."""
         from resnet_search.cli.grid import Column, Grid, Hanging
-        from resnet_search.cli.text import count, score
+        from resnet_search.cli.text import count
+        from resnet_search.report.units import percent
         from resnet_search.runs.latency import machine
 
         found = [self.places[trial.trial] for trial in trials]
@@ -41,7 +42,7 @@ class Fronts:
             [
                 Column("trial", [trial.trial for trial in trials]),
                 Column("architecture", [trial.name for trial in trials], folds=True),
-                Column("score", [score(trial.score) for trial in trials], right=True),
+                Column("score", [percent(trial.score) for trial in trials], right=True),
                 Column("params", [count(trial.params) for trial in trials], right=True, narrow=2),
                 Column("MACs", [count(trial.macs) for trial in trials], right=True, narrow=3),
                 Column("ms", times, right=True, narrow=1),

@@ -20,7 +20,7 @@ from resnet_search.cli.options import (
 from resnet_search.cli.session import Session, run_words
 from resnet_search.cli.text import safe
 from resnet_search.errors import UsageError
-from resnet_search.report.units import counted
+from resnet_search.report.units import counted, percent
 from resnet_search.training.recipe import RECIPES
 
 if TYPE_CHECKING:
@@ -124,7 +124,9 @@ def _tell(session: Session, view: RunView) -> None:
     best = view.leader
     if best is not None and best.score is not None:
         epochs = counted(best.epochs, "epoch")
-        lines.append(f"Best       trial {best.trial}, {best.name}: {imported['score']} {best.score:.4f} after {epochs}")
+        lines.append(
+            f"Best       trial {best.trial}, {best.name}: {imported['score']} {percent(best.score)} after {epochs}"
+        )
     words, space = (
         run_words(view.folder.path, session.runs_dir),
         shlex.quote(str(view.folder.path / f"{view.folder.name}.toml")),

@@ -15,10 +15,10 @@ from rich.text import Text
 
 from resnet_search.cli.grid import Column, Grid, Hanging
 from resnet_search.cli.progress import Progress, Running, Snapshot
-from resnet_search.cli.text import clock, count, roughly, safe, score
+from resnet_search.cli.text import clock, count, loss, roughly, safe
 from resnet_search.cli.tracking import untold
 from resnet_search.cli.worth import images_line, notes
-from resnet_search.report.units import counted
+from resnet_search.report.units import counted, percent
 from resnet_search.runs.events import Event
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
 
@@ -122,8 +122,8 @@ def _running(trials: tuple[Running, ...], at: float, now: Snapshot) -> Renderabl
             Column("architecture", [trial.name for trial in trials], least=24),
             *(rungs if now.halving else ()),
             Column("epoch", [f"{trial.epoch} of {trial.epochs}" for trial in trials], right=True, least=8),
-            Column("loss", [score(trial.loss) for trial in trials], right=True, least=6),
-            Column(now.accuracy, [score(trial.val_accuracy) for trial in trials], right=True),
+            Column("loss", [loss(trial.loss) for trial in trials], right=True, least=6),
+            Column(now.accuracy, [percent(trial.val_accuracy) for trial in trials], right=True),
             Column("time", [clock(at - trial.since) for trial in trials], right=True, spare=3, least=5),
             *_restarts(trials),
         ]
@@ -149,4 +149,4 @@ def _trials(now: Snapshot) -> Iterable[Text]:
 def _told(trial: Trial) -> str:
     if trial.status != COMPLETED:
         return safe(f"{trial.trial} {trial.name} failed: {trial.reason}")
-    return f"{score(trial.score)}  epoch {trial.epochs}  {trial.trial} {trial.name}  {count(trial.params)} parameters"
+    return f"{percent(trial.score)}  epoch {trial.epochs}  {trial.trial} {trial.name}  {count(trial.params)} parameters"

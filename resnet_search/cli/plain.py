@@ -9,10 +9,10 @@ from typing import Any, Self
 import click
 
 from resnet_search.cli.progress import Progress, Snapshot
-from resnet_search.cli.text import count, roughly, safe, score
+from resnet_search.cli.text import count, loss, roughly, safe
 from resnet_search.cli.tracking import untold
 from resnet_search.cli.worth import images_line, notes
-from resnet_search.report.units import counted, duration
+from resnet_search.report.units import counted, duration, percent
 from resnet_search.runs.events import Event
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
 
@@ -92,7 +92,7 @@ def _left(now: Snapshot) -> str:
 def _epoch(line: dict[str, Any], now: Snapshot) -> str:
     """Return the line of an epoch, for a run of one trial."""
     place = f"epoch {line['epoch']:>{len(str(now.planned_epochs))}} of {now.planned_epochs}"
-    scores = f"loss {score(line['loss'])}  {now.accuracy} {score(line['val_accuracy'])}"
+    scores = f"loss {loss(line['loss'])}  {now.accuracy} {percent(line['val_accuracy']):>8}"
     return (
         f"{place}  {scores}  {duration(line['train_seconds'] + line['validation_seconds']):>12}  {_left(now)}".rstrip()
     )
@@ -107,7 +107,7 @@ def _ended(trial: Trial, now: Snapshot, names: int) -> str:
     if trial.status == FAILED:
         return f"{place}  {what}  failed: {trial.reason}"
     time = "reused" if trial.reused else duration(trial.setup_seconds + trial.train_seconds)
-    return f"{place}  {what}  epoch {trial.epochs:>3}  {score(trial.score)}  {time:>12}  {_left(now)}".rstrip()
+    return f"{place}  {what}  epoch {trial.epochs:>3}  {percent(trial.score):>8}  {time:>12}  {_left(now)}".rstrip()
 
 
 def _divided(event: Event) -> str:

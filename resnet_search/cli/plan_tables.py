@@ -27,8 +27,17 @@ LARGEST_COUNT = 10**15  # largest number that is written out
 
 
 def spaces_table(spaces: Sequence[dict[str, Any]]) -> Iterable[RenderableType]:
-    """Show spaces as `cli.spaces` describes them: a table of the valid ones, and a paragraph each."""
+    """Show spaces as `cli.spaces` describes them: a paragraph each, then a table of the valid ones."""
     good = [space for space in spaces if "mistakes" not in space]
+    for space in spaces:
+        yield line(space["name"], "bold")
+        if "mistakes" in space:
+            yield line("cannot be searched: " + "; ".join(space["mistakes"]), "red")
+        else:
+            yield line(f"{space['description']}\n{_axes(space['axes'])}")
+        yield line(space["path"], "dim")
+        yield Text()
+    # Last, so that it stays on the screen.
     yield Grid(
         [
             Column("space", [space["name"] for space in good]),
@@ -40,14 +49,6 @@ def spaces_table(spaces: Sequence[dict[str, Any]]) -> Iterable[RenderableType]:
             Column("data", [space["data"] for space in good], spare=1),
         ]
     )
-    for space in spaces:
-        yield Text()
-        yield line(space["name"], "bold")
-        if "mistakes" in space:
-            yield line("cannot be searched: " + "; ".join(space["mistakes"]), "red")
-        else:
-            yield line(f"{space['description']}\n{_axes(space['axes'])}")
-        yield line(space["path"], "dim")
 
 
 def _share(space: dict[str, Any]) -> str:

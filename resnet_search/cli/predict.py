@@ -119,13 +119,15 @@ def _print_json(
 
 def _print_table(classified: list[Classified], accuracy: Estimate | None, known: int, *, whole: bool) -> None:
     from resnet_search.cli.screen import show
+    from resnet_search.report.tested import interval
+    from resnet_search.report.units import percent
 
     if classified:
         show([_table(classified, whole=whole)])
     if accuracy is not None:
         of = "" if known == len(classified) else f", of {len(classified):,} in total"
         click.echo(
-            f"\nAccuracy    {accuracy.value:.4f}, 95 % interval {accuracy.low:.4f} to {accuracy.high:.4f}\n"
+            f"\nAccuracy    {percent(accuracy.value)}, 95 % interval {interval(accuracy)}\n"
             f"            by the class folders of {known:,} images{of}"
         )
 

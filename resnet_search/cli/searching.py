@@ -13,10 +13,12 @@ from resnet_search.cli.budget import take_budget
 from resnet_search.cli.session import Session, run_words
 from resnet_search.cli.text import safe
 from resnet_search.cli.tracking import looks
-from resnet_search.cli.worth import best_lines, of_images
+from resnet_search.cli.worth import best_lines, nothing_learnt, of_images
 from resnet_search.errors import NameTakenError, TrainingError
 from resnet_search.report.course import epochs_done, epochs_on_disk
+from resnet_search.report.facts import facts_of
 from resnet_search.report.kind import is_final, is_grid, is_single, network_count
+from resnet_search.report.learning import learning
 from resnet_search.report.units import counted, duration
 from resnet_search.training.job import FAILURE
 
@@ -170,8 +172,15 @@ def _to_final(view: RunView, runs_dir: Path) -> Iterable[str]:
     from resnet_search.runs.after import CONFIRM, FINAL, following
 
     words = run_words(view.folder.path, runs_dir)
+    if learning(view).nothing:
+        return
+    facts = facts_of(view)
     confirmed, final = following(view.folder, CONFIRM), following(view.folder, FINAL)
-    if final is not None and final.state == "finished":
+    if facts.confirmed is not None and facts.confirmed.outdated:
+        yield f"confirm {words} --discard"
+    elif facts.full is not None and facts.full.outdated:
+        yield f"train {words} --discard"
+    elif final is not None and final.state == "finished":
         yield from _with_export(final, run_words(final.folder.path, runs_dir))
     elif final is not None or (confirmed is not None and confirmed.state == "finished"):
         yield f"train {words}"
@@ -229,8 +238,10 @@ def _show_result(view: RunView) -> None:
         title = "Best first" if is_grid(view) else "Best at the full budget"
         ranking = view.ranking()[:TOP]
         none = line(f"No trial has trained for all {counted(view.max_epochs, 'epoch')} yet.")
-        show([trials_table(ranking, title, halving=not is_grid(view)) if ranking else none])
+        show([trials_table(ranking, title, halving=not is_grid(view), status=False) if ranking else none])
         show([*map(Hanging, best_lines(view)), line("")])
+    else:
+        show(map(Hanging, nothing_learnt(view)))
 
 
 def _done(view: RunView) -> str:

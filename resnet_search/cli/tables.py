@@ -10,10 +10,10 @@ from rich.text import Text
 
 from resnet_search.cli.curves import WIDTH, spark
 from resnet_search.cli.grid import Column, Grid, Hanging
-from resnet_search.cli.text import count, cut_lines, moment, safe, score
+from resnet_search.cli.text import count, cut_lines, loss, moment, safe
 from resnet_search.report.anytime import at
 from resnet_search.report.kind import accuracy_name, is_final, is_grid
-from resnet_search.report.units import duration
+from resnet_search.report.units import duration, percent
 from resnet_search.runs.after import CONFIRM
 from resnet_search.runs.checkpoints import describe
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
@@ -37,7 +37,7 @@ def runs_table(runs: Sequence[dict[str, Any]], *, wide: bool) -> Iterable[Render
             Column("state", [_state(run) for run in runs], narrow=1),
             Column("trials", [_progress(run, "trials") for run in runs], right=True, narrow=2),
             Column("epochs", [_progress(run, "epochs") for run in runs], right=True, spare=2),
-            Column("best", [score(run.get("score")) for run in runs], right=True),
+            Column("best", [percent(run.get("score")) for run in runs], right=True),
             Column("best so far", [_climb(run) if wide else "" for run in runs], spare=4),
             Column("architecture", [run.get("architecture") or "" for run in runs], folds=True, spare=1),
             Column("started", [moment(run.get("started") or 0) for run in runs], spare=3),
@@ -81,33 +81,35 @@ def trials_table(
     halving: bool = True,
     curves: Sequence[str] = (),
     scored: str = "score",
+    status: bool = True,
 ) -> RenderableType:
     """Show trials in the order given; a seed column appears if networks were trained with several seeds.
 
     elsewhere: where to find columns that do not fit. halving: whether there are brackets and rungs to show. curves:
-    one for each trial, if there is room. scored: header of the score.
+    one for each trial, if there is room. scored: header of the score. status: whether trials may have another
+    status than completed.
     """
     rungs = [
-        Column("bracket", [f"{trial.bracket}" for trial in trials], right=True, spare=1),
-        Column("rung", [f"{trial.rung}" for trial in trials], right=True, narrow=2),
+        Column("bracket", [f"{trial.bracket}" for trial in trials], right=True, narrow=1),
+        Column("rung", [f"{trial.rung}" for trial in trials], right=True, spare=1),
     ]
     repeated = any(trial.repeat for trial in trials)
     return Grid(
         [
             Column("trial", [trial.trial for trial in trials]),
-            Column("candidate", [f"{trial.candidate}" for trial in trials], right=True, spare=4),
+            Column("candidate", [f"{trial.candidate}" for trial in trials], right=True, spare=6),
             Column("architecture", [trial.name for trial in trials], folds=True),
             *([Column("seed", [f"{trial.repeat}" for trial in trials], right=True)] if repeated else ()),
-            Column("depth", [f"{trial.depth}" for trial in trials], right=True, narrow=4),
-            Column("params", [count(trial.params) for trial in trials], right=True, narrow=1),
-            Column("MACs", [count(trial.macs) for trial in trials], right=True, narrow=3),
+            Column("depth", [f"{trial.depth}" for trial in trials], right=True, spare=3),
+            Column("params", [count(trial.params) for trial in trials], right=True, narrow=4),
+            Column("MACs", [count(trial.macs) for trial in trials], right=True, spare=2),
             *(rungs if halving else ()),
             Column("epochs", [_epochs_reached(trial) for trial in trials], right=True),
-            Column("status", [trial.status for trial in trials], spare=5),
+            *([Column("status", [trial.status for trial in trials], narrow=3)] if status else ()),
             # Without a score show the status, whose own column may be dropped.
-            Column(scored, [score(trial.score) or trial.status for trial in trials], right=True),
-            *([Column("curve", list(curves), spare=2)] if curves else ()),
-            Column("time", [_time(trial) for trial in trials], right=True, spare=3),
+            Column(scored, [percent(trial.score) or trial.status for trial in trials], right=True),
+            *([Column("curve", list(curves), spare=4)] if curves else ()),
+            Column("time", [_time(trial) for trial in trials], right=True, spare=5),
         ],
         title=title,
         elsewhere=elsewhere,
@@ -149,7 +151,7 @@ def trial_details(view: RunView, trial: Trial, history: Sequence[dict[str, Any]]
     yield from (Hanging(f"{name:<{width}}{value}", width) for name, value in facts.items() if value)
     if not grid:
         yield Text()
-        yield trials_table(view.chain(trial), "Promotions, first rung first")
+        yield trials_table(view.chain(trial), "Promotions, first rung first", status=False)
     if history:
         yield Text()
         yield from _curve(history, accuracy_name(view))
@@ -171,7 +173,7 @@ def shown(value: Any) -> str:
 
 def _outcome(view: RunView, trial: Trial) -> str:
     seen = " on images that it was trained on" if is_final(view) else ""
-    ending = f" with a score of {score(trial.score)}{seen}" if trial.score is not None else ""
+    ending = f" with a score of {percent(trial.score)}{seen}" if trial.score is not None else ""
     losses = f"; its worker was lost {trial.losses} times" if trial.losses else ""
     parts = f"; each batch in {trial.parts} parts to save memory" if trial.parts > 1 else ""
     return f"{trial.status}{ending}{losses}{parts}"
@@ -193,14 +195,14 @@ def _times(trial: Trial) -> str:
 
 def _curve(history: Sequence[dict[str, Any]], accuracy: str) -> Iterable[RenderableType]:
     first, last = history[0]["epoch"], history[-1]["epoch"]
-    for key, name in (("val_accuracy", accuracy), ("loss", "Training loss")):
+    for key, name, written in (("val_accuracy", accuracy, percent), ("loss", "Training loss", loss)):
         values = [float(entry[key]) for entry in history if entry.get(key) is not None]
         if not values:
             continue
         if len(values) == 1:
-            yield line(f"{name} after epoch {last}: {values[0]:.4f}")
+            yield line(f"{name} after epoch {last}: {written(values[0])}")
             continue
-        span = f"lowest {min(values):.4f}, highest {max(values):.4f}, last {values[-1]:.4f}"
+        span = f"lowest {written(min(values))}, highest {written(max(values))}, last {written(values[-1])}"
         yield Hanging(f"{name}, epochs {first} to {last}: {span}", 2)
         yield line(f"  {spark(values, _CURVE)}", "cyan")
 

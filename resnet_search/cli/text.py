@@ -12,6 +12,7 @@ MOST = 300  # characters of a name or a reason in a table
 MOST_OF_A_LINE = 2000  # characters of a line of text
 _CUT = "..."
 _COMMAND = re.compile(r"resnet-search( [^ ]*[^ ;,.:)])+")
+_PERCENT = re.compile(r"(?<=\d) (?=%)")
 _GLUE = "\x00"  # does not occur in text from `safe`
 
 
@@ -45,7 +46,8 @@ def cut_lines(text: str) -> str:
 
 
 def wrapped(text: str, width: int, indent: int = 0, *, breaking: bool = True) -> list[str]:
-    """Wrap a line to at most `width` characters, all lines but the first indented. Commands stay in one line.
+    """Wrap a line to at most `width` characters, all lines but the first indented. Commands and percentages stay
+    in one line.
 
     breaking: whether to break names and commands wider than a line; otherwise they stay whole, to be copied.
     """
@@ -55,7 +57,7 @@ def wrapped(text: str, width: int, indent: int = 0, *, breaking: bool = True) ->
         return found[0] if breaking and len(found[0]) > room else found[0].replace(" ", _GLUE)
 
     lines = wrap(
-        _COMMAND.sub(glued, text),
+        _PERCENT.sub(_GLUE, _COMMAND.sub(glued, text)),
         width,
         subsequent_indent=" " * indent,
         break_long_words=breaking,
@@ -78,8 +80,8 @@ def _three_digits(number: float) -> str:
     return f"{number:,.{max(0, 3 - before)}f}"
 
 
-def score(value: float | None) -> str:
-    """Format an accuracy between 0 and 1."""
+def loss(value: float | None) -> str:
+    """Format a loss in nats. Accuracies are percentages: `report.units.percent`."""
     return "" if value is None else f"{value:.4f}"
 
 

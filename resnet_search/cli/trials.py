@@ -109,8 +109,12 @@ def command(
     trials = trials[:top]
     if as_json:
         from resnet_search.cli.screen import show_json
+        from resnet_search.report.learning import learning
 
-        show_json("trials/1", {"run": folder.name, "trials": [_document(trial, fronts) for trial in trials]})
+        found = learning(view)
+        documents = [_document(trial, fronts) for trial in trials]
+        head = {"run": folder.name, "chance": found.chance, "learnt": not found.nothing}
+        show_json("trials/1", {**head, "trials": documents})
     elif as_csv:
         names = FIELDS if fronts is None else (*FIELDS, *fronts.fields)
         _print_csv(names, [_document(trial, fronts) for trial in trials])
@@ -119,9 +123,19 @@ def command(
 
         rows = trials if everything or top is not None or fronts is not None else trials[:ROWS]
         show(_shown(view, rows, fronts))
+        _note(view)
         if len(rows) < len(trials):
             click.echo(f"and {len(trials) - len(rows):,} more: --all shows them, --json and --csv have them")
     return 0
+
+
+def _note(view: RunView) -> None:
+    """Print that nothing of a run beats chance, if so."""
+    from resnet_search.cli.grid import Hanging
+    from resnet_search.cli.screen import show
+    from resnet_search.cli.worth import nothing_learnt
+
+    show(map(Hanging, nothing_learnt(view)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from resnet_search.cli.text import score
-from resnet_search.report.course import near_the_first
+from resnet_search.report.facts import duplicates_of, known_test, times_read
 from resnet_search.report.kind import is_final, is_single
-from resnet_search.report.units import counted, standard_error
+from resnet_search.report.learning import CURES, learning
+from resnet_search.report.ties import ties
+from resnet_search.report.units import accuracy, counted, standard_error
+from resnet_search.runs.after import reads_of_test_images
 from resnet_search.runs.trials import RunView
 
 # An epoch shorter than the memory of SGD's momentum, 1 / (1 - 0.9) steps, hardly moves the weights.
@@ -24,13 +26,16 @@ LARGE_ERROR = 0.02
 def images_line(view: RunView) -> str:
     """Return the classes, and the use of each part of the images."""
     data = view.content["data"]
-    validation = f"{int(data['validation']):,}"
-    used = (
-        f"the {validation} validation images included, {int(data['test']):,} test (read once, at the end)"
-        if is_final(view)
-        else f"{validation} to validate, {int(data['test']):,} test (not read)"
-    )
-    return f"Images     {len(data['classes']):,} classes, {int(data['train']):,} to train on, {used}"
+    validation, reads = f"{int(data['validation']):,}", len(reads_of_test_images(view))
+    if is_final(view):
+        # Before its training, the network's own read is still to come.
+        own = "to be read once, at the end" if known_test(view) is None else times_read(reads)
+        used = f"the {validation} validation images included, {int(data['test']):,} test ({own})"
+    else:
+        used = f"{validation} to validate, {int(data['test']):,} test ({times_read(reads)})"
+    same = duplicates_of(data).test_in_train
+    more = f"; {counted(same, 'test image')} {'equals' if same == 1 else 'equal'} a training image" if same else ""
+    return f"Images     {len(data['classes']):,} classes, {int(data['train']):,} to train on, {used}{more}"
 
 
 def notes(view: RunView) -> list[str]:
@@ -63,23 +68,34 @@ def _largest(batch_size: Any) -> int:
 
 def of_images(share: float | None, images: int) -> str:
     """Format an accuracy with its standard error, unless all images are right or all wrong."""
-    of = f"on {counted(images, 'validation image')}"
-    if share is None or not 0 < share < 1:
-        return f"{score(share)} {of}"
-    return f"{score(share)} ± {standard_error(share, images):.4f} {of}"
+    return f"{accuracy(share or 0.0, images)} on {counted(images, 'validation image')}"
 
 
 def best_lines(view: RunView) -> Iterable[str]:
-    """Yield the best score with its uncertainty, and advice if there are too few validation images."""
+    """Yield the best score with its uncertainty, and advice if it is chance or there are too few validation images."""
     ranked, images = view.ranking(), int(view.content["data"]["validation"])
     if not ranked:
+        yield from nothing_learnt(view)
         return
-    near, _ = near_the_first(ranked, images)
-    tied = f"; {counted(len(near), 'other')} tied with it" if near else ""
-    yield f"Best       {of_images(ranked[0].score, images)}{tied}"
+    found = learning(view)
+    if found.nothing:
+        yield f"Best       {of_images(ranked[0].score, images)}; no better than {found.of_chance}"
+        yield from nothing_learnt(view)
+        return
+    tied = ties(view, ranked)
+    told = f"; {counted(len(tied.tied), 'other')} tied with it ({tied.test})" if tied.tied else ""
+    yield f"Best       {of_images(ranked[0].score, images)}{told}"
     share = ranked[0].score or 0.0
-    if near and 0 < share < 1 and standard_error(share, images) > LARGE_ERROR:
+    if tied.tied and 0 < share < 1 and standard_error(share, images) > LARGE_ERROR:
         yield (
             "Note       With so few images, close networks cannot be distinguished. Hold back more in a new run with "
             "--validation, or find out with confirm which of the best are tied"
         )
+
+
+def nothing_learnt(view: RunView) -> Iterable[str]:
+    """Yield that nothing beats chance, and what to change; nothing if something does."""
+    found = learning(view)
+    if found.nothing:
+        yield f"Note       {found.words}"
+        yield f"Note       {CURES}"

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from resnet_search.export.interface import INPUT, OUTPUT
 from resnet_search.export.metadata import UNKNOWN, metadata, metrics_of, source_name, to_yaml
 from resnet_search.report.document import Block, Bullets, Code, Document, Fence, Paragraph, Section, Table, Text
 from resnet_search.report.exported import Exported, ensemble, files
+from resnet_search.report.facts import Facts, facts_of
+from resnet_search.report.inputs import equal_images, validated_on
 from resnet_search.report.kind import is_single
+from resnet_search.report.learning import at_chance
 from resnet_search.report.markdown import to_markdown
 from resnet_search.report.measured import Estimate, Measured
 from resnet_search.report.statistics import share
-from resnet_search.report.tested import interval, ledger, on_test_images
+from resnet_search.report.tested import also_trained_on, interval, ledger, on_test_images
 from resnet_search.report.units import counted, large, percent
 from resnet_search.runs.trials import RunView, Trial
 
@@ -44,25 +46,25 @@ def card(
     *,
     license_id: str = UNKNOWN,
     measured: Measured | None = None,
-    reads: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Return the text of an export's card; `members`: its trials, the best first, several for an ensemble.
 
-    license_id: from `checked_license`. measured: the measurements on the test images, if they were read. reads: the
-    ledger of such reads.
+    license_id: from `checked_license`. measured: the measurements of this network on the test images, if they were
+    read for it.
     """
-    validation = _validation(view, exported)
+    facts = facts_of(view)
+    validation = _validation(facts, exported)
     sections = (
-        _results(view, validation, measured),
+        _results(facts, validation, measured),
         _intended(view),
-        _limits(view, members, measured),
+        _limits(view, members, measured, facts),
         _use(view, exported),
-        _data(view),
+        _data(view, facts),
         _training(view, members),
         *ensemble(view, exported),
         *files(exported),
-        *(() if measured is None else on_test_images(measured)),
-        ledger(reads),
+        *(() if measured is None else on_test_images(measured, facts.duplicates)),
+        ledger(facts),
         _repeat(view, members),
         _license(license_id),
     )
@@ -83,13 +85,11 @@ def _name(members: Sequence[Trial]) -> str:
     return members[0].name if len(members) == 1 else f"ensemble of {len(members)} with {members[0].name}"
 
 
-def _validation(view: RunView, exported: Exported) -> Estimate | None:
+def _validation(facts: Facts, exported: Exported) -> Estimate | None:
     """Return the validation accuracy; None if the network was trained on the validation images too."""
-    data = view.content["data"]
-    images = int(data["validation"])
-    if data.get("merged") or not images:
+    if facts.merged or not facts.validation:
         return None
-    return share(round(exported.accuracy * images), images)
+    return share(round(exported.accuracy * facts.validation), facts.validation)
 
 
 def _summary(view: RunView, members: Sequence[Trial]) -> Text:
@@ -109,8 +109,8 @@ def _summary(view: RunView, members: Sequence[Trial]) -> Text:
     return told, Code("report.md"), " in this folder describes how."
 
 
-def _results(view: RunView, validation: Estimate | None, measured: Measured | None) -> Section:
-    counts = {"test": 0 if measured is None else measured.images, "validation": int(view.content["data"]["validation"])}
+def _results(facts: Facts, validation: Estimate | None, measured: Measured | None) -> Section:
+    counts = {"test": 0 if measured is None else measured.images, "validation": facts.validation}
     rows = tuple(
         (name, counted(counts[split], f"{split} image"), percent(estimate.value), interval(estimate))
         for split, found in metrics_of(validation, measured)
@@ -120,7 +120,10 @@ def _results(view: RunView, validation: Estimate | None, measured: Measured | No
     if rows:
         blocks.append(Table(("", "Measured on", "Value", "95 % interval"), rows, right=frozenset({2, 3})))
     if measured is None:
-        blocks.append(Paragraph("Test accuracy was not measured."))
+        others = " The reads below are of other networks." if facts.reads else ""
+        blocks.append(Paragraph(f"The test accuracy of this network was not measured.{others}"))
+    elif facts.duplicates.test_in_train:
+        blocks.append(Paragraph(also_trained_on(facts.duplicates)))
     return Section("Results", tuple(blocks))
 
 
@@ -143,7 +146,7 @@ def _intended(view: RunView) -> Section:
 _NAMED = 20
 
 
-def _limits(view: RunView, members: Sequence[Trial], measured: Measured | None) -> Section:
+def _limits(view: RunView, members: Sequence[Trial], measured: Measured | None, facts: Facts) -> Section:
     data = view.content["data"]
     height, width, _ = data["image_shape"]
     items = [
@@ -156,12 +159,20 @@ def _limits(view: RunView, members: Sequence[Trial], measured: Measured | None) 
     )
     if measured is None:
         items.append("The calibration of its probabilities was not measured.")
-    if not is_single(view) and not data.get("merged"):
+    if facts.learning.nothing:
+        items.insert(0, f"{facts.learning.words} Do not use it.")
+    elif any(at_chance(view, member) for member in members):
+        items.insert(0, f"It is not significantly better than {facts.learning.of_chance}. Do not use it.")
+    leader = view.leader
+    if not is_single(view) and not facts.merged and leader is not None:
         compared = counted(len(view.ranking()) or 1, "candidate")
-        items.append(
-            f"Its validation accuracy is optimistic, because it chose this network among {compared} trained for all "
-            "epochs."
-        )
+        if members[0].trial == leader.trial:
+            items.append(
+                f"Its validation accuracy is optimistic, because it chose this network among {compared} trained for "
+                "all epochs."
+            )
+        else:
+            items.append(f"It is not the best network of its run, which is {leader.name}, trial {leader.trial}.")
     if members[0].epochs < view.max_epochs:
         items.append(f"Its training stopped after {members[0].epochs} of {counted(view.max_epochs, 'epoch')}.")
     return Section("Limits", (Bullets(tuple(items)),))
@@ -188,15 +199,14 @@ def _use(view: RunView, exported: Exported) -> Section:
     return Section("How to use it", tuple(blocks))
 
 
-def _data(view: RunView) -> Section:
+def _data(view: RunView, facts: Facts) -> Section:
     data = view.content["data"]
-    validation = f"{counted(int(data['validation']), 'image')}, a seeded, stratified part of the training images"
-    merged = bool(data.get("merged"))
     rows: tuple[tuple[Text, Text], ...] = (
         ("Data set", Code(source_name(view))),
-        ("Trained on", counted(int(data["train"]), "image")),
-        ("Validated on", f"none; it was also trained on {validation}" if merged else validation),
-        ("Test", f"{counted(int(data['test']), 'image')}, the test split of the source, not trained on"),
+        ("Trained on", counted(facts.train, "image")),
+        ("Validated on", validated_on(facts)),
+        ("Test", f"{counted(facts.test, 'image')}, the test split of the source, {facts.times}"),
+        *equal_images(facts),
         ("Seed of the split", f"{view.content['seed']}"),
         ("Fingerprint of all images (SHA-256)", Code(str(data["fingerprint"]))),
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from resnet_search.errors import ExportError
 from resnet_search.export.formats import Format
 from resnet_search.networks.precision import FLOAT32, MIXED, WIDE
+from resnet_search.report.units import percent
 
 # Largest difference of a probability from Keras's own: float32 resolves 1e-7, the rest allows for the order of sums.
 TOLERANCE = 1e-5
@@ -60,7 +61,7 @@ def accuracy(labels: NDArray[Any], truth: NDArray[Any], *, score: float, precisi
     if abs(right - round(score * images)) > allowed:
         raise ExportError(
             f"trial {trial}: its weights classify {right:,} of {images:,} validation images correctly, but its score "
-            f"is {score:.4f}; allowed: a difference of {allowed} images",
+            f"is {percent(score)}; allowed: a difference of {allowed} images",
             "The weights file was changed after training; export another trial with --trial.",
         )
     return right / images

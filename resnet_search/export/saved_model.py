@@ -26,12 +26,12 @@ from resnet_search.export.metadata import checked_license
 from resnet_search.export.test_set import measure_once
 from resnet_search.files import write_json, write_text
 from resnet_search.networks.precision import MIXED
-from resnet_search.report.after import known_test
 from resnet_search.report.content import Exported, report_of
 from resnet_search.report.exported import Ensemble, File, missed
+from resnet_search.report.facts import known_test
 from resnet_search.report.kind import is_final
+from resnet_search.report.learning import CURES, at_chance, learning
 from resnet_search.report.markdown import to_markdown
-from resnet_search.runs.after import reads_of_test_images
 from resnet_search.runs.latency import keep_latency, machine
 from resnet_search.runs.trials import RunView, Trial
 from resnet_search.search.start import versions
@@ -135,7 +135,7 @@ def export_run(
 def _card(view: RunView, members: Sequence[Trial], exported: Exported, license_id: str) -> str:
     known = known_test(view)
     measured = known.measured if known and [known.trial] == [member.trial for member in members] else None
-    return card(view, members, exported, license_id=license_id, measured=measured, reads=reads_of_test_images(view))
+    return card(view, members, exported, license_id=license_id, measured=measured)
 
 
 def _accuracy(view: RunView, members: Sequence[Trial], labels: Any, images: Images) -> float:
@@ -164,6 +164,11 @@ def _notes(view: RunView, trial: Trial, files: Sequence[File]) -> tuple[str, ...
         notes.append(f"The run is {view.state}, not finished: a better trial may still come.")
     if trial.epochs < view.max_epochs:
         notes.append(f"Trial {trial.trial} was trained for {trial.epochs} of the full {view.max_epochs} epochs.")
+    found = learning(view)
+    if found.nothing:
+        notes += [found.words, CURES]
+    elif at_chance(view, trial):
+        notes.append(f"Trial {trial.trial} is not significantly better than {found.of_chance}.")
     return (*notes, *(f"{file.format}: {missed(file)}" for file in files if file.shortfall))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from resnet_search.errors import RunError
 from resnet_search.export.evaluate import measure, probabilities_of
 from resnet_search.files import write_json
-from resnet_search.report.after import Tested, known_test
+from resnet_search.report.facts import Tested, known_test
 from resnet_search.runs.after import TESTED, note_read
 from resnet_search.runs.trials import RunView, Trial
 from resnet_search.search.images import load_again

@@ -3,69 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from resnet_search.report.confirmed import confirmation, confirmed
-from resnet_search.report.document import Code, Paragraph, Section, Table
-from resnet_search.report.measured import Measured
-from resnet_search.report.tested import interval, ledger, on_test_images
+from resnet_search.report.confirmed import confirmed
+from resnet_search.report.document import Block, Code, Paragraph, Section, Strong, Table
+from resnet_search.report.facts import CONFIRMED, WINNER, Facts, Full
+from resnet_search.report.tested import interval, on_test_images
 from resnet_search.report.units import counted, percent
-from resnet_search.runs.after import CONFIRM, FINAL, following, reads_of_test_images, tested
-from resnet_search.runs.trials import RunView
 
 
-@dataclass(frozen=True, slots=True)
-class Tested:
-    """A measurement on the test images, with the trial whose network was measured; `time` in seconds since 1970."""
+def headline(facts: Facts) -> Iterator[Block]:
+    """Yield what the runs that followed a search found, for the start of its report."""
+    again, full = facts.confirmed, facts.full
+    if again is not None and again.found.best is not None:
+        best = again.found.best
+        state = "" if again.found.finished else " so far"
+        seeds = counted(best.accuracy.values, "seed")
+        old = f" {again.outdated}" if again.outdated else ""
+        text = f"Confirmed{state}: the best mean over {seeds} is {percent(best.accuracy.mean)} validation accuracy, of "
+        yield Paragraph((text, Code(best.name), f", trial {best.trial}.{old}"))
+    if full is not None and full.tested is not None:
+        top1 = full.tested.measured.top1
+        of = counted(full.tested.measured.images, "test image")
+        old = f" {full.outdated}" if full.outdated else ""
+        yield Paragraph(
+            (
+                "Trained in full: ",
+                Code(full.source.name),
+                f", trial {full.source.trial}, {chosen_as(full)}, has ",
+                Strong(f"{percent(top1.value)} test accuracy"),
+                f" on {of} (95 % interval {interval(top1)}).{old}",
+            )
+        )
 
-    trial: str
-    time: float
-    measured: Measured
+
+def chosen_as(full: Full) -> str:
+    """Say what the network trained in full is among the candidates of its search."""
+    if full.role == CONFIRMED:
+        return "the best of the confirmation"
+    return "the best of the search" if full.role == WINNER else "which is not the best candidate"
 
 
-def known_test(view: RunView) -> Tested | None:
-    """Return a run's measurement on the test images; None if there is none, or the file is damaged."""
-    found = tested(view)
-    try:
-        if found:
-            return Tested(str(found["trial"]), float(found["time"]), Measured.from_dict(found["measured"]))
-    except (LookupError, TypeError, ValueError, AttributeError):
-        pass
-    return None
-
-
-def reads(view: RunView) -> Section:
-    """List every read of the test images, by the run and by the runs that followed it."""
-    return ledger(reads_of_test_images(view))
-
-
-def followed(view: RunView) -> Iterator[Section]:
+def followed(facts: Facts) -> Iterator[Section]:
     """Yield the sections on the test images, on the confirmation and on the final network, where they exist."""
-    own = known_test(view)
-    if own is not None:
-        yield from on_test_images(own.measured)
-    again, final = following(view.folder, CONFIRM), following(view.folder, FINAL)
-    if again is not None:
-        yield confirmed(confirmation(view, again))
-    if final is not None:
-        yield _final(final)
+    if facts.tested is not None:
+        yield from on_test_images(facts.tested.measured, facts.duplicates)
+    if facts.confirmed is not None:
+        section = confirmed(facts.confirmed.found)
+        old = (Paragraph(Strong(facts.confirmed.outdated)),) if facts.confirmed.outdated else ()
+        yield Section(section.title, (*old, *section.blocks))
+    if facts.full is not None:
+        yield _full(facts.full)
 
 
-def _final(final: RunView) -> Section:
+def _full(full: Full) -> Section:
     """Describe the network that was trained on all images, with its test accuracy."""
-    chosen = final.leader
+    final = full.run
     how = f"trained from scratch on training and validation images together, for {counted(final.max_epochs, 'epoch')}"
-    recipe = Code(str(final.content["recipe"]["name"]))
-    told = Paragraph((f"The best candidate, {how} with recipe ", recipe, ". Its report: ", Code("final/export"), "."))
-    known = known_test(final)
-    if chosen is None or known is None:
+    told = Paragraph(
+        (
+            f"Trial {full.source.trial} of the search, ",
+            Code(full.source.name),
+            f", {chosen_as(full)}: {how} with recipe ",
+            Code(str(final.content["recipe"]["name"])),
+            ". Its report: ",
+            Code("final/export"),
+            ".",
+        )
+    )
+    old = (Paragraph(Strong(full.outdated)),) if full.outdated else ()
+    if final.leader is None or full.tested is None:
         done = "Its training is not finished yet." if final.state != "finished" else "It was not measured."
-        return Section("Trained in full", (told, Paragraph(done)))
-    measured = known.measured
+        return Section("Trained in full", (*old, told, Paragraph(done)))
+    measured = full.tested.measured
     rows = [("Top-1 accuracy on the test images", percent(measured.top1.value), interval(measured.top1))]
     if measured.top5 is not None:
         rows.append(("Top-5 accuracy", percent(measured.top5.value), interval(measured.top5)))
     error = measured.calibration.error
     rows.append(("Expected calibration error", percent(error.value), interval(error)))
-    header = (Code(chosen.name), "Value", "95 % interval")
-    return Section("Trained in full", (told, Table(header, tuple(rows), right=frozenset({1, 2}))))
+    header = (Code(final.leader.name), "Value", "95 % interval")
+    return Section("Trained in full", (*old, told, Table(header, tuple(rows), right=frozenset({1, 2}))))

@@ -13,9 +13,13 @@ from typing import Any
 
 from resnet_search.errors import RunError
 from resnet_search.report.anytime import at, best_so_far
+from resnet_search.report.facts import confirmed_of, known_test
+from resnet_search.report.learning import learning
 from resnet_search.report.ledger import ledger_of
+from resnet_search.report.significance import LEVEL
+from resnet_search.report.ties import p_of
 from resnet_search.report.units import standard_error
-from resnet_search.runs.after import CONFIRM, FINAL, following
+from resnet_search.runs.after import FINAL, following
 from resnet_search.runs.folder import RUN_JSON
 from resnet_search.runs.trial import DAMAGE
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
@@ -51,6 +55,7 @@ def compare(views: Sequence[RunView]) -> dict[str, Any]:
         "differences": _differences(settings),
         "pairs": [
             _pair(
+                [views[place] for place in places],
                 [runs[place] for place in places],
                 [scores[place] for place in places],
                 _unlike([settings[place] for place in places], [runs[place]["best"] for place in places]),
@@ -122,6 +127,7 @@ def _run(view: RunView) -> dict[str, Any]:
         "path": str(view.folder.path),
         "state": view.state,
         "best": None if view.leader is None else _best(view, view.leader, images),
+        "learnt": not learning(view).nothing,
         "spent": {
             "epochs": spent.epochs,
             "trials": view.completed,
@@ -152,15 +158,10 @@ def _best(view: RunView, trial: Trial, images: int) -> dict[str, Any]:
 
 def _confirmed(view: RunView) -> dict[str, Any] | None:
     """Return the candidate with the best mean in a confirmation."""
-    again = following(view.folder, CONFIRM)
-    if again is None:
+    again = confirmed_of(view)
+    if again is None or again.found.best is None:
         return None
-    from resnet_search.report.confirmed import confirmation
-
-    found = confirmation(view, again)
-    best = found.best
-    if best is None:
-        return None
+    best = again.found.best
     accuracy = best.accuracy
     return {
         "trial": best.trial,
@@ -169,14 +170,13 @@ def _confirmed(view: RunView) -> dict[str, Any] | None:
         "mean": accuracy.mean,
         "low": accuracy.low,
         "high": accuracy.high,
-        "finished": found.finished,
+        "finished": again.found.finished,
+        "outdated": again.outdated,
     }
 
 
 def _tested(view: RunView) -> dict[str, Any] | None:
     """Return the test accuracy of the final network, or of the run's own network if it was trained alone."""
-    from resnet_search.report.after import known_test
-
     final = following(view.folder, FINAL)
     for run in (final, view):
         known = None if run is None else known_test(run)
@@ -216,20 +216,28 @@ def _unlike(settings: Sequence[dict[str, Any]], bests: Sequence[dict[str, Any] |
 
 
 def _pair(
-    runs: Sequence[dict[str, Any]], scores: Sequence[dict[str, dict[int, Trial]]], unlike: str | None
+    views: Sequence[RunView],
+    runs: Sequence[dict[str, Any]],
+    scores: Sequence[dict[str, dict[int, Trial]]],
+    unlike: str | None,
 ) -> dict[str, Any]:
     one, other = (run["best"] for run in runs)
-    difference = error = None
+    difference = error = p = test = None
     if one is not None and other is not None:
         difference = one["score"] - other["score"]
         if one["standard_error"] is not None and other["standard_error"] is not None:
             error = math.hypot(one["standard_error"], other["standard_error"])
+            if not unlike:
+                trials = (views[0].trials[one["trial"]], views[1].trials[other["trial"]])
+                p, test = p_of((views[0], views[1]), trials)
     return {
         "runs": [run["run"] for run in runs],
         "difference": difference,
         "standard_error": error,
         "unlike": unlike,
-        "larger": None if unlike or difference is None or error is None else abs(difference) > error,
+        "test": test,
+        "p": p,
+        "larger": None if p is None else p <= LEVEL,
         "ranks": _ranks(*scores),
     }
 

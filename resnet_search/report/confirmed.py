@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from resnet_search.report.document import Block, Bullets, Code, Paragraph, Section, Table, Text
-from resnet_search.report.units import counted, percent
+from resnet_search.report.units import counted, percent, spread
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
 
 if TYPE_CHECKING:
@@ -117,7 +117,10 @@ def confirmed(found: Confirmation) -> Section:
         f"{counted(found.seeds, 'seed')} each, for {counted(found.epochs, 'epoch')} with recipe "
     )
     done = f"{found.done} of {counted(found.networks, 'network')} done"
-    how = f", on the same split: {done}. The intervals are 95 % intervals of the mean over seeds (Student's t)."
+    how = (
+        f", on the same split: {done}. The intervals are 95 % intervals of the mean over seeds (Student's t on the "
+        "logit scale), from 3 seeds on."
+    )
     told = (what, Code(found.recipe), how)
     blocks: list[Block] = [Paragraph(told)]
     if found.candidates:
@@ -144,11 +147,17 @@ def cells(one: Confirmed) -> tuple[str, ...]:
         f"{over.values}",
         percent(over.mean),
         percent(over.deviation),
-        "" if over.low is None or over.high is None else f"{over.low * 100:.2f} to {over.high * 100:.2f} %",
+        _interval(over),
         percent(one.search_score),
         f"{one.overestimate.mean * 100:+.2f}",
         verdict(one),
     )
+
+
+def _interval(over: OverSeeds) -> str:
+    if over.low is None or over.high is None:
+        return f"none: {counted(over.values, 'seed')}"
+    return spread(over.low, over.high)
 
 
 def verdict(one: Confirmed) -> str:
@@ -166,10 +175,7 @@ def remarks(found: Confirmation) -> list[str]:
     if best is None:
         return []
     said = [_ties(found, best), _search(found)]
-    said.append(
-        "The same validation images chose these candidates, so the means are still slightly optimistic. "
-        "The confirmation did not read the test images."
-    )
+    said.append("The same validation images chose these candidates, so the means are still slightly optimistic.")
     return said
 
 

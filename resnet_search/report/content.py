@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from resnet_search.report import course, grid, imported, inputs, winner
 from resnet_search.report import exported as exports
-from resnet_search.report.after import followed, known_test, reads
+from resnet_search.report.after import followed, headline
 from resnet_search.report.degradation import degradation
 from resnet_search.report.document import Block, Code, Document, Paragraph, Section, Strong
 from resnet_search.report.exported import Exported
-from resnet_search.report.kind import is_final, is_grid, is_single
+from resnet_search.report.facts import Facts, facts_of
+from resnet_search.report.kind import is_grid, is_single
 from resnet_search.report.known import against_known
+from resnet_search.report.learning import CURES, at_chance
 from resnet_search.report.pareto import fronts
-from resnet_search.report.tested import interval
+from resnet_search.report.tested import interval, ledger
 from resnet_search.report.units import accuracy, counted, duration, large, percent
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
 
@@ -30,14 +34,14 @@ def report_of(
     `exported`: the verification results of the trial's SavedModel, if there is one. `pictures`: sections of plots
     (`illustrated`), placed after those of the network.
     """
-    chosen = trial or view.leader
-    network = () if chosen is None else _network(view, chosen, exported)
+    chosen, facts = trial or view.leader, facts_of(view)
+    network = () if chosen is None else _network(view, chosen, exported, facts)
     space = () if is_single(view) else (inputs.searched(view),)
-    data = (reads(view), inputs.images(view))
+    data = (ledger(facts), inputs.images(view, facts))
     repeat = imported.origin(view) if view.content.get("imported") else inputs.repeat(view)
     told = (*_course(view, chosen), course.budget(view), *space, *data, repeat)
-    sections = (*network, *followed(view), *pictures, *told)
-    return Document(_title(view), _summary(view, chosen), sections)
+    sections = (*network, *followed(facts), *pictures, *told)
+    return Document(_title(view), _summary(view, chosen, facts), sections)
 
 
 def _title(view: RunView) -> tuple[str | Code, ...]:
@@ -51,13 +55,13 @@ def _names(view: RunView) -> str:
     return next((trial.name for trial in view.trials.values()), str(view.content["space"]["name"]))
 
 
-def _network(view: RunView, trial: Trial, exported: Exported | None) -> tuple[Section, ...]:
+def _network(view: RunView, trial: Trial, exported: Exported | None, facts: Facts) -> tuple[Section, ...]:
     together = () if exported is None else exports.ensemble(view, exported)
     files = () if exported is None else exports.files(exported)
     return (
         *together,
         winner.about(view, trial, exported),
-        winner.limits_of_the_number(view, trial),
+        winner.limits_of_the_number(view, trial, facts),
         winner.use(view, exported),
         *files,
     )
@@ -76,7 +80,7 @@ def _course(view: RunView, trial: Trial | None) -> tuple[Section, ...]:
     return (course.best(view), *compared, *way, course.brackets(view))
 
 
-def _summary(view: RunView, trial: Trial | None) -> tuple[Block, ...]:
+def _summary(view: RunView, trial: Trial | None, facts: Facts) -> tuple[Block, ...]:
     blocks: list[Block] = imported.opening(view) if view.state == "finished" else [_unfinished(view)]
     if trial is None:
         return (*blocks, *(grid.failures(view) or [Paragraph("No trial has completed yet.")]))
@@ -89,27 +93,33 @@ def _summary(view: RunView, trial: Trial | None) -> tuple[Block, ...]:
                 )
             )
         )
-    images = int(view.content["data"]["validation"])
     size = f"{trial.params:,} trainable parameters, {large(trial.macs)} multiply-adds an image."
-    if is_final(view):
-        return (*blocks, Paragraph((*_found(view, trial), f"{_worth(view)}, {size}")))
-    text = (
-        *_found(view, trial),
-        f": {accuracy(trial.score or 0.0, images)} validation accuracy on {counted(images, 'image')} ",
-        f"(± one standard error), {size}",
-    )
-    return (*blocks, Paragraph(text), *_better(view, trial))
+    if facts.merged:
+        return (*blocks, Paragraph((*_found(view, trial), f"{_worth(facts)}, {size}")))
+    score, on = accuracy(trial.score or 0.0, facts.validation), counted(facts.validation, "image")
+    text = (*_found(view, trial), f": {score} validation accuracy on {on} (± one standard error), {size}")
+    return (*blocks, *_chance(view, trial, facts), Paragraph(text), *_better(view, trial), *headline(facts))
 
 
-def _worth(view: RunView) -> str:
+def _chance(view: RunView, trial: Trial, facts: Facts) -> Iterator[Block]:
+    """Say that nothing was learnt and what to change, or that this network has learnt nothing."""
+    learning = facts.learning
+    if learning.nothing:
+        yield Paragraph((Strong(learning.words), f" Differences between networks are chance. {CURES}"))
+    elif at_chance(view, trial):
+        yield Paragraph(Strong(f"This network is not significantly better than {learning.of_chance}."))
+
+
+def _worth(facts: Facts) -> str:
     """Return the test accuracy of a network that was trained on the validation images too."""
-    known = known_test(view)
     all_images = " on training and validation images together"
-    if known is None:
+    if facts.tested is None:
         return f"{all_images}, not measured on the test images"
-    top1 = known.measured.top1
-    of = counted(known.measured.images, "test image")
-    return f"{all_images}: {percent(top1.value)} test accuracy on {of} (95 % interval {interval(top1)})"
+    top1 = facts.tested.measured.top1
+    of = counted(facts.tested.measured.images, "test image")
+    same = facts.duplicates.test_in_train
+    seen = f", of which {same:,} equal a training image" if same else ""
+    return f"{all_images}: {percent(top1.value)} test accuracy on {of}{seen} (95 % interval {interval(top1)})"
 
 
 def _unfinished(view: RunView) -> Paragraph:

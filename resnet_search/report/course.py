@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from resnet_search.files import read_lines
 from resnet_search.report.document import Block, Bullets, Code, Paragraph, Section, Table, Text
-from resnet_search.report.units import counted, duration, large, moment, percent, standard_error
+from resnet_search.report.learning import learning
+from resnet_search.report.ties import ties
+from resnet_search.report.units import counted, duration, large, moment, percent
 from resnet_search.runs.trials import COMPLETED, FAILED, RUNNING, RunView, Trial
 
 TOP = 10
@@ -21,7 +22,6 @@ def best(view: RunView) -> Section:
     ranked = view.ranking()
     if not ranked:
         return Section("The best ten", (Paragraph("No trial has been trained for the full budget yet."),))
-    images = int(view.content["data"]["validation"])
     top = ranked[:TOP]
     ties = Counter(trial.score for trial in ranked)
     rows = tuple(
@@ -54,32 +54,30 @@ def best(view: RunView) -> Section:
     ]
     if any(ties[trial.score] > 1 for trial in top):
         blocks.append(Paragraph("Candidates with equal accuracy (tie) are listed in the order they were drawn."))
-    blocks += indistinct(ranked, images)
+    blocks += indistinct(view, ranked)
     return Section("The best ten", tuple(blocks))
 
 
-def indistinct(ranked: list[Trial], images: int) -> list[Block]:
-    """Report which of the best candidates these images cannot distinguish."""
-    near, error = near_the_first(ranked[:TOP], images)
-    if not near:
+def indistinct(view: RunView, ranked: list[Trial]) -> list[Block]:
+    """Report which of the best candidates these images cannot distinguish from the first."""
+    if learning(view).nothing:
+        return [Paragraph("None of these is better than chance, so their order means nothing.")]
+    found = ties(view, ranked)
+    if not found.tied:
         return []
-    fewer = min([ranked[0], *near], key=lambda trial: trial.params)
-    verb = "is" if len(near) == 1 else "are"
+    fewer = min([ranked[0], *found.tied], key=lambda trial: trial.params)
+    verb = "is" if len(found.tied) == 1 else "are"
+    shown = [Code(trial.trial) for trial in found.tied[:TOP]]
+    listed = [piece for trial in shown for piece in (", ", trial)][1:]
+    more = f" and {len(found.tied) - len(shown):,} more" if len(found.tied) > len(shown) else ""
     text: tuple[str | Code, ...] = (
-        f"{len(near)} of these {verb} within one standard error of a difference ({error * 100:.2f} percentage points) ",
-        "of the first: these images cannot distinguish them.",
+        f"{counted(len(found.tied), 'other')} of the {found.compared:,} {verb} tied with the first ({found.test}): ",
+        *listed,
+        f"{more}.",
     )
     if fewer is not ranked[0]:
         text += (f" The smallest of these networks has {fewer.params:,} parameters: trial ", Code(fewer.trial), ".")
     return [Paragraph(text)]
-
-
-def near_the_first(ranked: list[Trial], images: int) -> tuple[list[Trial], float]:
-    """Return the trials within one standard error of a difference of the first, and that error; scores on `images`."""
-    score = ranked[0].score or 0.0
-    # Two independent proportions of the same size.
-    error = standard_error(score, images) * math.sqrt(2) if 0 < score < 1 else 0.0
-    return [trial for trial in ranked[1:] if score - (trial.score or 0.0) <= error], error
 
 
 def brackets(view: RunView) -> Section:

@@ -25,7 +25,7 @@ def networks(view: RunView) -> Section:
     if len(ranked) > MOST_ROWS:
         blocks.append(Paragraph(f"{len(ranked) - MOST_ROWS:,} more are in `resnet-search trials`."))
     if ranked:
-        blocks += course.indistinct(ranked, int(view.content["data"]["validation"]))
+        blocks += course.indistinct(view, ranked)
     return Section("The networks, best first", (*blocks, *failures(view)))
 
 

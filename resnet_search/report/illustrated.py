@@ -12,19 +12,20 @@ from resnet_search.report.figures.learning import curves
 from resnet_search.report.figures.reading import read
 from resnet_search.report.figures.rungs import predicted
 from resnet_search.report.figures.workers import timeline
+from resnet_search.report.learning import learning
 from resnet_search.report.ledger import ledger
 from resnet_search.runs.trials import RunView, Trial
 
 
 def illustrated(view: RunView, trial: Trial | None = None, exported: Exported | None = None) -> Document:
-    """Return `content.report_of` with every plot that the run allows so far."""
+    """Return `content.report_of` with every plot that the run allows so far: none of chance alone."""
     reading = read(view)
+    learnt = not learning(view).nothing
     pictures = (
-        *against_cost(reading),
+        *(against_cost(reading) if learnt else ()),
         *brackets(view),
         *curves(reading),
-        *axes(reading),
-        *predicted(reading),
+        *((*axes(reading), *predicted(reading)) if learnt else ()),
         *timeline(view),
         *ledger(view),
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
 from typing import Any
 
 from resnet_search.networks.precision import FLOAT32, MIXED, WIDE
 from resnet_search.report.document import Block, Bullets, Code, Fence, Paragraph, Section, Table, Text
+from resnet_search.report.facts import Facts
 from resnet_search.report.kind import is_grid
 from resnet_search.report.units import about, between, counted
 from resnet_search.runs.trials import RunView
@@ -59,7 +61,7 @@ def _method(view: RunView) -> tuple[Text, Text]:
     return "Hyperband", f"at most {epochs} per trial, keeps one in {hyperband['factor']}{so_far}, {iterations}"
 
 
-def images(view: RunView) -> Section:
+def images(view: RunView, facts: Facts) -> Section:
     """Describe the data set and its split, with the notes made while reading it."""
     data = view.content["data"]
     classes = data["classes"]
@@ -71,9 +73,10 @@ def images(view: RunView) -> Section:
         ("Source", Code(str(data["source"]))),
         ("Read from", Code(str(data["location"] or data["source"]))),
         ("Images", f"{height} x {width} pixels, {channels} colours, 8 bits each"),
-        ("Trained on", counted(data["train"], "image") + (" (a subset: --train-examples)" if subset else "")),
-        ("Validated on", f"{counted(data['validation'], 'image')}, held back from the training images"),
-        ("Test", f"{counted(data['test'], 'image')}, counted and not read"),
+        ("Trained on", counted(facts.train, "image") + (" (a subset: --train-examples)" if subset else "")),
+        ("Validated on", validated_on(facts)),
+        ("Test", f"{counted(facts.test, 'image')}, {facts.times}"),
+        *equal_images(facts),
         ("Classes", (f"{len(classes):,}: ", Code(shown), more)),
         ("Mean of each colour (0 to 255)", ", ".join(f"{value:.2f}" for value in data["mean"])),
         ("Standard deviation of each colour (0 to 255)", ", ".join(f"{value:.2f}" for value in data["std"])),
@@ -83,6 +86,24 @@ def images(view: RunView) -> Section:
     if data["notes"]:
         blocks += [Paragraph("Notes on these images:"), Bullets(tuple(Code(str(note)) for note in data["notes"]))]
     return Section("Images", tuple(blocks))
+
+
+def validated_on(facts: Facts) -> str:
+    """Say which images validated the networks, or that they were trained on."""
+    validation = counted(facts.validation, "image")
+    if facts.merged:
+        return f"nothing: the {validation} for validation are among the training images"
+    return f"{validation}, a seeded, stratified part of the training images, held back"
+
+
+def equal_images(facts: Facts) -> Iterator[tuple[Text, Text]]:
+    """Yield rows on images of the source with the same pixels."""
+    found = facts.duplicates
+    if found.train:
+        groups = counted(found.groups, "group")
+        yield "Equal training images", f"{found.train:,} in {groups}; equal images are on one side of the split"
+    if found.test_in_train:
+        yield "Test images that equal a training image", f"{found.test_in_train:,} of {facts.test:,}"
 
 
 def repeat(view: RunView) -> Section:

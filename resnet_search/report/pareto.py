@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from resnet_search.report.document import Block, Code, Paragraph, Section, Table, Text
 from resnet_search.report.kind import is_single
+from resnet_search.report.learning import learning
 from resnet_search.report.units import large, percent
 from resnet_search.runs.latency import alone, read_latencies
 from resnet_search.runs.trials import RunView, Trial
@@ -66,9 +67,9 @@ def measured(view: RunView) -> dict[str, float]:
 
 
 def fronts(view: RunView) -> tuple[Section, ...]:
-    """Return the section; nothing with fewer than two networks to compare."""
+    """Return the section; nothing with fewer than two networks to compare, or if nothing was learnt."""
     ranked = view.ranking()
-    if is_single(view) or len(ranked) < 2:  # noqa: PLR2004 - two
+    if is_single(view) or len(ranked) < 2 or learning(view).nothing:  # noqa: PLR2004 - two
         return ()
     latencies = measured(view)
     header = ("Trial", "Architecture", "Validation accuracy", "Parameters", "Multiply-adds", "Latency (ms)",
@@ -90,7 +91,7 @@ def fronts(view: RunView) -> tuple[Section, ...]:
     blocks: list[Block] = [
         Paragraph(
             f"Of the {len(ranked):,} candidates trained for all epochs, these are on the Pareto front: no other is as "
-            "accurate at a lower cost. Differences smaller than the standard error count, too."
+            "accurate at a lower cost. Differences within the noise count, too."
         ),
         Table(header, rows, right=frozenset({2, 3, 4, 5})),
         Paragraph(

@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_search.report.measured import Bin, Calibration, Estimate
+from resnet_search.report.significance import holm
 
 LEVEL = 0.95
 BINS = 15  # Guo et al. 2017
+SEEDS_OF_AN_INTERVAL = 3  # fewest
 _RESAMPLES = 1000
 # Resamples at once; 50 resamples of 10,000 images take 12 MB.
 _BATCH = 50
@@ -61,19 +63,27 @@ def share(right: int, images: int) -> Estimate:
 
 
 def over_seeds(values: Sequence[float]) -> OverSeeds:
-    """Return mean, standard deviation (n - 1) and Student's t interval of the mean.
+    """Return mean, standard deviation (n - 1) and Student's t interval of the mean of shares between 0 and 1.
 
-    A single value has no interval. Equal values have an interval of width 0, which does not mean that the next seed
-    gives the same: a few seeds may agree by chance, and scores are rounded to whole images.
+    The interval is made on the logit scale, with the delta method, and so stays between 0 and 1. Two values have a
+    deviation but no interval: Student's factor of 12.7 makes it useless. Equal values have an interval of width 0,
+    which does not mean that the next seed gives the same: a few seeds may agree by chance, and scores are rounded to
+    whole images.
     """
+    from scipy.special import expit, logit
     from scipy.stats import t
 
     count, mean = len(values), float(np.mean(values))
     if count == 1:
         return OverSeeds(values=1, mean=mean, deviation=None, low=None, high=None)
     deviation = 0.0 if len(set(values)) == 1 else float(np.std(values, ddof=1))
-    reach = float(t.ppf((1 + LEVEL) / 2, count - 1)) * deviation / count**0.5
-    return OverSeeds(values=count, mean=mean, deviation=deviation, low=mean - reach, high=mean + reach)
+    if count < SEEDS_OF_AN_INTERVAL:
+        return OverSeeds(values=count, mean=mean, deviation=deviation, low=None, high=None)
+    if deviation == 0:
+        return OverSeeds(values=count, mean=mean, deviation=deviation, low=mean, high=mean)
+    reach = float(t.ppf((1 + LEVEL) / 2, count - 1)) * deviation / count**0.5 / (mean * (1 - mean))
+    low, high = (float(expit(logit(mean) + side * reach)) for side in (-1, 1))
+    return OverSeeds(values=count, mean=mean, deviation=deviation, low=low, high=high)
 
 
 def overestimate(search: float, confirmed: Sequence[float]) -> OverSeeds:
@@ -82,7 +92,9 @@ def overestimate(search: float, confirmed: Sequence[float]) -> OverSeeds:
     The interval is that of the mean over seeds; the search score is treated as fixed. If the candidate was retrained
     for as many epochs with the same recipe, the difference is due to selecting the best of many.
     """
-    return over_seeds([search - score for score in confirmed])
+    over = over_seeds(confirmed)
+    low, high = (None if end is None else search - end for end in (over.high, over.low))
+    return OverSeeds(values=over.values, mean=search - over.mean, deviation=over.deviation, low=low, high=high)
 
 
 def compare_with_best(scores: Mapping[str, Mapping[int, float]], *, paired: bool) -> list[Comparison]:
@@ -99,7 +111,7 @@ def compare_with_best(scores: Mapping[str, Mapping[int, float]], *, paired: bool
     pairs = list(combinations(ranking, 2))
     test = _paired if paired else _welch
     raw = {pair: test(scores[pair[0]], scores[pair[1]]) for pair in pairs}
-    corrected = _holm({pair: p for pair, p in raw.items() if p is not None})
+    corrected = holm({pair: p for pair, p in raw.items() if p is not None})
     means = {name: float(np.mean(list(scores[name].values()))) for name in ranking}
     return [
         Comparison(name=name, behind=means[ranking[0]] - means[name], p=corrected.get((ranking[0], name)))
@@ -139,16 +151,6 @@ _FEWEST = 2
 def _equal(values: Sequence[float]) -> bool:
     """Return whether values are equal up to the rounding of a subtraction."""
     return max(values) - min(values) < 1e-12  # noqa: PLR2004 - scores are between 0 and 1
-
-
-def _holm(raw: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], float]:
-    """Return corrected p values: the k-th smallest of m times m - k + 1, none below a smaller one, at most 1."""
-    corrected: dict[tuple[str, str], float] = {}
-    highest = 0.0
-    for done, (pair, p) in enumerate(sorted(raw.items(), key=lambda item: item[1])):
-        highest = max(highest, min(1.0, p * (len(raw) - done)))
-        corrected[pair] = highest
-    return corrected
 
 
 def right_in_top(probabilities: NDArray[np.floating], labels: NDArray[np.integer], k: int) -> int:
@@ -196,7 +198,7 @@ def calibration(confidences: NDArray[np.floating], right: NDArray[np.bool_], *, 
             (np.arange(len(bins)),), error, vectorized=False, n_resamples=_RESAMPLES, batch=_BATCH,
             confidence_level=LEVEL, method="basic", rng=random,
         ).confidence_interval  # fmt: skip
-        low, high = min(value, max(0.0, float(interval.low))), max(value, float(interval.high))
+        low, high = min(value, max(0.0, float(interval.low))), min(1.0, max(value, float(interval.high)))
     estimate = Estimate(value, 0.0 if value <= chance else low, high)
     return Calibration(estimate, chance, _bins(bins, exact, right))
 

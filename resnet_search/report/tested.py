@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from resnet_search.report.document import Block, Bullets, Code, Paragraph, Section, Strong, Table, Text
+from resnet_search.report.facts import Duplicates, Facts
+from resnet_search.report.learning import measured_at_chance
 from resnet_search.report.measured import Calibration, Estimate, Measured
-from resnet_search.report.units import counted, moment, percent
+from resnet_search.report.units import counted, moment, percent, spread
 
 _MATRIX = 20  # classes up to which a confusion matrix can be read
 _ROWS = 20  # most confused pairs, and least accurate classes if there are more than _MATRIX
 
 
-def on_test_images(measured: Measured) -> tuple[Section, ...]:
-    """Return the sections on the measurements."""
+def on_test_images(measured: Measured, duplicates: Duplicates) -> tuple[Section, ...]:
+    """Return the sections on the measurements. `duplicates`: equal images in the source."""
     of = counted(measured.images, "test image")
     rows = [("Top-1 accuracy", *_cells(measured.top1))]
     if measured.top5 is not None:
@@ -28,7 +29,11 @@ def on_test_images(measured: Measured) -> tuple[Section, ...]:
     return (
         Section(
             "Accuracy on the test images",
-            (Paragraph(told), Table(("", "Value", "95 % interval"), tuple(rows), right=frozenset({1, 2}))),
+            (
+                Paragraph(told),
+                Table(("", "Value", "95 % interval"), tuple(rows), right=frozenset({1, 2})),
+                *map(Paragraph, filter(None, (also_trained_on(duplicates), measured_at_chance(measured)))),
+            ),
         ),
         Section("Accuracy by class", tuple(_by_class(measured))),
         Section("Confusions", tuple(_confusion(measured))),
@@ -36,9 +41,20 @@ def on_test_images(measured: Measured) -> tuple[Section, ...]:
     )
 
 
+def also_trained_on(duplicates: Duplicates) -> str:
+    """Say how many test images equal a training image, and what that does to a test accuracy; empty if none do."""
+    same = duplicates.test_in_train
+    if not same:
+        return ""
+    return (
+        f"{counted(same, 'test image')} {'equals' if same == 1 else 'equal'} a training image, so the test accuracy "
+        "is too high for new images."
+    )
+
+
 def interval(estimate: Estimate) -> str:
     """Return both ends, in percent."""
-    return f"{estimate.low * 100:.2f} to {estimate.high * 100:.2f} %"
+    return spread(estimate.low, estimate.high)
 
 
 def _cells(estimate: Estimate) -> tuple[str, str]:
@@ -130,16 +146,11 @@ def _calibration(found: Calibration) -> Iterator[Block]:
     yield Table(("Confidence", "Images", "Mean confidence", "Right", "95 % interval"), rows, right=frozenset(range(5)))
 
 
-def ledger(reads: Sequence[Mapping[str, Any]]) -> Section:
-    """List every read of the test images: `time` in seconds since 1970, `command` in words, `network`, `images`."""
-    title = "Reads of the test images"
+def ledger(facts: Facts) -> Section:
+    """List every read of the test images: when, by which command, of which network."""
+    title, reads = "Reads of the test images", facts.reads
     if not reads:
         return Section(title, (Paragraph("The test images were never read: no number here comes from them."),))
-    times = "once" if len(reads) == 1 else f"{len(reads):,} times"
-    told = (
-        f"The test images were read {times}. Test accuracy is unbiased as long as you choose nothing by it. If you "
-        "continue the search after seeing it, the test images become validation images."
-    )
     rows = tuple(
         (
             moment(float(read["time"])),
@@ -149,4 +160,23 @@ def ledger(reads: Sequence[Mapping[str, Any]]) -> Section:
         )
         for read in reads
     )
+    told = f"The test images were {facts.times}. {unbiased(facts)}"
     return Section(title, (Paragraph(told), Table(("When", "By", "Network", "Images"), rows, right=frozenset({3}))))
+
+
+def unbiased(facts: Facts) -> str:
+    """Say whether test accuracy is unbiased, and why if it is not."""
+    reasons = []
+    if facts.early:
+        when = "this" if len(facts.reads) == 1 else f"{facts.early:,} of these reads"
+        reasons.append(f"{when} happened before the search ended, so later choices may depend on the test images")
+    elif len({str(read["network"]) for read in facts.reads}) > 1:
+        reasons.append("several networks were measured, and the best of several is optimistic")
+    if facts.duplicates.test_in_train:
+        reasons.append(also_trained_on(facts.duplicates).removesuffix("."))
+    if reasons:
+        return f"Test accuracy is not unbiased here: {'; '.join(reasons)}."
+    return (
+        "Test accuracy is unbiased as long as you choose nothing by it. If you continue the search after seeing it, "
+        "the test images become validation images."
+    )

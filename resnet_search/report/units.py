@@ -22,9 +22,14 @@ def percent(share: float | None, digits: int = 2) -> str:
     return "" if share is None else f"{share * 100:.{digits}f} %"
 
 
+def spread(low: float, high: float) -> str:
+    """Write an interval of shares: 40.00 to 60.00 %."""
+    return f"{low * 100:.2f} to {high * 100:.2f} %"
+
+
 def points(difference: float) -> str:
-    """Write a difference of two shares: 1.2 percentage points."""
-    return f"{difference * 100:.1f} percentage points"
+    """Write a difference of two shares: 1.20 percentage points."""
+    return f"{difference * 100:.2f} percentage points"
 
 
 def accuracy(share: float, images: int) -> str:

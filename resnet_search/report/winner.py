@@ -11,7 +11,8 @@ from resnet_search.networks.complexity import complexity
 from resnet_search.networks.imagenet import STAGES, source_of
 from resnet_search.report.document import Block, Bullets, Code, Fence, Paragraph, Section, Table, Text
 from resnet_search.report.exported import Exported
-from resnet_search.report.kind import accuracy_name, is_final, is_grid, is_single
+from resnet_search.report.facts import Facts
+from resnet_search.report.kind import accuracy_name, is_grid, is_single
 from resnet_search.report.units import (
     accuracy,
     counted,
@@ -62,7 +63,7 @@ def about(view: RunView, trial: Trial, exported: Exported | None) -> Section:
     if exported is not None and exported.ensemble is None:
         rows += [
             ("Size of the SavedModel on disk", f"{size(exported.size)} ({exported.size:,} bytes)"),
-            ("The same for the reloaded SavedModel", percent(exported.accuracy)),
+            ("Accuracy of the reloaded SavedModel on the same images", percent(exported.accuracy)),
             (
                 "Largest difference from the trained model",
                 f"{exported.difference:.1e} in a probability, over {counted(exported.compared, 'image')}",
@@ -90,26 +91,35 @@ def _first_weights(view: RunView, trial: Trial) -> list[tuple[Text, Text]]:
     ]
 
 
-def limits_of_the_number(view: RunView, trial: Trial) -> Section:
+def limits_of_the_number(view: RunView, trial: Trial, facts: Facts) -> Section:
     """Describe the limits of the validation accuracy."""
-    data = view.content["data"]
-    images, score = int(data["validation"]), trial.score or 0.0
-    if is_final(view):
+    if facts.merged:
         told = "The network was trained on the validation images, so this accuracy says nothing about new images."
         return Section("Limits of this accuracy", (Paragraph(told),))
-    items: tuple[Text, ...] = (
-        (
-            f"It is not a test accuracy. The {counted(int(data['test']), 'test image')} of this data set were only ",
-            "counted and fingerprinted at loading; they played no part in training, in any choice or in any number.",
-        ),
-        _choice(view, score, images),
+    images, score = facts.validation, trial.score or 0.0
+    items = (
+        f"It is not a test accuracy. {_test_images(facts)}",
+        _choice(view, trial, score, images),
         _error(score, images),
     )
     return Section("Limits of this accuracy", (Bullets(items),))
 
 
-def _choice(view: RunView, score: float, images: int) -> str:
+def _test_images(facts: Facts) -> str:
+    """Say what the test images were used for besides this accuracy."""
+    of = counted(facts.test, "test image")
+    if not facts.reads:
+        return f"The {of} of this data set were only counted and fingerprinted at loading; no number comes from them."
+    return f"The {of} of this data set were {facts.times}, for other numbers than this one; each read is listed below."
+
+
+def _choice(view: RunView, trial: Trial, score: float, images: int) -> str:
     shown = counted(images, "validation image")
+    if view.content.get("imported"):
+        return (
+            f"It is the best score that Keras Tuner recorded for this trial. If the project validated on other images "
+            f"than the {shown} that were named at the import, its standard error is another one."
+        )
     if is_single(view):
         return (
             f"It was measured after the last epoch on {shown} that played no part in training or in any choice. If you "
@@ -121,6 +131,11 @@ def _choice(view: RunView, score: float, images: int) -> str:
         if is_grid(view)
         else f"{counted(compared, 'candidate')} trained for all epochs and others stopped early"
     )
+    if trial is not view.leader:
+        return (
+            f"It was measured on {shown} that no network was trained on. This network is not the best by it among "
+            f"{among}."
+        )
     return (
         f"It was measured on {shown} that no network was trained on, but that chose this network among {among}. The "
         f"best of several is optimistic: expect less on new images{_optimism(score, images, compared)}."

@@ -164,12 +164,15 @@ class RunView:
 
     @property
     def saved_epochs(self) -> int:
-        """Planned epochs that completed trials did not train, since an earlier trial of their candidate had."""
+        """Planned epochs that earlier trials of a candidate had trained; an extension plans none of these."""
+        plan = [one for one in self.content["plan"] if one["rungs"]]
+        starts = {(one["iteration"], one["number"]): one["rungs"][0]["initial_epoch"] for one in plan}
         saved = 0
         for trial in self.trials.values():
             if trial.status == COMPLETED:
-                below = 0 if trial.promoted_from is None else self.trials[trial.promoted_from].epochs
-                saved += trial.epochs - below - trial.trained_epochs
+                before = self.trials.get(trial.promoted_from or "")
+                start = before.epochs if before else starts.get((trial.iteration, trial.bracket), 0)
+                saved += trial.epochs - start - trial.trained_epochs
         return saved
 
     def ranking(self) -> list[Trial]:
@@ -200,8 +203,7 @@ class RunView:
     @property
     def winner(self) -> Trial | None:
         """The best candidate of the full budget so far."""
-        ranking = self.ranking()
-        return ranking[0] if ranking else None
+        return next(iter(self.ranking()), None)
 
     @property
     def leader(self) -> Trial | None:

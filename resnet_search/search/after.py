@@ -200,7 +200,14 @@ def _content(view: RunView, chosen: Sequence[Trial], seeds: int, settings: Again
         "data": source["data"],
         "seed": source["seed"],
         "precision": source.get("precision", "auto"),
-        "of": {"run": view.folder.name, "kind": kind, "trials": [trial.trial for trial in chosen], "seeds": seeds},
+        # `completed` shows later whether the search has been extended since.
+        "of": {
+            "run": view.folder.name,
+            "kind": kind,
+            "trials": [trial.trial for trial in chosen],
+            "seeds": seeds,
+            "completed": view.completed,
+        },
     }
     with quiet_stderr():
         slots, workers = choose_workers(

@@ -10,6 +10,7 @@ WEIGHTS = "checkpoint.weights.h5"  # the scored weights
 HISTORY = "history.jsonl"  # one `Epoch` per line
 FAILURE = "failure.txt"  # the cause of a failure
 STATE = "state.h5"  # the state to continue from: `training.checkpoint`
+ANSWERS = "answers.bits"  # which validation images the scored weights classify correctly: image i is bit i
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

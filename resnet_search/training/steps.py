@@ -1,11 +1,15 @@
-"""Parts of a trial's compiled steps besides the network: batches, the loss, a heartbeat, a training mode."""
+"""Parts of a trial's compiled steps besides the network: batches, the loss, a heartbeat, answers, a training mode."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+
+from resnet_search.files import replacing
 
 
 def batches(inputs: Any, labels: Any = None, *, size: int) -> dict[str, Any]:
@@ -70,6 +74,35 @@ class Alive(keras.callbacks.Callback):
         self._alive()
 
     on_test_batch_end = on_predict_batch_end = on_train_batch_end
+
+
+class Answers(keras.metrics.Metric):
+    """Records which images an evaluation classifies correctly, in order; the value is their number."""
+
+    def __init__(self, images: int) -> None:
+        super().__init__(name="answers")
+        self.right = self.add_variable((images,), "zeros", name="right")
+        self.seen = self.add_variable((), "zeros", dtype="int32", name="seen")
+
+    def update_state(self, labels: Any, logits: Any, sample_weight: Any = None) -> None:
+        del sample_weight
+        ops = keras.ops
+        known = ops.reshape(ops.cast(labels, "int32"), (-1,))
+        # In bfloat16 too: `argmax` sees what the accuracy sees.
+        right = ops.cast(ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), known), "float32")
+        # The last batch may be smaller, and its size unknown while the step is traced.
+        places = self.seen + ops.cumsum(ops.ones_like(known)) - 1
+        self.right.assign(ops.scatter_update(self.right, places[:, None], right))
+        self.seen.assign(self.seen + ops.sum(ops.ones_like(known)))
+
+    def result(self) -> Any:
+        return keras.ops.sum(self.right)
+
+    def write(self, path: Path) -> None:
+        """Write one bit an image, image i being bit i."""
+        bits = np.packbits(keras.ops.convert_to_numpy(self.right) > 0, bitorder="little")
+        with replacing(path, durable=False) as partial:
+            partial.write_bytes(bits.tobytes())
 
 
 class InTrainingMode(keras.Model):

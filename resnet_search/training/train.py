@@ -2,7 +2,7 @@
 
 Files in the trial's folder, in the order they are written at the end of an epoch:
   history.jsonl          one line per epoch (`job.Epoch`)
-  checkpoint.weights.h5  after the last epoch: the scored weights, in Keras's format
+  answers.bits, checkpoint.weights.h5   after the last epoch: the scored weights, and which images they get right
   state.h5               the state to continue from; history lines after its epoch are dropped
 """
 
@@ -27,12 +27,13 @@ from resnet_search.networks.pretrained import freeze, load_imagenet
 from resnet_search.training.arrays import Arrays
 from resnet_search.training.augmentation import StoredImages, on_device, plan_epoch
 from resnet_search.training.checkpoint import BadCheckpointError, load_state, read_epoch, save_state
-from resnet_search.training.job import HISTORY, STATE, WEIGHTS, Epoch, Job, TrialFailure
+from resnet_search.training.job import ANSWERS, HISTORY, STATE, WEIGHTS, Epoch, Job, TrialFailure
 from resnet_search.training.kept import KEPT
 from resnet_search.training.optimizer import build_optimizer, lasting_variables
 from resnet_search.training.recipe import Recipe, recipe_from
 from resnet_search.training.steps import (
     Alive,
+    Answers,
     InTrainingMode,
     batches,
     cross_entropy,
@@ -128,6 +129,7 @@ class Trainer:
         ]
         self.optimizer = build_optimizer(self.recipe, horizon=job.horizon, steps_per_epoch=self.steps, parts=job.parts)
         self.optimizer.build(self.network.trainable_variables)
+        self.answers = Answers(len(arrays.x_validation))
         self.model = self._compile()
         self.in_training_mode = InTrainingMode(self.network)
         self.state = {"network": self.network.variables, "optimizer": lasting_variables(self.optimizer)}
@@ -146,20 +148,18 @@ class Trainer:
         inputs = [keras.Input(shape, dtype="int32", name=name) for name, shape in _PLAN_INPUTS.items()]
         images = StoredImages(on_device(self.arrays), self.arrays.mean, name="images")
         model = keras.Model(inputs, self.network(images(inputs)))
-        smoothing = self.recipe.label_smoothing
         # Metric objects: for names, Keras creates variables in the first step and traces it a second time.
         accuracy = keras.metrics.SparseCategoricalAccuracy
         model.compile(
             self.optimizer,
-            cross_entropy(smoothing, len(self.arrays.classes)),
+            cross_entropy(self.recipe.label_smoothing, len(self.arrays.classes)),
             metrics=[accuracy("accuracy")],
             steps_per_execution=steps_per_execution(),
         )
         # The cross-entropy is a metric too, because Keras adds the weight decay to its loss.
         unpenalised = keras.metrics.SparseCategoricalCrossentropy("cross_entropy", from_logits=True)
-        self.network.compile(
-            loss=cross_entropy(0.0, len(self.arrays.classes)), metrics=[unpenalised, accuracy("accuracy")]
-        )
+        metrics = [unpenalised, accuracy("accuracy"), self.answers]
+        self.network.compile(loss=cross_entropy(0.0, len(self.arrays.classes)), metrics=metrics)
         return model
 
     def restore(self, known: Collection[int]) -> int:
@@ -259,6 +259,7 @@ class Trainer:
             return_dict=True,
         )
         if keep:
+            self.answers.write(Path(self.job.folder) / ANSWERS)
             path = Path(self.job.folder) / WEIGHTS
             check_room(path, sum(_BYTES_PER_VARIABLE + 4 * math.prod(v.shape) for v in self.network.variables))
             with replacing(path) as partial:

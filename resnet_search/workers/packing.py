@@ -11,10 +11,10 @@ import numpy as np
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.imagenet import Source, sources_of
 from resnet_search.training.arrays import Arrays, read_arrays
-from resnet_search.training.job import HISTORY, STATE, WEIGHTS, Job
+from resnet_search.training.job import ANSWERS, HISTORY, STATE, WEIGHTS, Job
 
 # The driver writes them in this order: a state is useless without the lines that lead to it.
-FILES: Final = (HISTORY, WEIGHTS, STATE)
+FILES: Final = (HISTORY, ANSWERS, WEIGHTS, STATE)
 
 
 @dataclass(frozen=True, slots=True)

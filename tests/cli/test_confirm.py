@@ -21,6 +21,7 @@ from resnet_search.networks.presets import preset
 from resnet_search.report.content import report_of
 from resnet_search.report.exported import Exported
 from resnet_search.report.markdown import to_markdown
+from resnet_search.report.units import percent
 from resnet_search.runs.after import TESTED
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import open_run
@@ -100,7 +101,7 @@ def test_an_accuracy_on_trained_images_is_called_that(
     table = command("trials", "t", "--runs-dir", tmp_path).out
     listed = command("list", "--runs-dir", tmp_path).out
     report = to_markdown(report_of(open_run("t", tmp_path)))
-    score = f"{open_run('t', tmp_path).trials['0000'].score:.4f}"
+    score = percent(open_run("t", tmp_path).trials["0000"].score)
     name = "Accuracy on the validation images (trained on)"
     assert (name in shown, name in report) == (merged, merged)
     assert ("Validation accuracy" in shown, "Validation accuracy" in report) == (not merged, not merged)

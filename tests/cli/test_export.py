@@ -49,8 +49,8 @@ def test_an_ensemble_is_shown_beside_the_best(run: RunFolder, asked: Asked, comm
     assert asked.exports == [{"run": run.name, "ensemble": 2}]
     best, second = read_run(run).ranking()[:2]
     lines = {line.split()[0]: line for line in out.splitlines() if line}
-    assert all(fact in lines["Accuracy"] for fact in ("0.7500", best.trial, second.trial))
-    assert all(fact in lines["The"] for fact in (f"{best.score:.4f}", best.trial))
+    assert all(fact in lines["Accuracy"] for fact in ("75.00 %", best.trial, second.trial))
+    assert all(fact in lines["The"] for fact in (f"{100 * best.score:.2f} %", best.trial))
     assert all(fact in lines["Cost"] for fact in ("30.0 k", "5.00 M", "11.4 k", "1.75 M"))
 
 

@@ -78,7 +78,7 @@ def test_class_folders_give_an_accuracy(command: Command, export: Path) -> None:
     colours.paint(Path("test") / "else.png", "red")
     done = command("predict", export, "test")
     numbers = re.findall(r"[\d.]*\d", done.out[done.out.index("Accuracy ") :])
-    assert numbers == ["0.7500", "95", "0.3006", "0.9544", "4", "5"]
+    assert numbers == ["75.00", "95", "30.06", "95.44", "4", "5"]
 
 
 def test_json_holds_everything(command: Command, export: Path) -> None:

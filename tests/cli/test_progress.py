@@ -102,7 +102,7 @@ def test_the_live_view_says_what_matters(tmp_path: Path) -> None:
         "0012",
         "1 of 3",
         "1.2500",
-        "0.5000",
+        "50.00 %",
         "Best so far",
         "left",
     ):

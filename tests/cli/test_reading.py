@@ -20,6 +20,7 @@ from resnet_search.cli.session import Session
 from resnet_search.cli.tables import trials_table
 from resnet_search.errors import RunError, SpaceError
 from resnet_search.files import append_line
+from resnet_search.report.units import percent
 from resnet_search.runs.events import append_event
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import open_run, read_run
@@ -385,7 +386,7 @@ def test_trials_with_long_names_fit_the_terminal(
     show([trials_table(trials, elsewhere="--json has everything", halving=halving)])
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
-    assert sum(f"{trials[0].score:.4f}" in line and trials[0].trial in line for line in lines) == 1
+    assert sum(f"{percent(trials[0].score)}" in line and trials[0].trial in line for line in lines) == 1
 
 
 def test_trials_of_the_full_budget_come_first(run: RunFolder, command: Callable[..., Outcome]) -> None:
@@ -444,19 +445,19 @@ def test_the_table_of_trials(run: RunFolder, command: Callable[..., Outcome]) ->
     winner = read_run(run).winner
     assert winner is not None
     assert row[0] == winner.trial
-    assert f"{winner.score:.4f}" in row
+    assert f"{100 * winner.score:.2f}" in row
 
 
 @pytest.mark.parametrize(
     ("columns", "left_out"),
     [
-        (80, ["candidate", "bracket", "status", "time"]),
-        (119, ["status"]),
-        (120, ["candidate", "status"]),
+        (80, ["candidate", "time"]),
+        (119, ["candidate"]),
+        (120, ["candidate", "time"]),
         (160, []),
     ],
 )
-def test_curves_are_worth_more_than_a_status_that_is_always_the_same(
+def test_a_narrow_terminal_keeps_bracket_status_and_curve(
     columns: int, left_out: list[str], run: RunFolder, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = {"name": "bottleneck20-w12-identity", "train_seconds": 761.0}

@@ -39,7 +39,7 @@ def test_run_searches_shows_exports_and_says_what_comes_next(command: Callable[.
     winner = read_run(RunFolder(Path("runs/a"))).winner
     assert winner is not None
     for fact in (
-        "17 candidates", "23 trials", "75 epochs", "3,200", "800", winner.name, f"{winner.score:.4f} ± 0.0112",
+        "17 candidates", "23 trials", "75 epochs", "3,200", "800", winner.name, f"{100 * winner.score:.2f} % ± 1.12 %",
         "runs/a/export/saved_model", "runs/a/export/report.md", "runs/a/report/report.html", "1.5e-07",
         "a \\x1b[31mnote",
     ):  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from resnet_search.cli.text import clock, count, moment, roughly, safe, score, wrapped
+from resnet_search.cli.text import clock, count, loss, moment, roughly, safe, wrapped
 from resnet_search.report.units import counted, duration, sparkline
 
 
@@ -81,7 +81,7 @@ def test_lines_are_wrapped_between_words_and_commands_stay_whole() -> None:
 def test_small_words() -> None:
     assert counted(1, "trial") == "1 trial"
     assert counted(1234, "epoch") == "1,234 epochs"
-    assert score(None) == ""
-    assert score(0.91237) == "0.9124"
+    assert loss(None) == ""
+    assert loss(0.91237) == "0.9124"
     assert moment(0) == ""
     assert moment(1_790_000_000.0).startswith("2026-09-2")

@@ -20,7 +20,7 @@ from resnet_search.errors import DataError, TrainingError
 from resnet_search.files import append_line
 from resnet_search.networks.imagenet import SOURCES
 from resnet_search.networks.presets import PRESETS, preset
-from resnet_search.report.units import duration, standard_error
+from resnet_search.report.units import accuracy, duration
 from resnet_search.runs.events import append_event
 from resnet_search.runs.folder import RunFolder, name_taken
 from resnet_search.runs.trials import RunView, read_run
@@ -57,7 +57,7 @@ def test_a_network_is_a_grid_of_its_own(command: Callable[..., Outcome], asked: 
     score = view.winner.score or 0.0
     for fact in (
         "resnet-20", "20 layers", "270 k", "He et al. 2015", " he,", "164 epochs", "sgd", "0.1", "128", "32 x 32",
-        "500 training images", duration(view.seconds), f"{score:.4f} ± {standard_error(score, 800):.4f}",
+        "500 training images", duration(view.seconds), accuracy(score, 800),
         "runs/a/export/saved_model",
     ):  # fmt: skip
         assert fact in outcome.out
@@ -327,7 +327,7 @@ def test_lines_of_one_network_are_its_epochs(tmp_path: Path, capsys: pytest.Capt
         replay(folder, lines, epoch("0000", 5), epoch("0000", 6))
     out = capsys.readouterr().out.splitlines()
     assert out[:2] == ["Reading ...", "started t: 9 epochs"]
-    assert [number for number in out[-1].split() if number[0].isdigit()] == ["6", "9", "1.2500", "0.5000", "2.0"]
+    assert [number for number in out[-1].split() if number[0].isdigit()] == ["6", "9", "1.2500", "50.00", "2.0"]
 
 
 TWO = """

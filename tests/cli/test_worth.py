@@ -100,7 +100,7 @@ def test_what_follows_from_a_search_trains_as_that_did(tmp_path: Path) -> None:
 def test_the_best_has_its_standard_error_and_its_ties(tmp_path: Path) -> None:
     view = scored(make_run(tmp_path), 24 / 36, 23 / 36, 22 / 36)
     best, note = best_lines(view)
-    assert re.findall(r"[\d.]+", best) == ["0.6667", "0.0786", "36", "2"]
+    assert re.findall(r"[\d.]+", best) == ["66.67", "7.86", "36", "2", "5", "15"]
     assert note.startswith("Note ")
     assert "--validation" in note
 
@@ -123,7 +123,7 @@ def test_no_best_before_the_full_budget(tmp_path: Path) -> None:
     assert list(best_lines(read_run(make_run(tmp_path, stop_after=3)))) == []
 
 
-@pytest.mark.parametrize(("share", "text"), [(0.5, "0.5000 ± 0.0500 "), (1.0, "1.0000 "), (0.0, "0.0000 ")])
+@pytest.mark.parametrize(("share", "text"), [(0.5, "50.00 % ± 5.00 % "), (1.0, "100.00 % "), (0.0, "0.00 % ")])
 def test_a_standard_error_where_there_is_one(share: float, text: str) -> None:
     assert of_images(share, 100).startswith(text)
     assert "±" not in of_images(share, 100).removeprefix(text)

@@ -20,11 +20,14 @@ from resnet_search.export.card import card
 from resnet_search.export.evaluate import measure
 from resnet_search.export.formats import FORMATS
 from resnet_search.export.metadata import checked_license, to_yaml
+from resnet_search.files import append_line
 from resnet_search.report.document import Document
 from resnet_search.report.exported import Ensemble, Exported, File
+from resnet_search.report.facts import Duplicates, facts_of
 from resnet_search.report.markdown import to_markdown
 from resnet_search.report.tested import interval, ledger, on_test_images
 from resnet_search.report.units import percent
+from resnet_search.runs.after import LEDGER
 from resnet_search.runs.trials import RunView
 from tests.report.conftest import CLASSES, make_view, search_events
 
@@ -103,8 +106,9 @@ def make_measured(images: int = 400) -> Any:
 
 def test_test_accuracy_comes_first_with_its_interval(view: RunView) -> None:
     measured = make_measured()
-    read = {"time": 0.0, "command": ["resnet-search", "train"], "network": "x", "images": 400}
-    text = card(view, [view.trials["0004"]], exported(), measured=measured, reads=[read])
+    read = {"time": 2e9, "command": ["resnet-search", "train"], "network": "x", "images": 400}
+    append_line(view.folder.path / LEDGER, read)
+    text = card(view, [view.trials["0004"]], exported(), measured=measured)
     check_layout(block(text))
     (index,) = block(text)["model-index"]
     assert [result["dataset"]["split"] for result in index["results"]] == ["test", "validation"]
@@ -112,7 +116,7 @@ def test_test_accuracy_comes_first_with_its_interval(view: RunView) -> None:
     top = measured.top1
     test = f"400 test images | {percent(top.value)} | {interval(top)} |"
     assert text.index(test) < text.index("1,000 validation images | 80.00 % | 77.41 to 82.36 % |")
-    for section in (*on_test_images(measured), ledger([read])):
+    for section in (*on_test_images(measured, Duplicates()), ledger(facts_of(view))):
         assert to_markdown(Document("", (), (section,))).removeprefix("# \n\n") in text
 
 
@@ -189,8 +193,8 @@ def test_names_from_elsewhere_are_text(make_view: MakeView) -> None:
     view.content["versions"]["x"] = EVIL
     trial = replace(view.trials["0004"], name=EVIL)
     measured = replace(make_measured(), classes=(EVIL, "b", "c"))
-    read = {"time": 0.0, "command": [EVIL], "network": EVIL, "images": 1}
-    text = card(view, [trial], exported(), measured=measured, reads=[read])
+    append_line(view.folder.path / LEDGER, {"time": 0.0, "command": [EVIL], "network": EVIL, "images": 1})
+    text = card(view, [trial], exported(), measured=measured)
     check_layout(block(text))
     assert block(text)["model-index"][0]["name"].startswith('" ---')
     assert all(char.isprintable() or char == "\n" for char in text)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from resnet_search.report.after import known_test
 from resnet_search.report.confirmed import Confirmation, confirmation
+from resnet_search.report.facts import known_test
 from resnet_search.runs.after import CONFIRM, FINAL, following, put_back, reads_of_test_images
 from resnet_search.runs.events import read_events
 from resnet_search.runs.trials import RunView

@@ -22,7 +22,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 
 WIDE, PHONE = 1280, 390
-PLOTS = 10
+PLOTS = 9
 # Whether the browser draws at all: a frame within 20 seconds.
 DRAWS = """
 new Promise(answer => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -42,9 +43,10 @@ def test_the_best_mean_comes_first_with_its_interval() -> None:
     one = found({"0007": [0.74, 0.76, 0.75], "0004": [0.78, 0.77, 0.79], "0009": [0.60, 0.62, 0.61]})
     assert [candidate.trial for candidate in one.candidates] == ["0004", "0007", "0009"]
     best = one.candidates[0]
-    # Student's t with 2 degrees of freedom: 4.3027.
+    # Student's t with 2 degrees of freedom: 4.3027, on the logit scale.
     assert best.accuracy.mean == pytest.approx(0.78)
-    assert best.accuracy.low == pytest.approx(0.78 - 4.3027 * 0.01 / 3**0.5, abs=1e-6)
+    reach = 4.30265 * 0.01 / 3**0.5 / (0.78 * 0.22)
+    assert best.accuracy.low == pytest.approx(1 / (1 + 0.22 / 0.78 * math.exp(reach)), abs=1e-6)
     assert best.overestimate.mean == pytest.approx(0.01)
     assert [candidate.tied for candidate in one.candidates] == [True, False, False]
     assert cells(best)[-1] == "best"
@@ -64,10 +66,15 @@ def test_ties_are_told() -> None:
 
 def test_one_seed_claims_nothing() -> None:
     one = found({"0007": [0.70], "0004": [0.75]})
-    assert cells(one.candidates[0])[2:4] == ("", "")
+    assert cells(one.candidates[0])[2:4] == ("", "none: 1 seed")
     assert cells(one.candidates[1])[-1] == "-5.00, one seed"
     assert "basic8-w16" not in remarks(one)[0]
     assert "--seeds" in remarks(one)[0]
+
+
+def test_two_seeds_claim_no_interval() -> None:
+    one = found({"0007": [0.70, 0.76]})
+    assert cells(one.candidates[0])[3] == "none: 2 seeds"
 
 
 def test_another_length_is_not_the_optimism_of_choosing() -> None:

@@ -9,11 +9,12 @@ from collections.abc import Callable
 import pytest
 
 from resnet_search.report import course, inputs, winner
-from resnet_search.report.after import reads
 from resnet_search.report.content import Exported, report_of
 from resnet_search.report.document import Section
+from resnet_search.report.facts import facts_of
 from resnet_search.report.markdown import to_markdown
 from resnet_search.report.pareto import fronts
+from resnet_search.report.tested import ledger
 from resnet_search.runs.trials import RunView, Trial
 from tests.report.conftest import Events, make_content, search_events
 from tests.report.reading import cells, listings, prose, rows
@@ -36,10 +37,10 @@ def best_of(view: RunView) -> Trial:
 
 
 def test_a_finished_run_has_every_part_in_order(finished: RunView) -> None:
-    best = best_of(finished)
+    best, facts = best_of(finished), facts_of(finished)
     assert report_of(finished, None, EXPORTED).sections == (
         winner.about(finished, best, EXPORTED),
-        winner.limits_of_the_number(finished, best),
+        winner.limits_of_the_number(finished, best, facts),
         winner.use(finished, EXPORTED),
         course.best(finished),
         *fronts(finished),
@@ -47,8 +48,8 @@ def test_a_finished_run_has_every_part_in_order(finished: RunView) -> None:
         course.brackets(finished),
         course.budget(finished),
         inputs.searched(finished),
-        reads(finished),
-        inputs.images(finished),
+        ledger(facts),
+        inputs.images(finished, facts),
         inputs.repeat(finished),
     )
 
@@ -95,7 +96,7 @@ def test_the_table_of_the_network(finished: RunView) -> None:
 
 
 def test_what_the_accuracy_is_not(finished: RunView) -> None:
-    text = prose(winner.limits_of_the_number(finished, best_of(finished)))
+    text = prose(winner.limits_of_the_number(finished, best_of(finished), facts_of(finished)))
     # 1.265 points times sqrt(2 ln 3).
     for fact in ("500 test images", "3 candidates", "1.9 percentage points"):
         assert fact in text
@@ -108,7 +109,7 @@ def test_a_perfect_score_claims_no_error_of_zero(make_view: MakeView) -> None:
     view = make_view(run)
     assert "± 0.00" not in to_markdown(report_of(view))
     # The rule of three: 3 of 1,000 images.
-    assert "0.3 %" in prose(winner.limits_of_the_number(view, best_of(view)))
+    assert "0.3 %" in prose(winner.limits_of_the_number(view, best_of(view), facts_of(view)))
 
 
 def test_best_ten_explains_ties_and_what_cannot_be_told_apart(make_view: MakeView) -> None:
@@ -121,8 +122,9 @@ def test_best_ten_explains_ties_and_what_cannot_be_told_apart(make_view: MakeVie
     assert [row[-1] for row in rows(best)] == ["80.00 %", "79.00 % (tie)", "79.00 % (tie)", "60.00 %"]
     _, tied, near = prose(best).splitlines()
     assert "tie" in tied
-    assert near.startswith("2 ")
-    assert "1.79 percentage points" in near
+    # 0.80 and 0.79 of 1,000 images: z = 0.56; 0.60 is far away.
+    for fact in ("2 others of the 4", "two-proportion z test at 5 %", "6 pairs", "0007, 0005"):
+        assert fact in near
 
 
 def test_best_ten_has_ten(make_view: MakeView) -> None:
@@ -202,7 +204,7 @@ def test_inputs_and_how_to_repeat(finished: RunView) -> None:
     searched = cells(inputs.searched(finished))
     assert "1, 2" in searched
     assert any(cell.startswith("100,000 ") for cell in searched)
-    images = cells(inputs.images(finished))
+    images = cells(inputs.images(finished, facts_of(finished)))
     assert any("1,000 images" in cell for cell in images)
     assert any("disc, ring, star" in cell for cell in images)
     repeat = inputs.repeat(finished)
@@ -219,7 +221,8 @@ def test_inputs_and_how_to_repeat(finished: RunView) -> None:
 def test_many_classes_are_counted(make_view: MakeView) -> None:
     content = make_content()
     content["data"]["classes"] = [f"class{number}" for number in range(30)]
-    [shown] = [cell for cell in cells(inputs.images(make_view(search_events(), content))) if "class0" in cell]
+    view = make_view(search_events(), content)
+    [shown] = [cell for cell in cells(inputs.images(view, facts_of(view))) if "class0" in cell]
     assert "class19" in shown
     assert "class20" not in shown
     assert "10 more" in shown

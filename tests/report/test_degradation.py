@@ -70,7 +70,7 @@ def test_the_experiment_of_the_paper(make_grid: Callable[..., RunView]) -> None:
     )
     section = experiment(view)
     text = prose(section)
-    plain, residual, sides = (text.index(change) for change in ("10.00 % to 20.00 %", "9.00 % to 5.00 %", "15.0 perc"))
+    plain, residual, sides = (text.index(change) for change in ("10.00 % to 20.00 %", "9.00 % to 5.00 %", "15.00 perc"))
     assert plain < residual < sides
     for fact in ("20 to 56 layers", "56 layers", COSTS_PLAIN, f"{STEPS} steps", f"{PAPER_STEPS:,}", "n = 1"):
         assert fact in text

@@ -34,7 +34,7 @@ EXPORTED = Exported(
 def test_a_file_falls_short_of_what_is_asked() -> None:
     assert SAVED_MODEL.shortfall == 0
     assert round(INT8.shortfall, 6) == 0.017
-    for fact in ("96.30 %", "1,000 images", "1.7 percentage points", "98 %"):
+    for fact in ("96.30 %", "1,000 images", "1.70 percentage points", "98 %"):
         assert fact in missed(INT8)
 
 

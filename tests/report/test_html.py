@@ -128,8 +128,8 @@ def test_it_is_under_8_mb(whole):
 def test_every_figure_says_in_words_what_it_shows(whole):
     page = Page(whole)
     figures = [a for _, a in page.elements if a.get("role") == "img"]
-    names = {"cost-params", "cost-macs", "halving", "budget", "curves", "parallel", "importance", "effects",
-             "agreement", "timeline"}  # fmt: skip
+    names = {"cost-params", "cost-macs", "halving", "budget", "curves", "parallel", "effects", "agreement",
+             "timeline"}  # fmt: skip
     assert {a["id"] for a in figures} == {f"figure-{name}" for name in names}
     captions = re.findall(r"<figcaption[^>]*>(.*?)</figcaption>", whole, re.DOTALL)
     assert len(captions) == len(figures)
@@ -174,6 +174,6 @@ def test_the_words_have_what_the_page_has(tmp_path):
     document = illustrated(whole_run(tmp_path))
     words = to_markdown(document)
     figures = [block for section in document.sections for block in section.blocks if isinstance(block, Figure)]
-    assert len(figures) == 10
+    assert len(figures) == 9
     for figure in figures:
         assert f"**{escape(figure.title)}:** {inline(figure.alternative)}\n" in words

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from resnet_search.report.document import Section, Strong, Table
+from resnet_search.report.facts import Duplicates, Facts
+from resnet_search.report.learning import Learning, measured_at_chance
 from resnet_search.report.measured import Bin, Calibration, Estimate, Measured
-from resnet_search.report.tested import ledger, on_test_images
+from resnet_search.report.tested import ledger, on_test_images, unbiased
 from tests.report.reading import prose, rows
 
+NONE = Duplicates()
 HALF = Estimate(0.5, 0.4, 0.6)
 
 
@@ -42,17 +47,17 @@ def test_measured_survives_json():
 
 
 def test_every_number_has_its_interval():
-    results, *_ = on_test_images(THREE)
+    results, *_ = on_test_images(THREE, NONE)
     assert "20 test images" in prose(results)
     top1, calibration = rows(results)
     assert top1[1:] == ["50.00 %", "40.00 to 60.00 %"]
     assert calibration[1:] == ["10.00 %", "0.00 to 30.00 %"]
-    with_top5, *_ = on_test_images(make_measured([[1] * 6] * 6))
+    with_top5, *_ = on_test_images(make_measured([[1] * 6] * 6), NONE)
     assert ["Top-5" in row[0] for row in rows(with_top5)] == [False, True, False]
 
 
 def test_classes_come_with_the_worst_first_and_absent_ones_are_named():
-    _, by_class, *_ = on_test_images(THREE)
+    _, by_class, *_ = on_test_images(THREE, NONE)
     assert rows(by_class) == [
         ["c1", "10", "30.00 %", "15.00 to 65.00 %", "c0 (5)"],
         ["c0", "10", "80.00 %", "40.00 to 90.00 %", "c1 (2)"],
@@ -61,7 +66,7 @@ def test_classes_come_with_the_worst_first_and_absent_ones_are_named():
 
 
 def test_a_small_matrix_is_shown_whole():
-    _, _, confusion, _ = on_test_images(THREE)
+    _, _, confusion, _ = on_test_images(THREE, NONE)
     [table] = tables((confusion,))
     assert rows(confusion) == [["c0", "8", "2", "0"], ["c1", "5", "3", "2"], ["c2", "0", "0", "0"]]
     assert [row.index(cell) for row in table.rows for cell in row if isinstance(cell, Strong)] == [1, 2, 3]
@@ -70,7 +75,7 @@ def test_a_small_matrix_is_shown_whole():
 def test_of_many_classes_the_most_confused_pairs_are_shown():
     matrix = (np.eye(30, dtype=int) * 50).tolist()
     matrix[3][7], matrix[9][1] = 4, 6
-    sections = on_test_images(make_measured(matrix))
+    sections = on_test_images(make_measured(matrix), NONE)
     _, by_class, confusion, _ = sections
     assert rows(confusion) == [["c9", "c1", "6", "56"], ["c3", "c7", "4", "54"]]
     assert "2 confusions" in prose(confusion)
@@ -81,30 +86,56 @@ def test_of_many_classes_the_most_confused_pairs_are_shown():
 
 
 def test_many_classes_without_a_confusion():
-    _, _, confusion, _ = on_test_images(make_measured((np.eye(25, dtype=int) * 2).tolist()))
+    _, _, confusion, _ = on_test_images(make_measured((np.eye(25, dtype=int) * 2).tolist()), NONE)
     assert rows(confusion) == []
     assert prose(confusion)
 
 
 def test_calibration_is_judged_against_chance():
-    *_, loud = on_test_images(THREE)
+    *_, loud = on_test_images(THREE, NONE)
     assert "35.00 percentage points" in prose(loud)
-    *_, quiet = on_test_images(make_measured([[1, 1], [1, 1]], error=0.01))
+    *_, quiet = on_test_images(make_measured([[1, 1], [1, 1]], error=0.01), NONE)
     assert "35.00" not in prose(quiet)
 
 
 READ = {"time": 1_790_000_000.0, "command": ["resnet-search", "train", "my run"], "network": "a|b", "images": 10_000}
 
 
+def facts(*reads: dict[str, Any], early: int = 0, same: int = 0) -> Facts:
+    learnt = Learning(chance=0.1, classes=10, images=1000, networks=1, best=0.9, p=0.0)
+    return Facts(
+        merged=False, train=3000, validation=1000, test=500, reads=reads, early=early, tested=None,
+        duplicates=Duplicates(test_in_train=same), confirmed=None, full=None, learning=learnt,
+    )  # fmt: skip
+
+
 def test_the_ledger_says_every_read():
-    section = ledger([READ, {**READ, "images": 5}])
+    section = ledger(facts(READ, {**READ, "images": 5}))
     assert "2 times" in prose(section)
     assert rows(section)[0] == ["2026-09-21 14:13:20 UTC", "resnet-search train 'my run'", "a|b", "10,000"]
     assert [row[-1] for row in rows(section)] == ["10,000", "5"]
 
 
 def test_the_ledger_says_that_there_was_none():
-    [sentence] = prose(ledger([])).splitlines()
-    assert "never" in sentence
-    assert rows(ledger([])) == []
-    assert "once" in prose(ledger([READ]))
+    assert rows(ledger(facts())) == []
+    assert "never read" in prose(ledger(facts()))
+    assert "read once" in prose(ledger(facts(READ)))
+
+
+def test_a_biased_test_accuracy_is_called_so():
+    assert "is unbiased" in unbiased(facts(READ))
+    for biased in (facts(READ, early=1), facts(READ, same=3), facts(READ, {**READ, "network": "other"})):
+        assert "not unbiased" in unbiased(biased)
+    assert "3 test images equal a training image" in unbiased(facts(READ, same=3))
+
+
+def test_test_images_that_were_trained_on_stand_beside_the_accuracy():
+    results, *_ = on_test_images(THREE, Duplicates(test_in_train=1))
+    assert "1 test image equals a training image" in prose(results)
+
+
+def test_a_test_accuracy_of_chance_is_called_so():
+    # The largest of two classes has 10 of 20 images, and half of the images are right.
+    assert "chance, 50.00 %" in measured_at_chance(THREE)
+    sure = make_measured([[50, 0], [0, 50]])
+    assert measured_at_chance(replace(sure, top1=Estimate(1.0, 0.96, 1.0))) == ""

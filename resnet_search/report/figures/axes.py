@@ -9,7 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from resnet_search.report.document import Bullets, Code, Figure, Paragraph, Section, Table, Text
-from resnet_search.report.figures.plot import BLUE, LEGEND, ORANGE, SCALE, SHARE, between, figure, from_plotly
+from resnet_search.report.figures.noise import TEST, clear_axes
+from resnet_search.report.figures.plot import (
+    BLUE,
+    LEGEND,
+    ORANGE,
+    PATTERNS,
+    SCALE,
+    SHARE,
+    SYMBOLS,
+    between,
+    figure,
+    from_plotly,
+)
 from resnet_search.report.figures.reading import Reading
 from resnet_search.report.figures.study import Values, quiet, study_of, varying
 from resnet_search.report.units import counted, percent, thinned
@@ -31,6 +43,11 @@ class Level:
     epochs: int
     scores: dict[int, float]
     values: dict[int, Values]
+
+    @property
+    def clear(self) -> set[str]:
+        """Return the axes with an effect beyond the noise."""
+        return clear_axes(self.values, self.scores)
 
     @property
     def short(self) -> str:
@@ -117,10 +134,13 @@ def _importance(levels: list[Level]) -> Section:
     if not enough:
         most = max(len(level.scores) for level in levels)
         return Section(title, (Paragraph(f"{counted(most, 'candidate')} so far; importance needs {FEWEST}."),))
+    enough = [level for level in enough if level.clear]
+    if not enough:
+        return Section(title, (Paragraph(f"No axis has an effect beyond the noise ({TEST})."),))
     found = [(level, importances(level)) for level in enough]
     names = sorted(found[-1][1], key=lambda axis: -found[-1][1][axis])
     rows: tuple[tuple[Text, ...], ...] = tuple(
-        (Code(axis), *(percent(own.get(axis, 0.0), 0) for _, own in found)) for axis in names
+        (Code(axis), *(_share(level, own, axis) for level, own in found)) for axis in names
     )
     header: tuple[Text, ...] = ("Axis", *(f"{level.short[0].upper()}{level.short[1:]}" for level, _ in found))
     traces = [
@@ -130,26 +150,33 @@ def _importance(levels: list[Level]) -> Section:
             "name": level.name,
             "y": names,
             "x": [own.get(axis, 0.0) for axis in names],
-            "marker": {"color": colour},
+            "marker": {"color": colour, "pattern": {"shape": shape}},
             "hovertemplate": "%{y}: %{x:.0%}<extra></extra>",
         }
-        for (level, own), colour in zip(found, _LEVEL_COLOURS, strict=False)
+        for (level, own), colour, shape in zip(found, _LEVEL_COLOURS, PATTERNS, strict=False)
     ]
     layout = {
         "xaxis": {"title": {"text": "share of the importance"}, "tickformat": ".0%", "automargin": True},
         "yaxis": {"type": "category", "autorange": "reversed", "automargin": True},
         "legend": LEGEND,
     }
-    told = "; ".join(f"{axis} {percent(own[axis], 0)}" for axis in names for own in [found[-1][1]])
-    plot = figure("importance", "Importance of each axis", traces, layout, f"Importance {found[-1][0].name}: {told}.",
+    last, own = found[-1]
+    shares = "; ".join(f"{axis} {percent(own[axis], 0)}" for axis in names if axis in last.clear)
+    told = f"Importance {last.name}, beyond the noise: {shares}."
+    plot = figure("importance", "Importance of each axis", traces, layout, told,
                   height=_AROUND + 2 * _PER_ROW * len(names))  # fmt: skip
     return Section(title, (Paragraph(_TOLD), plot, Table(header, rows, right=frozenset({1, 2})), Bullets(_CAVEATS)))
+
+
+def _share(level: Level, own: Mapping[str, float], axis: str) -> str:
+    return f"{percent(own.get(axis, 0.0), 0)}{'' if axis in level.clear else ', noise'}"
 
 
 _TOLD = (
     "PED-ANOVA (Watanabe et al. 2023) measures how much the best candidates differ from all candidates in their values "
     "on an axis. Its conditional form counts an axis only for the candidates that it applies to, such as the "
-    "cardinality in blocks with groups."
+    "cardinality in blocks with groups. Shares of axes without an effect beyond the noise are marked: their size means "
+    f"nothing ({TEST})."
 )
 _BEST = (
     "Importance is about being among the best tenth (the best five if there are few candidates), not about the mean "
@@ -187,13 +214,14 @@ def _effects(levels: list[Level]) -> Section:
         "other axes, too: within a limit, for example, a deeper network is narrower."
     )
     more = "" if not many else f" An axis with more than {_MOST_VALUES} values shows {_MOST_VALUES}."
+    more += f" The last column shows whether the axis has an effect beyond the noise ({TEST}); others show nothing."
     rows = [
         (Code(one.axis), Code(one.value), level.short, f"{one.candidates:,}", percent(one.mean),
-         "" if one.error is None else percent(one.error))
+         "" if one.error is None else percent(one.error), "yes" if one.axis in level.clear else "no")
         for level, own in found
         for one in own
     ]  # fmt: skip
-    header = ("Axis", "Value", "Trained", "Candidates", "Mean accuracy", "Standard error")
+    header = ("Axis", "Value", "Trained", "Candidates", "Mean accuracy", "Standard error", "Beyond the noise")
     table = Table(header, tuple(rows), right=frozenset({3, 4, 5}))
     return Section("What each value does", (Paragraph(told + more), _effect_figure(found), table))
 
@@ -211,15 +239,21 @@ def _effect_figure(found: list[tuple[Level, list[Marginal]]]) -> Figure:
             "error_x": {"type": "data", "array": [one.error or 0.0 for one in own], "color": colour, "thickness": 1.5},
             "text": [f"{one.axis} {one.value}, {counted(one.candidates, 'candidate')}" for one in own],
             "hovertemplate": "%{text}<br>%{x:.2%}<extra></extra>",
-            "marker": {"color": colour, "size": 9},
+            "marker": {"color": colour, "size": 9, "symbol": symbol},
         }
-        for (level, own), colour in zip(found, _LEVEL_COLOURS, strict=False)
+        for (level, own), colour, symbol in zip(found, _LEVEL_COLOURS, SYMBOLS, strict=False)
     ]
     level, own = found[-1]
-    best = {axis: max((one for one in own if one.axis == axis), key=lambda one: one.mean) for axis in _axes(own)}
-    alternative = f"The best value of each axis {level.name}: " + "; ".join(
-        f"{axis} {one.value} with {percent(one.mean)} on average" for axis, one in best.items()
-    )
+    best = {
+        axis: max((one for one in own if one.axis == axis), key=lambda one: one.mean)
+        for axis in _axes(own)
+        if axis in level.clear
+    }
+    alternative = f"No axis has an effect beyond the noise {level.name}"
+    if best:
+        alternative = f"The highest mean of each axis with an effect beyond the noise, {level.name}: " + "; ".join(
+            f"{axis} {one.value} with {percent(one.mean)} on average" for axis, one in best.items()
+        )
     layout = {
         "xaxis": {"title": {"text": "mean validation accuracy"}, **SHARE},
         "yaxis": {"type": "category", "categoryorder": "array", "categoryarray": rows[::-1], "automargin": True},

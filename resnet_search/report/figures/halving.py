@@ -7,7 +7,7 @@ from typing import Any
 
 from resnet_search.report.course import epochs_on_disk
 from resnet_search.report.document import Figure, Paragraph, Section
-from resnet_search.report.figures.plot import BLUE, GREEN, GREY, LEGEND, ORANGE, RED, figure
+from resnet_search.report.figures.plot import BLUE, GREEN, GREY, LEGEND, ORANGE, PATTERNS, RED, figure
 from resnet_search.report.units import counted
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
 
@@ -153,10 +153,10 @@ def _spent(view: RunView, plan: dict[_Rung, int], ended: _Ended, names: _Names) 
             "name": outcome,
             "y": rows,
             "x": [epochs[(*key, outcome)] for key in rungs],
-            "marker": {"color": colour},
+            "marker": {"color": colour, "pattern": {"shape": shape}},
             "hovertemplate": f"%{{y}}<br>%{{x:,}} epochs in trials that {_verb(outcome)}<extra></extra>",
         }
-        for outcome, colour in _COLOUR.items()
+        for (outcome, colour), shape in zip(_COLOUR.items(), PATTERNS, strict=False)
         if any(epochs[(*key, outcome)] for key in rungs)
     ]
     by_outcome: Counter[str] = Counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from resnet_search.report.document import Block, Figure, Paragraph, Section, Text
-from resnet_search.report.figures.plot import COLOURS, LEGEND, RED, SHARE, figure, label
+from resnet_search.report.figures.plot import COLOURS, DASHES, LEGEND, RED, SHARE, figure, label
 from resnet_search.report.figures.reading import Reading, named
 from resnet_search.report.kind import accuracy_name
 from resnet_search.report.units import counted, percent, thinned
@@ -44,7 +44,8 @@ def _figure(reading: Reading, groups: dict[int, list[int]]) -> Figure:
         shown = [ranked[place] for place in thinned(len(ranked), MOST_CURVES)]
         # Red is reserved for the best one.
         colours = [colour for colour in COLOURS if colour != RED]
-        traces.append(_together(reading, shown, f"to epoch {epochs} ({len(numbers):,})", colours[at % len(colours)]))
+        look = colours[at % len(colours)], DASHES[at % len(DASHES)]
+        traces.append(_together(reading, shown, f"to epoch {epochs} ({len(numbers):,})", *look))
     leader = reading.view.leader
     if leader is not None and leader.candidate in reading.curves:
         best = _together(reading, [leader.candidate], "the best", RED)
@@ -60,7 +61,7 @@ def _figure(reading: Reading, groups: dict[int, list[int]]) -> Figure:
                   height=480)  # fmt: skip
 
 
-def _together(reading: Reading, numbers: list[int], name: str, colour: str) -> dict[str, Any]:
+def _together(reading: Reading, numbers: list[int], name: str, colour: str, dash: str = "solid") -> dict[str, Any]:
     """Return several curves as one trace with gaps, because Plotly slows down with traces, not with points."""
     x: list[int | None] = []
     y: list[float | None] = []
@@ -76,7 +77,7 @@ def _together(reading: Reading, numbers: list[int], name: str, colour: str) -> d
         # A curve of a single epoch needs a marker.
         "mode": "lines+markers" if all(len(reading.curves[number]) < _MARKED for number in numbers) else "lines",
         "marker": {"size": 4, "color": colour},
-        "line": {"width": 1.2, "color": colour},
+        "line": {"width": 1.2, "color": colour, "dash": dash},
         "opacity": 0.8,
         "name": name,
         "x": x,

@@ -1,4 +1,4 @@
-"""Shared by all plots: colours that work on white and on black, and labels without markup."""
+"""Shared by all plots: colours for all kinds of vision and pages, line styles, and labels without markup."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ from typing import Any
 from resnet_search.report.document import Figure, Text
 from resnet_search.report.markdown import visible
 
-# Each has a contrast of at least 3 on both pages, as WCAG 2.2 requires for graphics (1.4.11).
-BLUE, ORANGE, GREEN, PURPLE = "#3d7fd6", "#c7691e", "#2b9466", "#b263c2"
-RED, TEAL, OCHRE, GREY = "#d0524f", "#1c90a0", "#9c7d1f", "#7d858f"
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, TEAL, OCHRE, GREY)
+# Each has a contrast of at least 3 on both pages, as WCAG 2.2 requires for graphics (1.4.11), and each pair differs by
+# at least 25 (CIE 1976) for normal vision, protanopia, deuteranopia and tritanopia (Machado et al. 2009). The contrast
+# leaves little room for lightness, so plots also differ in line, symbol or pattern.
+BLUE, ORANGE, GREEN = "#5f63c2", "#d57200", "#07a173"
+PURPLE, RED, GREY = "#9d1cff", "#dd0041", "#9983af"
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, GREY)
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SYMBOLS = ("circle", "diamond-open", "square", "triangle-up-open", "cross", "x-thin")
+PATTERNS = ("", "/", ".", "x", "-", "|")
 # From few to many: the ends differ in hue, so both are visible on either page.
 SCALE = ((0.0, ORANGE), (0.5, GREY), (1.0, BLUE))
 _MARGIN = {"l": 60, "r": 16, "t": 16, "b": 48}

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from resnet_search.report.document import Figure, Paragraph, Section
-from resnet_search.report.figures.plot import BLUE, GREEN, GREY, LEGEND, RED, figure, label
+from resnet_search.report.figures.plot import BLUE, GREEN, GREY, LEGEND, PATTERNS, RED, figure, label
 from resnet_search.report.units import counted, duration, moment, percent
 from resnet_search.runs.trials import COMPLETED, FAILED, RUNNING, RunView, Trial
 
@@ -76,7 +76,7 @@ def lanes(found: list[Stretch]) -> list[int]:
 def _bars(found: list[Stretch]) -> Figure:
     rows = lanes(found)
     traces: list[dict[str, Any]] = []
-    for status, colour in _COLOUR.items():
+    for (status, colour), shape in zip(_COLOUR.items(), PATTERNS, strict=False):
         shown = [(one, row) for one, row in zip(found, rows, strict=True) if one.trial.status == status]
         if shown:
             traces.append(
@@ -90,7 +90,7 @@ def _bars(found: list[Stretch]) -> Figure:
                     "text": [_words(one) for one, _ in shown],
                     "textposition": "none",
                     "hovertemplate": "%{text}<extra></extra>",
-                    "marker": {"color": colour, "line": {"color": GREY, "width": 1}},
+                    "marker": {"color": colour, "line": {"color": GREY, "width": 1}, "pattern": {"shape": shape}},
                 }
             )
     states = ", ".join(f"{trace['name']} {len(trace['x']):,}" for trace in traces)

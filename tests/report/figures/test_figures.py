@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from resnet_search.report.document import Figure, Section, Table
@@ -17,7 +18,7 @@ from resnet_search.spaces.load import parse_space
 from tests.cli.conftest import make_run
 from tests.report.conftest import Events, make_content, search_events
 from tests.report.hostile import whole_run
-from tests.report.reading import prose
+from tests.report.reading import prose, rows
 
 pytestmark = pytest.mark.interface
 
@@ -187,6 +188,35 @@ def test_importance_finds_the_axis_that_decides():
     scores = {number: own["width"] / 10 + number / 10_000 for number, own in values.items()}
     found = axes.importances(axes.Level(1, scores, values))
     assert found["width"] > 0.9
+
+
+def test_only_axes_with_an_effect_beyond_the_noise_are_interpreted():
+    """Of two axes, one decides: the importance of the other one is marked, and its best value is not named."""
+    values = {number: {"width": number % 3, "n": number % 5} for number in range(60)}
+    scores = {number: own["width"] / 10 + (number * 7919 % 60) / 10_000 for number, own in values.items()}
+    level = axes.Level(1, scores, values)
+    assert level.clear == {"width"}
+    importance, effects = axes._importance([level]), axes._effects([level])
+    shares = {row[0]: row[1] for row in rows(importance)}
+    assert shares["n"].endswith("noise")
+    assert "noise" not in shares["width"]
+    assert "n " not in figures((effects,))["effects"].alternative.partition(": ")[2]
+    assert {row[0]: row[-1] for row in rows(effects)} == {"n": "no", "width": "yes"}
+
+
+@pytest.mark.parametrize("values", [range(5), [number / 60 for number in range(60)]])
+def test_axes_of_chance_have_neither_importance_nor_a_best_value(values):
+    random = np.random.default_rng(3)
+    own = {number: {"axis": values[number % len(values)]} for number in range(60)}
+    level = axes.Level(1, {number: 0.1 + random.normal(0, 0.015) for number in own}, own)
+    assert level.clear == set()
+    assert figures((axes._importance([level]),)) == {}
+    assert "0.1" not in figures((axes._effects([level]),))["effects"].alternative
+
+
+def test_a_learning_rate_that_decides_is_clear():
+    values = {number: {"learning_rate": 1e-3 * 1.1**number} for number in range(40)}
+    assert axes.Level(1, {number: number / 100 for number in values}, values).clear == {"learning_rate"}
 
 
 def test_marginals_are_means_of_those_who_have_the_value():

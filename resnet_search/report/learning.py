@@ -1,0 +1,96 @@
+"""Whether a run has learnt anything: its best score against the score of guessing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from resnet_search.report.kind import is_final, is_single
+from resnet_search.report.measured import Measured
+from resnet_search.report.significance import LEVEL, above
+from resnet_search.report.units import counted, percent
+from resnet_search.runs.trials import COMPLETED, RunView, Trial
+
+CURES = (
+    "Check that the images show what their classes say and that their values are read in the right range; then train "
+    "longer (--max-epochs), in smaller batches, or with another learning rate."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learning:
+    """The best score of `networks` trained networks on `images` images, and the score of guessing, `chance`.
+
+    `chance` is 1 / classes, or the share of the most frequent class if that is larger. `p`: that of the exact binomial
+    test that the best is right more often than `chance`, corrected for the number of networks (Bonferroni); None if
+    there is no score on images that the networks were not trained on.
+    """
+
+    chance: float
+    classes: int
+    images: int
+    networks: int
+    best: float | None
+    p: float | None
+
+    @property
+    def nothing(self) -> bool:
+        """Return whether there is a score and none is better than chance."""
+        return self.p is not None and self.p > LEVEL
+
+    @property
+    def of_chance(self) -> str:
+        """Say what chance is: "chance, 10.00 % with 10 classes"."""
+        why = f"with {counted(self.classes, 'class')}" if self.classes == 1 else f"with {self.classes:,} classes"
+        if self.chance > 1 / max(1, self.classes):
+            why = "the share of the most frequent class"
+        return f"chance, {percent(self.chance)} ({why})"
+
+    @property
+    def words(self) -> str:
+        """Say that nothing was learnt, and by which test."""
+        what = "the network is right" if self.networks == 1 else f"the best of {self.networks:,} networks is right"
+        corrected = "" if self.networks == 1 else f", corrected for {self.networks:,} networks"
+        return (
+            f"Nothing was learnt: {what} on {percent(self.best)} of {counted(self.images, 'validation image')}, not "
+            f"significantly more than {self.of_chance}, by the exact binomial test at 5 %{corrected}."
+        )
+
+
+def learning(view: RunView) -> Learning:
+    """Compare the best completed trial of a run, after any number of epochs, with chance."""
+    scores = [trial.score for trial in view.trials.values() if trial.status == COMPLETED and trial.score is not None]
+    networks = {trial.trial for trial in view.trials.values() if trial.status == COMPLETED and not trial.reused}
+    images = 0 if is_final(view) else int(view.content["data"]["validation"])
+    best = max(scores, default=None)
+    chance = chance_of(view)
+    number = 1 if is_single(view) else max(1, len(networks))
+    p = None if best is None or not images else min(1.0, number * above(round(best * images), images, chance))
+    return Learning(
+        chance=chance, classes=len(view.content["data"]["classes"]), images=images, networks=number, best=best, p=p
+    )
+
+
+def chance_of(view: RunView) -> float:
+    """Return the validation accuracy of guessing: that of the most frequent class, where a run recorded it."""
+    data = view.content["data"]
+    return max(1 / max(1, len(data["classes"])), float(data.get("largest_class") or 0.0))
+
+
+def at_chance(view: RunView, trial: Trial) -> bool:
+    """Return whether a trial's own score is not significantly above chance; never for a final network."""
+    images = 0 if is_final(view) else int(view.content["data"]["validation"])
+    if trial.score is None or not images:
+        return False
+    return above(round(trial.score * images), images, chance_of(view)) > LEVEL
+
+
+def measured_at_chance(measured: Measured) -> str:
+    """Say that a test accuracy is not significantly above chance; empty if it is."""
+    largest = max(map(sum, measured.confusion), default=0) / max(1, measured.images)
+    chance = max(1 / max(1, len(measured.classes)), largest)
+    if above(round(measured.top1.value * measured.images), measured.images, chance) <= LEVEL:
+        return ""
+    return (
+        f"This is not significantly more than chance, {percent(chance)}, by the exact binomial test at 5 %: the "
+        f"network has learnt nothing that holds on these images. {CURES}"
+    )
