@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from resnet_search.cli.options import Whole, complete_run, json_option, runs_dir_option
+from resnet_search.cli.options import AnyPath, Whole, complete_run, json_option, runs_dir_option
 from resnet_search.cli.text import cut, cut_lines, safe
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _PATH = 36  # characters of a path if there is no room for more
 
 @click.command("predict")
 @click.argument("export", metavar="EXPORT", shell_complete=complete_run)
-@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=AnyPath())
 @runs_dir_option
 @click.option("--top", type=Whole(1, 1000), metavar="N", help=f"Show the N most probable classes of each image.  "
               f"[default: {_CLASSES}, or as many as fit the terminal]")  # fmt: skip

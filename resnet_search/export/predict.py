@@ -16,6 +16,7 @@ import numpy as np
 from resnet_search.errors import ExportError, RunError, UserError
 from resnet_search.export.evaluate import batch_size, running
 from resnet_search.export.folder import CLASSES, MANIFEST, SAVED_MODEL
+from resnet_search.files import expand_home
 from resnet_search.runs.folder import find_run
 from resnet_search.training.datasets.decode import Unreadable, decode
 from resnet_search.training.datasets.image_data import Images, printable, stretched
@@ -56,7 +57,7 @@ class Unread:
 
 def find_export(given: str, runs_dir: Path) -> Export:
     """Find the export at a path (its folder or the saved_model in it), or the default export of a run by its name."""
-    path = Path(given)
+    path = expand_home(given)
     folder = path.parent if (path / "saved_model.pb").is_file() else path
     if not (folder / MANIFEST).is_file():
         folder = _of_run(given, runs_dir)

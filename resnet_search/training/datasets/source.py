@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_search.errors import DataError
+from resnet_search.files import expand_home
 from resnet_search.training.datasets import locate
 from resnet_search.training.datasets.image_data import ImageData, check_image_size, printable, resized
 from resnet_search.training.datasets.network import unreachable
@@ -52,7 +53,7 @@ def load_data(source: str, *, data_dir: Path | str | None = None, image_size: in
     "cifar10" and "tfds:NAME" are kept. Raises DataError, with what was tried and what to do.
     """
     check_image_size(image_size)
-    folder = _expanded(data_dir) if data_dir is not None else None
+    folder = expand_home(data_dir) if data_dir is not None else None
     if source == "shapes":
         from resnet_search.training.datasets.shapes import load_shapes
 
@@ -76,7 +77,7 @@ def load_data(source: str, *, data_dir: Path | str | None = None, image_size: in
 
 def describe_source(source: str, data_dir: Path | str | None = None) -> SourceReport:
     """Where `load_data` would take `source` from, and every place looked at. Loads nothing, asks no network."""
-    folder = _expanded(data_dir) if data_dir is not None else None
+    folder = expand_home(data_dir) if data_dir is not None else None
     if source == "shapes":
         return SourceReport(source, "generated", "this package", ("drawn by this package, no files needed",))
     if source == "cifar10":
@@ -137,7 +138,7 @@ def _load_cifar10(data_dir: Path | None, image_size: int | None) -> ImageData:
 
 
 def _describe_path(source: str) -> SourceReport:
-    path = _expanded(source)
+    path = expand_home(source)
     if not source:
         kind, wrong = "none", "no name and no path"
     elif locate.is_file(path):
@@ -186,10 +187,3 @@ def _loader(kind: str) -> Callable[[Path, int | None], ImageData]:
     from resnet_search.training.datasets.cifar_archives import load_cifar_archive
 
     return lambda path, _: load_cifar_archive(path)
-
-
-def _expanded(path: Path | str) -> Path:
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:  # the home of a user that does not exist
-        return Path(path)
