@@ -15,7 +15,7 @@ from resnet_search.cli.text import cut, cut_lines, safe
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from resnet_search.export.predict import Classified, Unread
+    from resnet_search.export.predict import Classified, Export, Unread
     from resnet_search.report.measured import Estimate
 
 _TOLD = 20  # unreadable files that are named after a table
@@ -50,9 +50,9 @@ def command(*, export: str, images: tuple[Path, ...], runs_dir: Path, top: int |
             classified.append(one)
     accuracy, known = _accuracy(classified)
     if as_json:
-        _print_json(classified, unread, accuracy, known)
+        _print_json(found, classified, unread, accuracy, known)
     else:
-        _print_table(classified, accuracy, known, whole=top is not None)
+        _print_table(found, classified, accuracy, known, whole=top is not None)
         _tell(unread)
     return 1 if unread else 0
 
@@ -76,7 +76,9 @@ def _accuracy(classified: list[Classified]) -> tuple[Estimate | None, int]:
     return (share(sum(right), len(right)) if right else None), len(right)
 
 
-def _print_json(classified: list[Classified], unread: list[Unread], accuracy: Estimate | None, known: int) -> None:
+def _print_json(
+    export: Export, classified: list[Classified], unread: list[Unread], accuracy: Estimate | None, known: int
+) -> None:
     from dataclasses import asdict
 
     from resnet_search.cli.screen import show_json
@@ -94,6 +96,12 @@ def _print_json(classified: list[Classified], unread: list[Unread], accuracy: Es
     show_json(
         "predict/1",
         {
+            "network": {
+                "folder": str(export.saved_model.parent),
+                "run": export.network.run or None,
+                "trials": list(export.network.members),
+                "name": export.network.name or None,
+            },
             "images": images,
             "unreadable": [{"file": str(one.file), "reason": one.reason} for one in unread],
             "accuracy": None if accuracy is None else {**asdict(accuracy), "images": known},
@@ -101,15 +109,19 @@ def _print_json(classified: list[Classified], unread: list[Unread], accuracy: Es
     )
 
 
-def _print_table(classified: list[Classified], accuracy: Estimate | None, known: int, *, whole: bool) -> None:
+def _print_table(
+    export: Export, classified: list[Classified], accuracy: Estimate | None, known: int, *, whole: bool
+) -> None:
+    from resnet_search.cli.grid import Hanging
     from resnet_search.cli.screen import show
 
     if classified:
-        show([_table(classified, whole=whole)])
+        network = safe(f"{export.network}: {export.saved_model.parent}")
+        show([_table(classified, whole=whole), "", Hanging(f"Network     {network}")])
     if accuracy is not None:
         of = "" if known == len(classified) else f", of {len(classified):,} in total"
         click.echo(
-            f"\nAccuracy    {accuracy.value:.4f}, 95 % interval {accuracy.low:.4f} to {accuracy.high:.4f}\n"
+            f"Accuracy    {accuracy.value:.4f}, 95 % interval {accuracy.low:.4f} to {accuracy.high:.4f}\n"
             f"            by the class folders of {known:,} images{of}"
         )
 

@@ -15,8 +15,9 @@ import numpy as np
 
 from resnet_search.errors import ExportError, RunError, UserError
 from resnet_search.export.evaluate import batch_size, running
-from resnet_search.export.folder import CLASSES, MANIFEST, SAVED_MODEL
+from resnet_search.export.folder import CLASSES, SAVED_MODEL
 from resnet_search.files import expand_home
+from resnet_search.runs.exports import BEST, MANIFEST, Network, exports_in, network_from
 from resnet_search.runs.folder import find_run
 from resnet_search.training.datasets.decode import Unreadable, decode
 from resnet_search.training.datasets.image_data import Images, printable, stretched
@@ -27,9 +28,10 @@ _RGB = 3
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """An export: its SavedModel, its classes, and the height and width of its images."""
+    """An export: its SavedModel, its network, its classes, and the height and width of its images."""
 
     saved_model: Path
+    network: Network
     classes: tuple[str, ...]
     height: int
     width: int
@@ -72,9 +74,13 @@ def _of_run(given: str, runs_dir: Path) -> Path:
             f"EXPORT: got {given!r}, which has no {MANIFEST} and is not a run: {error.message}",
             "Give a folder that resnet-search export has written, or a run.",
         ) from error
-    folder = run.path / "export"
+    folder = run.path / BEST
     if not (folder / MANIFEST).is_file():
-        raise RunError(f"EXPORT: got {given!r}, a run without an export", f"resnet-search export {run.word}")
+        others = ", ".join(str(path) for path in exports_in(run))
+        raise RunError(
+            f"EXPORT: got {given!r}, a run without an export of its best trial{others and f'; allowed: {others}'}",
+            f"resnet-search export {run.word}",
+        )
     return folder
 
 
@@ -83,7 +89,8 @@ def _read(folder: Path) -> Export:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         classes = json.loads((folder / CLASSES).read_text(encoding="utf-8"))
         _, height, width, colours = manifest["input"]["shape"]
-        export = Export(folder / SAVED_MODEL, tuple(map(str, classes)), int(height), int(width))
+        network, names = network_from(manifest), tuple(map(str, classes))
+        export = Export(folder / SAVED_MODEL, network, names, int(height), int(width))
         usable = colours == _RGB and isinstance(classes, list) and min(export.height, export.width) > 0
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise ExportError(f"{folder}: cannot be read as an export: {error}", "Export the network again.") from error

@@ -58,7 +58,7 @@ def _network(view: RunView, trial: Trial, exported: Exported | None) -> tuple[Se
         *together,
         winner.about(view, trial, exported),
         winner.limits_of_the_number(view, trial),
-        winner.use(view, exported),
+        winner.use(view, trial, exported),
         *files,
     )
 

@@ -33,7 +33,7 @@ def shell(words: str, cwd: Path, **environment: str) -> tuple[int, str, str]:
         ("list >&-", 0),
         ("list --json >&-", 0),
         ("trials trial-run <&- >&- 2>&-", 0),
-        ("clean trial-run <&- >&- 2>&-", 0),
+        ("show trial-run 0 <&- >&- 2>&-", 0),
         ("nonsense 2>&-", 2),
     ],
 )

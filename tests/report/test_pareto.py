@@ -60,7 +60,7 @@ def test_the_report_shows_the_fronts_with_the_times_of_this_machine(make_view: M
     assert section in report_of(view).sections
     compared, timed = prose(section).splitlines()
     assert "3 candidates" in compared
-    assert "1 of them" in timed
+    assert "measured for 1." in timed
     assert [[row[0], *row[-2:]] for row in rows(section)] == [
         ["0004", "", f"{PARAMETERS}, {MACS}"],
         ["0006", "1.25", LATENCY],
