@@ -211,6 +211,11 @@ def leftovers(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _LEFTOVER.fullmatch(path.name))
 
 
+def expand_home(path: Path | str) -> Path:
+    """Return a path with "~" replaced; unchanged for a user who does not exist."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path raises an error for such a user
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Make an `OSError` name a file that the user knows, and restore the error number that HDF5 hides in its text."""

@@ -99,12 +99,13 @@ def report_again(view: RunView, *, quiet: bool) -> None:
     from resnet_search.report.content import report_of
     from resnet_search.report.markdown import to_markdown
     from resnet_search.report.written import write_report
+    from resnet_search.runs.exports import BEST, is_current
 
     try:
         exported = exported_of(view)
         page, _ = write_report(view, None, exported)
-        if exported is not None:
-            write_text(view.folder.path / "export" / REPORT, to_markdown(report_of(view, None, exported)))
+        if is_current(view) and exported is not None:
+            write_text(view.folder.path / BEST / REPORT, to_markdown(report_of(view, None, exported)))
     except Exception as error:  # noqa: BLE001 - any failure concerns only the report
         click.echo(safe(f"The report of {view.folder.name} could not be updated: {error}"), err=True)
         return

@@ -88,8 +88,8 @@ _SHORTEST, _LONGEST = 0.001, 1e6
     "--max-latency",
     type=Milliseconds(),
     metavar="MS",
-    help="Export the best candidate that takes at most MS milliseconds for one image on this machine's processor. "
-    "Measures candidates, the most accurate first, until one is fast enough.",
+    help="Export the best candidate that takes at most MS milliseconds for one image on this machine's processor, in "
+    "each --format. Measures candidates, the most accurate first, until one is fast enough.",
 )
 @click.option(
     "--license",
@@ -97,13 +97,20 @@ _SHORTEST, _LONGEST = 0.001, 1e6
     metavar="SPDX",
     help="Licence to state on the model card, such as Apache-2.0.  [default: none]",
 )
-@click.option("--out", type=FolderPath(), metavar="DIR", help="Output folder.  [default: export/ in the run's folder]")
+@click.option(
+    "--out",
+    type=FolderPath(),
+    metavar="DIR",
+    help="Output folder.  [default: in the run's folder, export/ for the best trial, export-trial-ID/ for another, "
+    "export-ensemble-K/]",
+)
+@click.option("--replace", is_flag=True, help="Replace an export of another network in the output folder.")
 @click.option("--quiet", "-q", is_flag=True, help="Print only the paths of the results.")
 @json_option
 def command(
     *, run: str, runs_dir: Path, formats: tuple[tuple[str, ...], ...], trial: str | None, ensemble: int | None,
     max_params: int | None, max_macs: int | None, max_latency: float | None, license_id: str | None, out: Path | None,
-    quiet: bool, as_json: bool,
+    replace: bool, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Export a network of a run, and the report.
 
@@ -118,7 +125,7 @@ def command(
     from resnet_search.runs.trials import read_run
 
     view = read_run(find_run(run, runs_dir))
-    options: dict[str, Any] = {"license_id": license_id}
+    options: dict[str, Any] = {"license_id": license_id, "replace": replace}
     if formats:
         options["formats"] = [name for names in formats for name in names]
     if ensemble is not None:
@@ -227,12 +234,10 @@ def tell(folder: Path, *, quiet: bool) -> None:
 
 
 def exported(view: RunView) -> bool:
-    """Return whether the default export of a run exists and no trial has completed since."""
-    from resnet_search.export.folder import MANIFEST
+    """Return whether the best trial of a run is exported and no trial has completed since."""
+    from resnet_search.runs.exports import BEST, MANIFEST, is_current
 
-    path = view.folder.path / "export" / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        return bool(manifest.get("completed", view.completed) == view.completed)
-    except (OSError, ValueError, AttributeError):
+    if not is_current(view):
         return False
+    manifest = json.loads((view.folder.path / BEST / MANIFEST).read_text(encoding="utf-8"))
+    return bool(manifest.get("completed", view.completed) == view.completed)

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from resnet_search.export.formats import FORMATS, Format, chosen
 from resnet_search.report.pareto import Place, measured, pareto
 
 if TYPE_CHECKING:
@@ -20,14 +21,15 @@ class Fronts:
     """The trials of a run that are on a Pareto front, by id."""
 
     places: Mapping[str, Place]
+    form: Format
 
     # Keys in --json and --csv beside `trials.FIELDS`.
-    fields: ClassVar[tuple[str, ...]] = ("front", "latency_ms")
+    fields: ClassVar[tuple[str, ...]] = ("front", "latency_ms", "latency_format")
 
     def values(self, trial: Trial) -> dict[str, Any]:
         """Return the `fields` of a trial, JSON-able."""
         place = self.places[trial.trial]
-        return {"front": list(place.on), "latency_ms": place.latency}
+        return {"front": list(place.on), "latency_ms": place.latency, "latency_format": self.form.name}
 
     def table(self, trials: Sequence[Trial]) -> Sequence[RenderableType]:
         """Return a table of these trials in the order given, and how the times were measured."""
@@ -50,17 +52,24 @@ class Fronts:
             ],
             elsewhere="--json has everything",
         )
-        told = f"median time of one image on {machine()}, where an export or --measure has measured it"
+        told = (
+            f"median time of one image as {self.form.name} in {self.form.runtime} on {machine()}, where an export or "
+            "--measure has measured it"
+        )
         return [grid, Hanging(f"ms         {told}")]
 
 
-def fronts_of(view: RunView, *, measure: bool, quiet: bool) -> Fronts:
-    """Return the fronts of a run; with `measure`, first measure the latencies that this machine lacks."""
+def fronts_of(view: RunView, *, measure: bool, quiet: bool, form: str) -> Fronts:
+    """Return the fronts of a run, with latencies in the format `form`.
+
+    With `measure`, first measure the latencies that this machine lacks.
+    """
+    chosen([form] if measure else ())
     if measure:
         from resnet_search.cli.screen import is_terminal, waiting
         from resnet_search.export.latency import measure as measure_all
 
         with waiting("Measuring") if is_terminal() and not quiet else nullcontext() as tell:
-            measure_all(view, view.ranking(), tell or (lambda _: None))
-    places = pareto(view.ranking(), measured(view))
-    return Fronts({place.trial.trial: place for place in places})
+            measure_all(view, view.ranking(), tell or (lambda _: None), form)
+    places = pareto(view.ranking(), measured(view, form))
+    return Fronts({place.trial.trial: place for place in places}, FORMATS[form])

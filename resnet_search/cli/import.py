@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from resnet_search.cli.options import (
+    AnyPath,
     OneOf,
     SpaceKey,
     Whole,
@@ -30,7 +31,7 @@ TOP = 3
 
 
 @click.command("import", short_help="Import a Keras Tuner project as a run.")
-@click.argument("project", metavar="PROJECT", type=click.Path(path_type=Path))
+@click.argument("project", metavar="PROJECT", type=AnyPath())
 @click.option("--map", "mapped", multiple=True, metavar="NAME=KEY",
               help="The KEY here for the hyperparameter NAME: --map filters=width; with renamed values: "
               "--map se=attention:true=se,false=none. Repeatable.  [default: KEY of the same name]")  # fmt: skip

@@ -70,6 +70,7 @@ def describe(folder: RunFolder) -> dict[str, Any]:
     from resnet_search.report.course import epochs_done
     from resnet_search.report.kind import is_final
     from resnet_search.runs.after import under_way
+    from resnet_search.runs.exports import exports_in
     from resnet_search.runs.trials import COMPLETED, FAILED, read_run
 
     try:
@@ -102,6 +103,7 @@ def describe(folder: RunFolder) -> dict[str, Any]:
         "best_so_far": _climb(best_so_far(view)) if scored else [],
         "started": view.started,
         "seconds": view.seconds,
+        "exports": [path.name for path in exports_in(folder)],
     }
 
 

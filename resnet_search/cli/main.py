@@ -15,6 +15,7 @@ from shutil import get_terminal_size
 import click
 
 from resnet_search.cli.options import RUNS_DIR, did_you_mean
+from resnet_search.cli.process import prepare
 from resnet_search.cli.session import Interrupted, Session, Signals, leave, runs_dir_words
 from resnet_search.cli.text import cut_lines, safe, wrapped
 from resnet_search.errors import UserError
@@ -90,10 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done. 1: something outside the command line is wrong, such as a file or the machine. 2: the command line is
     wrong. 130, 143, 129: ended by Ctrl-C, SIGTERM, a closed terminal.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            # Print question marks instead of a traceback on a terminal that is not UTF-8.
-            stream.reconfigure(errors="replace")
+    prepare(restart=arguments is None)
     signals = Signals(Session())
     signals.install()
     status = execute(arguments, signals)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from resnet_search.cli.numbers import integer, number
 from resnet_search.cli.value_range import value_range_option
 from resnet_search.errors import UsageError
+from resnet_search.files import expand_home
 from resnet_search.workers.cluster import SCHEME, Cluster
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ MAX_SEED = 2**31 - 1
 
 
 class Whole(ParamType):
-    """An integer from `low` to `high`."""
+    """An integer from `low` to `high`, such as 50000, 50_000, 50k or 1.5M."""
 
     name = "integer"
 
@@ -37,13 +38,10 @@ class Whole(ParamType):
         self.low, self.high = low, high
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        # int() also accepts 1_000, digits of other scripts, and surrounding spaces.
-        text = str(value)
-        digits = text.removeprefix("-")
-        short = digits.isascii() and digits.isdigit() and len(digits) <= len(str(self.high))
-        if not short or not self.low <= int(text) <= self.high:
-            self.fail(f"got {text!r}; allowed: integers from {self.low:,} to {self.high:,}", param, ctx)
-        return int(text)
+        whole = integer(str(value))
+        if whole is None or not self.low <= whole <= self.high:
+            self.fail(f"got {str(value)!r}; allowed: integers from {self.low:,} to {self.high:,}", param, ctx)
+        return whole
 
 
 class WorkerCount(ParamType):
@@ -81,13 +79,27 @@ class OneOf(ParamType):
         return [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
 
 
+class AnyPath(ParamType):
+    """A path of anything."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        del param, ctx
+        return expand_home(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        del ctx, param
+        return [CompletionItem(incomplete, type="file")]
+
+
 class FolderPath(ParamType):
     """A folder, which need not exist; no part of its path may be a file."""
 
     name = "folder"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        path = Path(value)
+        path = expand_home(value)
         try:
             # The path itself, or the first of its parents that exists.
             existing = next((place for place in (path, *path.parents) if place.exists()), Path())
@@ -118,24 +130,11 @@ class SpaceKey(ParamType):
         from resnet_search.training.recipe import recipe_fields
 
         key = recipe_fields()[self.key] if self.table == "recipe" else KEYS[self.table][self.key]
-        parsed = value if key.kind == "str" else _number(value)
+        parsed = value if key.kind == "str" else number(value)
         if not key.accepts(parsed):
             near = did_you_mean(str(value), key.choices)
             self.fail(f"got '{escape(str(value))}'; allowed: {key.allowed}{near}", param, ctx)
         return parsed
-
-
-def _number(value: Any) -> Any:
-    """Parse a value as TOML would: an integer, a float, or the text."""
-    for kind in (int, float):
-        try:
-            number = kind(value)
-        except (TypeError, ValueError):
-            continue
-        # Here nan is a name; 1_0 is a number only in TOML.
-        if math.isfinite(number) and "_" not in str(value):
-            return number
-    return value
 
 
 def did_you_mean(value: str, words: Iterable[str]) -> str:
@@ -258,9 +257,9 @@ _SEARCH_OPTIONS = (
                  help="sync: promote a trial once it is certain to be among the best of its rung. async: promote the "
                  "best so far; use it when there are more workers than trials.  [default: the space's]"),
     click.option("--max-params", type=SpaceKey("limits", "max_params"), metavar="N",
-                 help="Largest number of trainable parameters.  [default: the space's]"),
+                 help="Largest number of trainable parameters, such as 300k.  [default: the space's]"),
     click.option("--max-macs", type=SpaceKey("limits", "max_macs"), metavar="N",
-                 help="Largest number of multiply-adds for one image.  [default: the space's]"),
+                 help="Largest number of multiply-adds for one image, such as 40M.  [default: the space's]"),
     click.option("--data", "source", type=SpaceKey("data", "source"), metavar="SOURCE",
                  help="Images: cifar10, shapes, tfds:NAME, or a path (archive, .npz, folder).  [default: the space's]"),
     data_dir_option,

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from resnet_search.cli.options import Whole, complete_run, json_option, runs_dir_option
+from resnet_search.cli.options import AnyPath, Whole, complete_run, json_option, runs_dir_option
 from resnet_search.cli.text import cut, cut_lines, safe
 from resnet_search.cli.value_range import ValueRange
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from resnet_search.export.predict import Classified, Unread
+    from resnet_search.export.predict import Classified, Export, Unread
     from resnet_search.report.measured import Estimate
     from resnet_search.training.datasets.image_files import LeftOut
 
@@ -28,7 +28,7 @@ _PATH = 36  # characters of a path if there is no room for more
 
 @click.command("predict")
 @click.argument("export", metavar="EXPORT", shell_complete=complete_run)
-@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=AnyPath())
 @runs_dir_option
 @click.option("--top", type=Whole(1, 1000), metavar="N", help=f"Show the N most probable classes of each image.  "
               f"[default: {_CLASSES}, or as many as fit the terminal]")  # fmt: skip
@@ -63,9 +63,9 @@ def command(
             classified.append(one)
     accuracy, known = _accuracy(classified)
     if as_json:
-        _print_json(classified, unread, left_out, accuracy, known)
+        _print_json(found, classified, unread, left_out, accuracy=accuracy, known=known)
     else:
-        _print_table(classified, accuracy, known, whole=top is not None)
+        _print_table(found, classified, accuracy, known, whole=top is not None)
         _tell(unread, left_out)
     return 1 if unread else 0
 
@@ -90,7 +90,13 @@ def _accuracy(classified: list[Classified]) -> tuple[Estimate | None, int]:
 
 
 def _print_json(
-    classified: list[Classified], unread: list[Unread], left_out: LeftOut, accuracy: Estimate | None, known: int
+    export: Export,
+    classified: list[Classified],
+    unread: list[Unread],
+    left_out: LeftOut,
+    *,
+    accuracy: Estimate | None,
+    known: int,
 ) -> None:
     from dataclasses import asdict
 
@@ -109,6 +115,12 @@ def _print_json(
     show_json(
         "predict/1",
         {
+            "network": {
+                "folder": str(export.saved_model.parent),
+                "run": export.network.run or None,
+                "trials": list(export.network.members),
+                "name": export.network.name or None,
+            },
             "images": images,
             "unreadable": [{"file": str(one.file), "reason": one.reason} for one in unread],
             "left_out": left_out.counts(),
@@ -117,17 +129,21 @@ def _print_json(
     )
 
 
-def _print_table(classified: list[Classified], accuracy: Estimate | None, known: int, *, whole: bool) -> None:
+def _print_table(
+    export: Export, classified: list[Classified], accuracy: Estimate | None, known: int, *, whole: bool
+) -> None:
+    from resnet_search.cli.grid import Hanging
     from resnet_search.cli.screen import show
     from resnet_search.report.tested import interval
     from resnet_search.report.units import percent
 
     if classified:
-        show([_table(classified, whole=whole)])
+        network = safe(f"{export.network}: {export.saved_model.parent}")
+        show([_table(classified, whole=whole), "", Hanging(f"Network     {network}")])
     if accuracy is not None:
         of = "" if known == len(classified) else f", of {len(classified):,} in total"
         click.echo(
-            f"\nAccuracy    {percent(accuracy.value)}, 95 % interval {interval(accuracy)}\n"
+            f"Accuracy    {percent(accuracy.value)}, 95 % interval {interval(accuracy)}\n"
             f"            by the class folders of {known:,} images{of}"
         )
 

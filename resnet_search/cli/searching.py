@@ -202,9 +202,10 @@ def _hand_over(view: RunView, words: str, *, there: bool, quiet: bool) -> None:
     from resnet_search.cli.export import export_and_tell, tell, tell_test
     from resnet_search.cli.report import page_and_tell
     from resnet_search.cli.without_tensorflow import can_export, tell_unexported
+    from resnet_search.runs.exports import BEST
 
     if there:
-        tell(view.folder.path / "export", quiet=quiet)
+        tell(view.folder.path / BEST, quiet=quiet)
         if not quiet:
             tell_test(view)
     elif can_export():

@@ -12,6 +12,7 @@ import click
 from resnet_search.cli.options import OneOf, Whole, json_option, run_argument
 from resnet_search.cli.watch import Look, check_watch, watch, watch_option
 from resnet_search.errors import UsageError
+from resnet_search.export.formats import FORMATS, SAVED_MODEL
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -71,12 +72,20 @@ ROWS, CURVES = 100, 1000
     is_flag=True,
     help="With --pareto: measure missing latencies on this machine, about 15 s each.",
 )
+@click.option(
+    "--format",
+    "form",
+    type=OneOf(FORMATS),
+    metavar="FORMAT",
+    help=f"With --pareto: the format to compare latencies in, one of {', '.join(FORMATS)}.  [default: {SAVED_MODEL}]",
+)
 @watch_option
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print exact and complete CSV with a header.")
 def command(
     *, run: str, runs_dir: Path, sort: str | None, reverse: bool, top: int | None, everything: bool,
-    bracket: int | None, status: str | None, pareto: bool, measure: bool, watched: bool, as_json: bool, as_csv: bool,
+    bracket: int | None, status: str | None, pareto: bool, measure: bool, form: str | None, watched: bool,
+    as_json: bool, as_csv: bool,
 ) -> int:  # fmt: skip
     """List the trials of a run.
 
@@ -90,6 +99,8 @@ def command(
         raise UsageError("--all and --top cannot be combined")
     if measure and not pareto:
         raise UsageError("--measure requires --pareto")
+    if form is not None and not pareto:
+        raise UsageError("--format requires --pareto")
     from resnet_search.runs.folder import find_run
     from resnet_search.runs.trials import read_run
 
@@ -104,7 +115,7 @@ def command(
     if pareto:
         from resnet_search.cli.fronts import fronts_of
 
-        fronts = fronts_of(view, measure=measure, quiet=as_json or as_csv)
+        fronts = fronts_of(view, measure=measure, quiet=as_json or as_csv, form=form or SAVED_MODEL)
         trials = [trial for trial in trials if trial.trial in fronts.places]
     trials = trials[:top]
     if as_json:

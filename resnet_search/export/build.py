@@ -93,9 +93,6 @@ def load_network(member: Member, image_shape: tuple[int, int, int], classes: int
     from resnet_search.networks.layers import GroupedConv2D
     from resnet_search.networks.model import build_model
 
-    # The user's ~/.keras/keras.json may set another value.
-    keras.config.set_floatx("float32")
-    keras.config.set_dtype_policy("float32")
     network = build_model(
         Architecture.from_dict(member.architecture),
         input_shape=image_shape,

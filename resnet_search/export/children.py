@@ -17,13 +17,13 @@ from resnet_search.errors import ExportError
 from resnet_search.export import verify
 from resnet_search.export.build import BAD_WEIGHTS, Request
 from resnet_search.export.formats import Format, check_tensorflow
+from resnet_search.networks.keras_settings import own_settings
 from resnet_search.runs.latency import Latency, processors
 
 BATCHES = (1, 128)  # sizes that are timed
 _ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",  # the only backend that writes a SavedModel
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_USE_LEGACY_KERAS": "0",
 }
 # A GPU may be busy, and it rounds matrix products to 10 bits.
 _NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
@@ -113,7 +113,7 @@ def _run(what: str, arguments: list[str], refusal: int = 0, error: str = "", *, 
     """Run Python silently; return the content of `error` if it ends with status `refusal`, nothing if it succeeds."""
     done = subprocess.run(
         [sys.executable, *arguments],
-        env=os.environ | _ENVIRONMENT | (_GPU if gpu else _NO_GPU),
+        env=own_settings(os.environ) | _ENVIRONMENT | (_GPU if gpu else _NO_GPU),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

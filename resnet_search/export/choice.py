@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_search.errors import ExportError, RunError
+from resnet_search.export.formats import Format
 from resnet_search.runs.checkpoints import gone
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
 from resnet_search.training.job import WEIGHTS
@@ -51,11 +52,13 @@ def best_trials(view: RunView, count: int) -> list[Trial]:
     return ranked[:count]
 
 
-def trial_within(view: RunView, limits: Limits, latency_of: Callable[[Trial], float]) -> Trial:
+def trial_within(
+    view: RunView, limits: Limits, latency_of: Callable[[Trial], float], formats: Sequence[Format]
+) -> Trial:
     """Return the best candidate trained in full within the limits; `ExportError` names the smallest if there is none.
 
-    Candidates whose weights were removed are left out. `latency_of` measures milliseconds for one image; it is called
-    in the order of accuracy, for candidates within the other limits, until one fits.
+    Candidates whose weights were removed are left out. `latency_of` measures milliseconds for one image in the slowest
+    of `formats`; it is called in the order of accuracy, for candidates within the other limits, until one fits.
     """
     candidates = [trial for trial in view.ranking() if has_weights(view, trial)]
     if not candidates:
@@ -73,7 +76,8 @@ def trial_within(view: RunView, limits: Limits, latency_of: Callable[[Trial], fl
             smallest = min(candidates, key=cost)
             candidates = [trial for trial in candidates if cost(trial) <= limit]
             if not candidates:
-                raise _too_small(view, option, f"{limit:,}", f"{cost(smallest):,}", smallest)
+                what = f"{cost(smallest):,} or more, the cost of the smallest network"
+                raise _too_small(view, f"{option}: got {limit:,}", what, smallest)
     if limits.max_latency is None:
         return candidates[0]
     found: dict[str, float] = {}
@@ -82,14 +86,14 @@ def trial_within(view: RunView, limits: Limits, latency_of: Callable[[Trial], fl
         if found[trial.trial] <= limits.max_latency:
             return trial
     fastest = min(candidates, key=lambda trial: found[trial.trial])
-    took = f"{found[fastest.trial]:.3g} ms"
-    raise _too_small(view, "--max-latency", f"{limits.max_latency:g} ms", took, fastest)
+    form = " and ".join(f"as {made.name} in {made.runtime}" for made in formats)
+    what = f"{found[fastest.trial]:.3g} ms or more, the time of the fastest network {form}"
+    raise _too_small(view, f"--max-latency: got {limits.max_latency:g} ms", what, fastest)
 
 
-def _too_small(view: RunView, option: str, limit: str, smallest: str, trial: Trial) -> ExportError:
+def _too_small(view: RunView, given: str, allowed: str, trial: Trial) -> ExportError:
     return ExportError(
-        f"{option}: got {limit}; allowed: {smallest} or more, the cost of the smallest network, trial {trial.trial} "
-        f"({trial.name})",
+        f"{given}; allowed: {allowed}, trial {trial.trial} ({trial.name})",
         f"resnet-search trials {view.folder.word} --pareto lists the choices.",
     )
 

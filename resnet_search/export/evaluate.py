@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from resnet_search.errors import ExportError
 from resnet_search.export import serve
 from resnet_search.export.serve import receive, send
+from resnet_search.networks.keras_settings import own_settings
 from resnet_search.report import statistics
 from resnet_search.report.measured import Measured
 
@@ -51,6 +53,7 @@ def running(saved_model: Path) -> Iterator[Callable[[NDArray[np.uint8]], NDArray
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,
+            env=own_settings(os.environ),
         )
         questions, answers = cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout)
 

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from resnet_search.errors import ExportError
-from resnet_search.export.formats import FORMATS
+from resnet_search.export.formats import FORMATS, Format
 from resnet_search.files import replacing_folder
+from resnet_search.runs.exports import MANIFEST, Network, network_in
 
 SAVED_MODEL = FORMATS["saved_model"].file
 CLASSES = "classes.json"
 REPORT = "report.md"
-MANIFEST = "export.json"
 CARD = "README.md"
 ENTRIES = frozenset({*(made.file for made in FORMATS.values()), CLASSES, REPORT, MANIFEST, CARD})
 _CURE = "Choose another folder with --out, or empty this one."
 
 
 @contextmanager
-def replacing_export(out: Path) -> Iterator[Path]:
+def replacing_export(out: Path, network: Network | None = None) -> Iterator[Path]:
     """Give a folder to fill; when the block ends without an error it becomes `out` and replaces an earlier export.
 
-    `ExportError` if `out` holds anything but an earlier export, or cannot be written; then it is left unchanged.
+    `network`: the only one whose earlier export may be replaced; None: any. `ExportError` if `out` holds anything else,
+    or cannot be written; then it is left unchanged.
     """
     try:
         out = out.resolve()
         check_destination(out)
+        held = held_by(out)
+        if held is not None and network not in {None, held}:
+            raise ExportError(
+                f"--out: got {str(out)!r}, which holds an export of {held}; to export: {network}",
+                "Replace it with --replace, or choose another folder with --out.",
+            )
     except (OSError, ValueError) as error:
         raise unwritable(out, error) from error
     try:
@@ -47,7 +53,7 @@ def check_destination(out: Path) -> None:
     names = {path.name for path in out.iterdir()}
     if not names:
         return
-    if not _is_export(out):
+    if held_by(out) is None:
         raise ExportError(f"--out: got {str(out)!r}, which is neither empty nor an earlier export", _CURE)
     strange = sorted(names - ENTRIES)
     if strange:
@@ -55,6 +61,25 @@ def check_destination(out: Path) -> None:
             f"--out: got {str(out)!r}, an earlier export that also holds {strange[0]!r}, which would be lost",
             "Move that elsewhere, or choose another folder with --out.",
         )
+
+
+def held_by(out: Path) -> Network | None:
+    """Return the network of an earlier export; None if there is none."""
+    try:
+        return network_in(out)
+    except (OSError, ValueError):
+        return None
+
+
+def replaced(out: Path, network: Network, formats: Iterable[Format]) -> tuple[str, ...]:
+    """Return a sentence on what a new export of `network` in these formats removes from `out`, if anything."""
+    held = held_by(out)
+    if held is None:
+        return ()
+    if held != network:
+        return (f"This replaced an export of {held}.",)
+    files = {made.file for made in FORMATS.values() if (out / made.file).exists()} - {made.file for made in formats}
+    return (f"This replaced an earlier export, and removed {', '.join(sorted(files))}.",) if files else ()
 
 
 def unwritable(out: Path, error: Exception) -> ExportError:
@@ -70,11 +95,3 @@ def folder_bytes(path: Path) -> int:
     """Return the size of a file, or of all files in a folder, in bytes."""
     files = [path, *path.rglob("*")]
     return sum(file.stat().st_size for file in files if file.is_file())
-
-
-def _is_export(folder: Path) -> bool:
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(manifest, dict) and "trial" in manifest

@@ -5,22 +5,27 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from resnet_search.export.folder import MANIFEST
 from resnet_search.report.exported import Ensemble, Exported, File
+from resnet_search.runs.exports import MANIFEST, exports_in
 from resnet_search.runs.latency import Latency
 from resnet_search.runs.trials import RunView, Trial
 
 
 def exported_of(view: RunView, trial: Trial | None = None) -> Exported | None:
-    """Return the verification results of a run's export; None if there is none of this trial (default: the best)."""
+    """Return the verification results of an export of this trial (default: the best) in a run's folder; None without.
+
+    An export of the trial alone comes before an ensemble that it leads.
+    """
     chosen = trial or view.leader
-    try:
-        manifest = json.loads((view.folder.path / "export" / MANIFEST).read_text(encoding="utf-8"))
-        if chosen is None or manifest["trial"] != chosen.trial:
-            return None
-        return _exported(manifest["verified"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # From another version, or damaged.
-        return None
+    found = []
+    for folder in exports_in(view.folder):
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            if chosen is not None and manifest["trial"] == chosen.trial:
+                found.append(_exported(manifest["verified"]))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):  # From another version, or damaged.
+            continue
+    return min(found, key=lambda one: one.ensemble is not None, default=None)
 
 
 def _exported(values: dict[str, Any]) -> Exported:

@@ -15,7 +15,9 @@ import numpy as np
 
 from resnet_search.errors import ExportError, RunError, UserError
 from resnet_search.export.evaluate import batch_size, running
-from resnet_search.export.folder import CLASSES, MANIFEST, SAVED_MODEL
+from resnet_search.export.folder import CLASSES, SAVED_MODEL
+from resnet_search.files import expand_home
+from resnet_search.runs.exports import BEST, MANIFEST, Network, exports_in, network_from
 from resnet_search.runs.folder import find_run
 from resnet_search.training.datasets.decode import Unreadable, decode
 from resnet_search.training.datasets.image_data import Images, printable, stretched
@@ -27,12 +29,13 @@ _RGB = 3
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """An export: its SavedModel, its classes, and the height and width of its images.
+    """An export: its SavedModel, its network, its classes, and the height and width of its images.
 
     `values`: what numbers of more than 8 bits, or of all files, mean; None if only the files can tell.
     """
 
     saved_model: Path
+    network: Network
     classes: tuple[str, ...]
     height: int
     width: int
@@ -61,7 +64,7 @@ class Unread:
 
 def find_export(given: str, runs_dir: Path) -> Export:
     """Find the export at a path (its folder or the saved_model in it), or the default export of a run by its name."""
-    path = Path(given)
+    path = expand_home(given)
     folder = path.parent if (path / "saved_model.pb").is_file() else path
     if not (folder / MANIFEST).is_file():
         folder = _of_run(given, runs_dir)
@@ -76,9 +79,13 @@ def _of_run(given: str, runs_dir: Path) -> Path:
             f"EXPORT: got {given!r}, which has no {MANIFEST} and is not a run: {error.message}",
             "Give a folder that resnet-search export has written, or a run.",
         ) from error
-    folder = run.path / "export"
+    folder = run.path / BEST
     if not (folder / MANIFEST).is_file():
-        raise RunError(f"EXPORT: got {given!r}, a run without an export", f"resnet-search export {run.word}")
+        others = ", ".join(str(path) for path in exports_in(run))
+        raise RunError(
+            f"EXPORT: got {given!r}, a run without an export of its best trial{others and f'; allowed: {others}'}",
+            f"resnet-search export {run.word}",
+        )
     return folder
 
 
@@ -91,6 +98,7 @@ def _read(folder: Path) -> Export:
         trained = None if values is None else Values(float(values["low"]), float(values["high"]), values["of"])
         export = Export(
             folder / SAVED_MODEL,
+            network_from(manifest),
             tuple(map(str, classes)),
             int(height),
             int(width),

@@ -17,10 +17,10 @@ import numpy as np
 from resnet_search.export.card import card
 from resnet_search.export.checks import accuracy
 from resnet_search.export.choice import Limits, best_trials, chosen_trial, trial_within, weights_of
-from resnet_search.export.folder import CARD, CLASSES, MANIFEST, REPORT, SAVED_MODEL, replacing_export
+from resnet_search.export.folder import CARD, CLASSES, REPORT, SAVED_MODEL, replaced, replacing_export
 from resnet_search.export.formats import OPSET, chosen
 from resnet_search.export.interface import INPUT, OUTPUT
-from resnet_search.export.latency import latency_of, measured_now
+from resnet_search.export.latency import latency_of, measured_now, timed_formats
 from resnet_search.export.make import Images, Progress, images_of, make_files, member_of
 from resnet_search.export.metadata import checked_license
 from resnet_search.export.test_set import measure_once
@@ -32,7 +32,8 @@ from resnet_search.report.facts import known_test
 from resnet_search.report.kind import is_final
 from resnet_search.report.learning import CURES, at_chance, learning
 from resnet_search.report.markdown import to_markdown
-from resnet_search.runs.latency import keep_latency, machine
+from resnet_search.runs.exports import BEST, MANIFEST, network_of, place_of
+from resnet_search.runs.latency import alone, keep_latency, machine
 from resnet_search.runs.trials import RunView, Trial
 from resnet_search.search.start import versions
 
@@ -72,14 +73,18 @@ def export_run(
     limits: Limits | None = None,
     progress: Progress = _silent,
     license_id: str | None = None,
+    replace: bool = False,
 ) -> ExportResult:
-    """Export a trial of a run, by default its winner, to `out`, by default `export` in the run's folder.
+    """Export a trial of a run, by default its winner, to `out`, by default a folder of its own in the run's folder.
+
+    That is `export` for the best trial, else `export-trial-ID` or `export-ensemble-K`.
 
     Before there is a winner, that is the best of the trials with the most epochs, and a note says so. Instead of
     `trial`, give `ensemble`, the number of best candidates whose probabilities are averaged, or `limits`, which the
     best candidate must meet. `formats`: names in `export.formats.FORMATS`, made in addition to the SavedModel.
     `progress` receives the name of each step. `license_id`: an SPDX identifier for the model card. An earlier export
-    at `out` is replaced, but only by a verified one.
+    of the same network at `out` is replaced, but only by a verified one; `replace`: that of another network, too.
+    `export` in the run's folder always follows the best trial.
 
     Raises `RunError` if nothing has completed, `DataError` if the images are gone, and `ExportError` for a format whose
     packages are missing, a trial without weights, limits that no candidate meets, a destination that cannot be used, or
@@ -93,16 +98,20 @@ def export_run(
         weights_of(view, member)
     images = images_of(view)
     if limits is not None:
-        members = [trial_within(view, limits, lambda one: latency_of(view, one, images, progress))]
-    out = view.folder.path / "export" if out is None else out
-    first = members[0]
-    with replacing_export(out) as partial:
+        timed = timed_formats(formats)
+        members = [trial_within(view, limits, lambda one: latency_of(view, one, images, progress, timed), timed)]
+    own, network, first = place_of(view, members), network_of(view, members), members[0]
+    follows = out is None and own.name == BEST
+    out = own if out is None else out
+    before = replaced(out, network, wanted)
+    with replacing_export(out, None if replace or follows else network) as partial:
         networks = [member_of(view, member, images.arrays) for member in members]
         files, labels = make_files(networks, wanted, images, partial, progress)
         right = _accuracy(view, members, labels, images)
         together = _ensemble(view, members, images, progress) if len(members) > 1 else None
         if together is None:
-            keep_latency(view.folder, first.trial, files[0].latencies)
+            for file in files:
+                keep_latency(view.folder, first.trial, file.latencies, file.format)
         exported = Exported(
             difference=files[0].difference,
             compared=files[0].compared,
@@ -128,7 +137,7 @@ def export_run(
         difference=exported.difference,
         accuracy=exported.accuracy,
         exported=exported,
-        notes=_notes(view, first, files),
+        notes=(*_notes(view, first, files), *_within(limits, files, formats), *before),
     )
 
 
@@ -170,6 +179,21 @@ def _notes(view: RunView, trial: Trial, files: Sequence[File]) -> tuple[str, ...
     elif at_chance(view, trial):
         notes.append(f"Trial {trial.trial} is not significantly better than {found.of_chance}.")
     return (*notes, *(f"{file.format}: {missed(file)}" for file in files if file.shortfall))
+
+
+def _within(limits: Limits | None, files: Sequence[File], formats: Sequence[str]) -> tuple[str, ...]:
+    """Return a sentence for each file on its latency and the limit on it."""
+    if limits is None or limits.max_latency is None:
+        return ()
+    timed = [
+        (file, alone(file.latencies)) for file in files if file.format in {made.name for made in timed_formats(formats)}
+    ]
+    return tuple(
+        f"As {file.format} in {file.runtime}, one image takes {time:.3g} ms, "
+        f"{'within' if time <= limits.max_latency else 'now above'} the limit of {limits.max_latency:g} ms."
+        for file, time in timed
+        if time is not None
+    )
 
 
 def _manifest(view: RunView, members: Sequence[Trial], exported: Exported) -> dict[str, Any]:

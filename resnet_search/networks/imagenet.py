@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Final, TypeAlias
 
 from resnet_search.errors import UsageError
 from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.keras_settings import keras_folder
 from resnet_search.networks.presets import preset
 
 Normalisation: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]  # mean and std per channel, in 0..255
@@ -42,7 +42,7 @@ class Source:
     @property
     def path(self) -> Path:
         """Return the path in Keras's cache on this machine, whether the file exists or not."""
-        return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models" / self.file
+        return keras_folder() / "models" / self.file
 
     @property
     def normalisation(self) -> Normalisation:

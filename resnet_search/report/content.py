@@ -62,7 +62,7 @@ def _network(view: RunView, trial: Trial, exported: Exported | None, facts: Fact
         *together,
         winner.about(view, trial, exported),
         winner.limits_of_the_number(view, trial, facts),
-        winner.use(view, exported),
+        winner.use(view, trial, exported),
         *files,
     )
 

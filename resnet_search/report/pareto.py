@@ -9,7 +9,7 @@ from resnet_search.report.document import Block, Code, Paragraph, Section, Table
 from resnet_search.report.kind import is_single
 from resnet_search.report.learning import learning
 from resnet_search.report.units import large, percent
-from resnet_search.runs.latency import alone, read_latencies
+from resnet_search.runs.latency import SAVED_MODEL, alone, read_latencies
 from resnet_search.runs.trials import RunView, Trial
 
 PARAMETERS, MACS, LATENCY = "parameters", "MACs", "latency"
@@ -60,9 +60,9 @@ def pareto(trials: Sequence[Trial], latencies: Mapping[str, float]) -> list[Plac
     return sorted(places, key=lambda place: -(place.trial.score or 0.0))
 
 
-def measured(view: RunView) -> dict[str, float]:
-    """Return the measured latencies of a run's networks on this machine: milliseconds for one image, by trial."""
-    found = {trial: alone(latencies) for trial, latencies in read_latencies(view.folder).items()}
+def measured(view: RunView, form: str = SAVED_MODEL) -> dict[str, float]:
+    """Return the measured latencies of a run's networks in a format on this machine: milliseconds for one image."""
+    found = {trial: alone(latencies) for trial, latencies in read_latencies(view.folder, form).items()}
     return {trial: time for trial, time in found.items() if time is not None}
 
 
@@ -87,7 +87,10 @@ def fronts(view: RunView) -> tuple[Section, ...]:
         for place in pareto(ranked, latencies)
     )
     timed = sum(trial.trial in latencies for trial in ranked)
-    told = f"Latency is the median for one image on this machine's processor, measured for {timed}. To measure all: "
+    told = (
+        "Latency is the SavedModel's median for one image in TensorFlow on this machine's processor, measured for "
+        f"{timed}. To measure all: "
+    )
     blocks: list[Block] = [
         Paragraph(
             f"Of the {len(ranked):,} candidates trained for all epochs, these are on the Pareto front: no other is as "
@@ -98,7 +101,9 @@ def fronts(view: RunView) -> tuple[Section, ...]:
             (
                 told,
                 Code(f"resnet-search trials {view.folder.word} --pareto --measure"),
-                ". To export the best network within a limit: ",
+                ", with ",
+                Code("--format"),
+                " in another format. To export the best network within a limit: ",
                 Code(f"resnet-search export {view.folder.word} --max-params N"),
                 ", ",
                 Code("--max-macs N"),

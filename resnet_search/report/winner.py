@@ -162,10 +162,11 @@ def _error(score: float, images: int) -> str:
     )
 
 
-def use(view: RunView, exported: Exported | None) -> Section:
+def use(view: RunView, trial: Trial, exported: Exported | None) -> Section:
     """Five lines of Python."""
     if exported is None:
-        text = ("Nothing is exported yet: ", Code(f"resnet-search export {view.folder.word}"))
+        named = "" if trial is view.leader else f" --trial {trial.trial}"
+        text = ("This network is not exported yet: ", Code(f"resnet-search export {view.folder.word}{named}"))
         return Section("How to use it", (Paragraph(text),))
     height, width, channels = view.content["data"]["image_shape"]
     lines = (

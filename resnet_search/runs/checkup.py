@@ -11,6 +11,7 @@ from resnet_search.errors import RunError
 from resnet_search.files import read_lines
 from resnet_search.runs.checkpoints import all_leftovers, superseded
 from resnet_search.runs.doctor import OK, PROBLEM, WARNING, Check
+from resnet_search.runs.exports import BEST, MANIFEST, exports_in, is_current, network_in
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.salvage import Salvage, salvage
 from resnet_search.runs.trials import COMPLETED, FAILED, RUNNING, RunView, Trial
@@ -54,6 +55,7 @@ class Checkup:
         good = len({*view.trials}) - len({check.name for check in trials})
         yield Check("Trials", OK, f"{good} of {len(view.trials)} have the files that they should have")
         yield from trials
+        yield from self._exports(view)
         yield from self._left(view)
 
     def _lock(self) -> Check:
@@ -166,6 +168,21 @@ class Checkup:
             return
         if trial.status == COMPLETED and not _counts(epochs, trial.initial_epoch + 1, trial.epochs):
             yield WARNING, f"{HISTORY} is gone or not whole: its score stands, its learning curve has a gap", ""
+
+    def _exports(self, view: RunView) -> Iterator[Check]:
+        held, export = [], f"resnet-search export {self.folder.word}"
+        for path in exports_in(self.folder):
+            try:
+                held.append(f"{path.name} holds {', '.join(network_in(path).members)}")
+            except (OSError, ValueError) as error:
+                yield Check("Exports", PROBLEM, f"{path.name}: {error!s:.80}", f"Delete it, and export again: {export}")
+        if not held:
+            return
+        if view.leader is not None and (self.folder.path / BEST / MANIFEST).is_file() and not is_current(view):
+            text = f"{'; '.join(held)}; the best trial is {view.leader.trial}"
+            yield Check("Exports", WARNING, text, f"Export it: {export}")
+        else:
+            yield Check("Exports", OK, "; ".join(held))
 
     def _left(self, view: RunView) -> Iterator[Check]:
         left = all_leftovers(self.folder)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_search.errors import NameTakenError, RunError, UsageError
-from resnet_search.files import replacing_folder, rewrite, write_json
+from resnet_search.files import expand_home, replacing_folder, rewrite, write_json
 
 # Of run.json. A change that this program could not read in an old run raises it, and comes with a way to migrate.
 FORMAT = 1
@@ -232,7 +232,7 @@ def find_run(ref: str, runs_dir: Path) -> RunFolder:
         if not runs:
             raise RunError(f"no runs in {runs_dir}", "Start one: resnet-search run --space quickstart")
         return runs[-1]
-    candidates = [runs_dir / ref, Path(ref)]
+    candidates = [runs_dir / ref, expand_home(ref)]
     for path in reversed(candidates) if os.sep in ref else candidates:
         with suppress(OSError, ValueError):
             if (path / RUN_JSON).is_file():

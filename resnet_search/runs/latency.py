@@ -1,4 +1,4 @@
-"""How long exported networks take, as measured, and kept in their run's folder: by machine, then by trial."""
+"""How long exported networks take, as measured, and kept in their run's folder: by machine, format and trial."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from resnet_search.runs.folder import RunFolder
 
 FILE = "latency.json"
 CPU = "cpu"
+SAVED_MODEL = "saved_model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +56,22 @@ def alone(latencies: Sequence[Latency]) -> float | None:
     return next((one.p50 for one in latencies if (one.device, one.batch) == (CPU, 1)), None)
 
 
-def read_latencies(folder: RunFolder) -> dict[str, tuple[Latency, ...]]:
-    """What was measured on this machine, by trial; nothing of a file that is damaged, since it can be made again."""
-    return {trial: _latencies(found) for trial, found in _read(folder).get(machine(), {}).items() if _latencies(found)}
+def read_latencies(folder: RunFolder, form: str = SAVED_MODEL) -> dict[str, tuple[Latency, ...]]:
+    """Return what was measured of a format on this machine, by trial; nothing of a damaged file: it can be made again.
+
+    Trials as SavedModels are beside the names of the other formats, as in files from before there were any.
+    """
+    here = _read(folder).get(machine(), {})
+    trials = here if form == SAVED_MODEL else here.get(form, {})
+    return {trial: _latencies(found) for trial, found in _dict(trials).items() if _latencies(found)}
 
 
-def keep_latency(folder: RunFolder, trial: str, latencies: Sequence[Latency]) -> None:
-    """Keep what was measured of a trial, in the place of what was; nothing happens where that cannot be written."""
-    content, here = _read(folder), machine()
-    content[here] = {**content.get(here, {}), trial: [asdict(one) for one in latencies]}
+def keep_latency(folder: RunFolder, trial: str, latencies: Sequence[Latency], form: str = SAVED_MODEL) -> None:
+    """Keep what was measured of a trial in a format; nothing happens where that cannot be written."""
+    content = _read(folder)
+    here = content.setdefault(machine(), {})
+    trials = here if form == SAVED_MODEL else here.setdefault(form, {})
+    trials[trial] = [asdict(one) for one in latencies]
     with suppress(OSError):
         write_json(folder.path / FILE, content)
 
@@ -73,9 +81,11 @@ def _read(folder: RunFolder) -> dict[str, dict[str, Any]]:
         content = json.loads((folder.path / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    if not isinstance(content, dict):
-        return {}
-    return {name: trials for name, trials in content.items() if isinstance(trials, dict)}
+    return {name: trials for name, trials in _dict(content).items() if isinstance(trials, dict)}
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _latencies(found: Any) -> tuple[Latency, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from resnet_search.errors import DataError, RunError
+from resnet_search.files import expand_home
 from resnet_search.runs.folder import RunFolder
 from resnet_search.spaces.schema import DATA_NAMES
 from resnet_search.spaces.space import SearchSpace
@@ -154,11 +155,7 @@ def absolute_source(source: str) -> str:
     """Return the source of images; a path becomes independent of this process's working directory."""
     if _has_a_name(source):
         return source
-    try:
-        path = Path(source).expanduser()
-    except RuntimeError:  # The home of an unknown user: `load_data` reports that it does not exist.
-        path = Path(source)
-    return str(path.absolute())
+    return str(expand_home(source).absolute())
 
 
 def _has_a_name(source: str) -> bool:

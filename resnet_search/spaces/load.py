@@ -9,6 +9,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
 from resnet_search.errors import SpaceError
+from resnet_search.files import expand_home
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.spaces.wording import escape, nearest, show
 
@@ -29,7 +30,7 @@ def load_space(ref: str, folder: Path = FOLDER) -> SearchSpace:
     if not is_path and named and not _is_file(Path(ref)):
         return _read(named)
     if is_path or _is_file(Path(ref)):
-        return _read(Path(ref))
+        return _read(expand_home(ref))
     near = nearest(ref, known)
     hint = f'; nearest: "{near}"' if near else ""
     raise SpaceError(

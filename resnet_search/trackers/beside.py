@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, Self
 
+from resnet_search.networks.keras_settings import own_settings
 from resnet_search.runs.folder import RunFolder
 
 # Seconds that a search waits for its trackers at the end; after that they finish on their own.
@@ -46,6 +48,7 @@ class Beside:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                env=own_settings(os.environ),
                 # Ctrl-C is for the driver alone; the tracker still sends everything written until then.
                 start_new_session=True,
             )

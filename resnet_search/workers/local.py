@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+from resnet_search.networks.keras_settings import own_settings
 from resnet_search.training.job import Epoch, Job
 from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Message, Ready, Stopped
 
@@ -224,7 +225,7 @@ def _settings_dict(settings: WorkerSettings) -> dict[str, Any]:
 def _environment(settings: WorkerSettings, slot: int) -> dict[str, str]:
     # NPROC is the size of JAX's thread pool on a processor, which has no setting of its own.
     threads = {"OMP_NUM_THREADS": str(settings.threads), "NPROC": str(settings.threads)}
-    environment = {**os.environ, **threads, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment = {**own_settings(os.environ), **threads, "TF_CPP_MIN_LOG_LEVEL": "2"}
     if settings.backend:
         environment["KERAS_BACKEND"] = settings.backend
     # A step compiles for longer than a short trial takes, and a promotion compiles the same again.

@@ -165,7 +165,8 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
         calls.exports.append({"run": view.folder.name} | {key: value for key, value in values.items() if value})
         folder = out or view.folder.path / "export"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / MANIFEST).write_text(json.dumps({"trial": "0000", "completed": view.completed}))
+        best = view.leader.trial if view.leader else "0000"
+        (folder / MANIFEST).write_text(json.dumps({"trial": best, "completed": view.completed}))
         ensemble = None
         if "ensemble" in options:
             members = tuple(member.trial for member in view.ranking()[: options["ensemble"]])

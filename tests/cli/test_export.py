@@ -61,6 +61,11 @@ def test_limits_go_together(run: RunFolder, asked: Asked, command: Callable[...,
     assert asked.exports == [{"run": run.name, "limits": limits}]
 
 
+def test_replacing_another_network_is_asked_for(run: RunFolder, asked: Asked, command: Callable[..., Outcome]) -> None:
+    assert command("export", run.name, "--trial", "0", "--replace").status == 0
+    assert asked.exports == [{"run": run.name, "trial": "0000", "replace": True}]
+
+
 @pytest.mark.parametrize(
     ("words", "names"),
     [
@@ -108,11 +113,16 @@ def test_pareto_lists_the_fronts(run: RunFolder, command: Callable[..., Outcome]
 def test_measuring_is_asked_for(
     run: RunFolder, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def measure(view: RunView, trials: Any, progress: Any) -> None:
+    def measure(view: RunView, trials: Any, progress: Any, form: str) -> None:
         for number, trial in enumerate(trials, 1):
-            keep_latency(view.folder, trial.trial, timed(float(number)))
+            keep_latency(view.folder, trial.trial, timed(float(number)), form)
 
     monkeypatch.setattr(latency, "measure", measure)
     listed = json.loads(command("trials", run.name, "--pareto", "--measure", "--json").out)["trials"]
-    assert listed[0]["latency_ms"] == 1.0
+    assert (listed[0]["latency_ms"], listed[0]["latency_format"]) == (1.0, "saved_model")
+    keep_latency(run, listed[0]["trial"], timed(0.125), "litert-int8")
+    listed = json.loads(command("trials", run.name, "--pareto", "--format", "litert-int8", "--json").out)["trials"]
+    assert (listed[0]["latency_ms"], listed[0]["latency_format"]) == (0.125, "litert-int8")
+    assert "litert-int8" in command("trials", run.name, "--pareto", "--format", "litert-int8").out
+    refused(command("trials", run.name, "--format", "onnx"), 2, "--format", "--pareto")
     refused(command("trials", run.name, "--measure"), 2, "--measure", "--pareto")

@@ -96,6 +96,26 @@ def test_json_holds_everything(command: Command, export: Path) -> None:
     assert found["accuracy"]["images"] == 1
 
 
+def test_the_network_is_named(command: Command, export: Path, tmp_path: Path) -> None:
+    colours.paint(Path("a.png"), "red")
+    manifest = json.loads((export / "export.json").read_text())
+    manifest |= {"run": "night", "trial": "0007", "members": ["0007"], "name": "resnet-20", "score": 0.44}
+    (export / "export.json").write_text(json.dumps(manifest))
+    [line] = [line for line in command("predict", export, "a.png").out.splitlines() if line.startswith("Network")]
+    assert all(fact in line for fact in ("0007", "night", "resnet-20", "export"))
+    found = json.loads(command("predict", export, "a.png", "--json").out)["network"]
+    assert found == {"folder": "export", "run": "night", "trials": ["0007"], "name": "resnet-20"}
+
+
+def test_a_run_without_its_best_export_names_the_others(command: Command, export: Path, tmp_path: Path) -> None:
+    other = tmp_path / "runs" / "mine" / "export-trial-0007"
+    colours.describe(other)
+    (tmp_path / "runs" / "mine" / "run.json").write_text("{}")
+    colours.paint(Path("a.png"), "blue")
+    refused(command("predict", "mine", "a.png"), 1, "EXPORT", "runs/mine/export-trial-0007", "resnet-search export")
+    assert command("predict", other, "a.png").status == 0
+
+
 def test_what_cannot_be_read_is_told_at_the_end(command: Command, export: Path) -> None:
     colours.paint(Path("a.png"), "red")
     Path("many").mkdir()

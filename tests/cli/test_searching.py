@@ -136,7 +136,9 @@ def test_what_comes_next_is_what_was_not_done_yet(
             whole = {} if state == "done" else {"stop_after": 2}
             run = read_run(follow(search, kind, **whole))
             (run.folder.path / "export").mkdir()
-            (run.folder.path / "export" / MANIFEST).write_text(json.dumps({"completed": run.completed}))
+            (run.folder.path / "export" / MANIFEST).write_text(
+                json.dumps({"trial": run.leader and run.leader.trial, "completed": run.completed})
+            )
     # Behind those that show the trials and the best.
     assert commands(command("resume", "a").out)[2:] == then
 

@@ -77,7 +77,7 @@ COMMAND_LINES = [
     (["plan", "--space", "good.toml", "--train-examples", "100000"], 1, "3200"),
     (["plan", "--space", "cifar_small", "--data", "shapes"], 1, "4000"),
     (["plan", "--space", "good.toml", "--seed", "-1"], 2, "--seed"),
-    (["plan", "--space", "good.toml", "--seed", "1_000"], 2, "--seed"),
+    (["plan", "--space", "good.toml", "--seed", "1_0"], 2, "--seed"),
     (["plan", "--space", "good.toml", "--seed", "٣"], 2, "--seed"),
     (["plan", "--space", "good.toml", "--seed", str(2**31)], 2, "--seed"),
     (["plan", "--space", "good.toml", "--name", "../up"], 2, "--name"),

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from resnet_search.errors import ExportError
-from resnet_search.export.folder import MANIFEST, folder_bytes, replacing_export
+from resnet_search.export.folder import folder_bytes, replaced, replacing_export
+from resnet_search.export.formats import FORMATS
+from resnet_search.runs.exports import MANIFEST, Network
 
 
 def fill(folder: Path, trial: str = "0000") -> None:
@@ -112,3 +114,22 @@ def test_the_earlier_export_comes_back_if_the_new_one_cannot_take_its_place(
         export(out, "0001")
     assert json.loads((out / MANIFEST).read_text()) == {"trial": "0000"}
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_export_of_another_network_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export(out, "0007")
+    same, other = Network("", ("0007",), "", None), Network("night", ("0003",), "resnet-20", 0.5)
+    with pytest.raises(ExportError, match=r"trial 0007;.* trial 0003 of night") as raised, replacing_export(out, other):
+        raise AssertionError
+    assert "--replace" in raised.value.cure
+    assert json.loads((out / MANIFEST).read_text()) == {"trial": "0007"}
+    assert replaced(out, same, [FORMATS["saved_model"]]) == ()
+    assert "trial 0007" in replaced(out, other, [FORMATS["saved_model"]])[0]
+    (out / "model.onnx").touch()
+    assert "model.onnx" in replaced(out, same, [FORMATS["saved_model"]])[0]
+    assert replaced(out, same, [FORMATS["saved_model"], FORMATS["onnx"]]) == ()
+    for network in (same, None):
+        with replacing_export(out, network) as partial:
+            fill(partial, "0007")
+    assert not (out / "model.onnx").exists()

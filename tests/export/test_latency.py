@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,10 +39,32 @@ def test_a_trial_is_measured_once(make_view: MakeView, built: list[Request]) -> 
     for _ in range(2):
         assert latency.latency_of(view, view.trials["0000"], images, told.append) == 1.5
     assert read_latencies(view.folder) == {"0000": (ONE,)}
-    assert told == ["measuring trial 0000"]
+    assert told == ["measuring trial 0000 as saved_model"]
     (request,) = built
     assert request.members[0].architecture == view.trials["0000"].architecture
     assert not Path(request.saved_model).parent.exists()
+
+
+def test_each_format_is_measured_and_kept_by_itself(
+    make_view: MakeView, built: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view, converted = make_view(), []
+    times = {"saved_model": 5.0, "keras": 4.0, "litert-int8": 0.25}
+    monkeypatch.setattr(latency, "convert", lambda made, *_: converted.append(made.name))
+    monkeypatch.setattr(
+        latency, "run_file", lambda made, *_: SimpleNamespace(latencies=(replace(ONE, p50=times[made.name]),))
+    )
+    images, trial = images_of(view), view.trials["0000"]
+
+    def time(*names: str) -> float:
+        return latency.latency_of(view, trial, images, lambda _: None, latency.timed_formats(names))
+
+    assert (time("litert-int8"), time(), time("litert-int8", "keras"), time("keras")) == (0.25, 5.0, 4.0, 4.0)
+    assert converted == ["litert-int8"]
+    assert [bool(request.keras) for request in built] == [False, False, True]
+    assert read_latencies(view.folder)["0000"][0].p50 == 5.0
+    assert read_latencies(view.folder, "litert-int8")["0000"][0].p50 == 0.25
+    assert list(read_latencies(view.folder)) == ["0000"], "names of formats are no trials"
 
 
 def test_trials_without_weights_are_passed_over(make_view: MakeView, built: list[Request]) -> None:

@@ -14,6 +14,7 @@ from resnet_search.errors import ExportError, RunError
 from resnet_search.export import predict
 from resnet_search.export.folder import MANIFEST
 from resnet_search.export.predict import Classified, Export, Unread, classify, find_export
+from resnet_search.runs.exports import Network
 from resnet_search.training.datasets.image_files import LeftOut
 from resnet_search.training.datasets.image_folder import load_image_folder
 from resnet_search.training.datasets.values import Values
@@ -32,7 +33,9 @@ def test_an_export_is_found_by_its_folder_its_model_and_its_run(tmp_path: Path) 
     colours.describe(folder)
     (folder / "saved_model" / "saved_model.pb").touch()
     (folder.parent / "run.json").write_text("{}")
-    found = Export(folder / "saved_model", colours.CLASSES, *colours.SIZE)
+    found = Export(
+        folder / "saved_model", Network("night", ("0018",), "basic14-w4", 0.8879), colours.CLASSES, *colours.SIZE
+    )
     assert find_export(str(folder), Path("runs")) == found
     assert find_export(str(folder / "saved_model"), Path("runs")) == found
     assert find_export("mine", tmp_path / "runs") == found
@@ -157,7 +160,7 @@ def test_images_become_what_they_are_for_training(export: Export, tmp_path: Path
             tmp_path / split / "c" / "a.jpg", exif=turned
         )
         Image.fromarray(random.integers(0, 256, (9, 7, 4), dtype=np.uint8)).save(tmp_path / split / "c" / "b.png")
-    square = Export(export.saved_model, export.classes, 16, 16)
+    square = Export(export.saved_model, export.network, export.classes, 16, 16)
     list(classify(square, [tmp_path / "test"], 1))
     assert np.array_equal(seen[0], load_image_folder(tmp_path, 16).x_test)
 

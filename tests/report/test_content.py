@@ -41,7 +41,7 @@ def test_a_finished_run_has_every_part_in_order(finished: RunView) -> None:
     assert report_of(finished, None, EXPORTED).sections == (
         winner.about(finished, best, EXPORTED),
         winner.limits_of_the_number(finished, best, facts),
-        winner.use(finished, EXPORTED),
+        winner.use(finished, best, EXPORTED),
         course.best(finished),
         *fronts(finished),
         winner.way(finished, best),
@@ -263,7 +263,10 @@ def test_another_trial_than_the_winner(finished: RunView) -> None:
 
 
 def test_without_an_export_it_says_how(finished: RunView) -> None:
-    assert "resnet-search export small-run" in prose(winner.use(finished, None))
+    best, *others = finished.ranking()
+    assert prose(winner.use(finished, best, None)).endswith("resnet-search export small-run")
+    told = prose(winner.use(finished, others[0], None))
+    assert told.endswith(f"resnet-search export small-run --trial {others[0].trial}")
 
 
 def test_a_damaged_history_does_not_stop_the_report(finished: RunView) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_search.errors import DataError
+from resnet_search.networks.keras_settings import keras_folder
 from resnet_search.training.datasets.image_data import printable
 
 PICKLED = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")  # of CIFAR-10
@@ -148,9 +149,8 @@ def is_folder(path: Path) -> bool:
 
 
 def _usual_folders(data_dir: Path | None) -> list[tuple[Path, str]]:
-    keras = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
     places = [(data_dir, "--data-dir: archive or unpacked folder")] if data_dir else []
-    places.append((keras / "datasets", "Keras"))
+    places.append((keras_folder() / "datasets", "Keras"))
     usual = ("data", "datasets", ".", "~/data", "~/datasets", "~/.cache/torch/datasets", "~/Downloads")
     return [*places, *((Path(folder).expanduser().absolute(), "as torchvision and downloads lie") for folder in usual)]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_search.errors import DataError
+from resnet_search.files import expand_home
 from resnet_search.training.datasets import locate
 from resnet_search.training.datasets.image_data import ImageData, check_image_size, printable, resized
 from resnet_search.training.datasets.image_files import check_class_count
@@ -66,7 +67,7 @@ def load_data(
     if value_range is not None and not is_range(value_range):
         raise DataError(f"value_range: {value_range!r}; allowed: two numbers, the lower first", "Give (0, 16), say.")
     reading = Reading(image_size=image_size, value_range=value_range, rule=rule)
-    data = _load(source, _expanded(data_dir) if data_dir is not None else None, reading)
+    data = _load(source, expand_home(data_dir) if data_dir is not None else None, reading)
     present = len(set(data.y_train.tolist()))
     if rule > 1:
         check_class_count(min(present, len(data.classes)), printable(source))
@@ -104,7 +105,7 @@ def _check_bytes(source: str, reading: Reading) -> None:
 
 def describe_source(source: str, data_dir: Path | str | None = None) -> SourceReport:
     """Where `load_data` would take `source` from, and every place looked at. Loads nothing, asks no network."""
-    folder = _expanded(data_dir) if data_dir is not None else None
+    folder = expand_home(data_dir) if data_dir is not None else None
     if source == "shapes":
         return SourceReport(source, "generated", "this package", ("drawn by this package, no files needed",))
     if source == "cifar10":
@@ -165,7 +166,7 @@ def _load_cifar10(data_dir: Path | None, reading: Reading) -> ImageData:
 
 
 def _describe_path(source: str) -> SourceReport:
-    path = _expanded(source)
+    path = expand_home(source)
     if not source:
         kind, wrong = "none", "no name and no path"
     elif locate.is_file(path):
@@ -242,10 +243,3 @@ def _loader(kind: str) -> Callable[[Path, Reading], ImageData]:
         return load_cifar_archive(path)
 
     return load
-
-
-def _expanded(path: Path | str) -> Path:
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:  # the home of a user that does not exist
-        return Path(path)
