@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -223,10 +222,11 @@ def tell(folder: Path, *, quiet: bool) -> None:
 def exported(view: RunView) -> bool:
     """Return whether the default export of a run exists and no trial has completed since."""
     from resnet_search.export.folder import MANIFEST
+    from resnet_search.reading import read_json
 
     path = view.folder.path / "export" / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_json(path)
         return bool(manifest.get("completed", view.completed) == view.completed)
     except (OSError, ValueError, AttributeError):
         return False

@@ -83,7 +83,10 @@ def load_network(member: Member, image_shape: tuple[int, int, int], classes: int
     from resnet_search.networks.architecture import Architecture
     from resnet_search.networks.layers import GroupedConv2D
     from resnet_search.networks.model import build_model
+    from resnet_search.training.checkpoint import open_h5
 
+    with open_h5(Path(member.weights)):
+        pass  # It holds all of its values itself.
     # The user's ~/.keras/keras.json may set another value.
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")

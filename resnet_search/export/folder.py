@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from resnet_search.errors import ExportError
 from resnet_search.export.formats import FORMATS
 from resnet_search.files import replacing_folder
+from resnet_search.reading import read_json
 
 SAVED_MODEL = FORMATS["saved_model"].file
 CLASSES = "classes.json"
@@ -74,7 +74,7 @@ def folder_bytes(path: Path) -> int:
 
 def _is_export(folder: Path) -> bool:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(folder / MANIFEST)
     except (OSError, ValueError):
         return False
     return isinstance(manifest, dict) and "trial" in manifest

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from resnet_search.export.folder import MANIFEST
+from resnet_search.reading import read_json
 from resnet_search.report.exported import Ensemble, Exported, File
 from resnet_search.runs.latency import Latency
 from resnet_search.runs.trials import RunView, Trial
@@ -15,7 +15,7 @@ def exported_of(view: RunView, trial: Trial | None = None) -> Exported | None:
     """Return the verification results of a run's export; None if there is none of this trial (default: the best)."""
     chosen = trial or view.leader
     try:
-        manifest = json.loads((view.folder.path / "export" / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(view.folder.path / "export" / MANIFEST)
         if chosen is None or manifest["trial"] != chosen.trial:
             return None
         return _exported(manifest["verified"])
