@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
+# As `python -m resnet_search`, before any other import: a module of the current directory would be taken for it.
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path and any(word == __name__ for word in sys.orig_argv):
+    del sys.path[0]
+
 import os
 from importlib import import_module
 from importlib.util import find_spec

@@ -7,7 +7,6 @@ Libraries write to the path that `replacing` gives.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -17,6 +16,8 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
+
+from resnet_search.reading import BINARY, LOG, open_plain, read_bytes
 
 _TOLD = 100  # characters of a damaged line in a message
 # Leftovers of interrupted writes and exports. The name contains the process id.
@@ -35,6 +36,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     partial = _partial(path)
     with naming(path):
         try:
+            partial.unlink(missing_ok=True)  # It may be a link.
             yield partial
             if durable:
                 with partial.open("rb") as written:
@@ -92,7 +94,7 @@ def append_line(path: Path, value: Any) -> None:
     line = json.dumps(value, allow_nan=False).encode() + b"\n"
     with naming(path):
         new = not path.exists()
-        with path.open("ab+") as log:
+        with open_plain(path, LOG, "ab+") as log:
             _cut_torn_line(log)
             _write(log, line)
             _sync(log)
@@ -102,7 +104,7 @@ def append_line(path: Path, value: Any) -> None:
 
 def append_bytes(path: Path, data: bytes) -> None:
     """Append to a file that can be derived from others, without waiting for the disk."""
-    with naming(path), path.open("ab") as file:
+    with naming(path), open_plain(path, BINARY, "ab") as file:
         _write(file, data)
 
 
@@ -134,11 +136,9 @@ def _parsed(line: bytes, number: int) -> Any:
 
 def whole_lines(path: Path) -> list[bytes]:
     """Return the raw lines of a log without a torn last line; none if there is no file."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
-    if not path.is_file():  # Reading a pipe or a device may never end.
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return path.read_bytes().split(b"\n")[:-1]  # The last part is empty, or a line torn by a crash.
+    return read_bytes(path, LOG).split(b"\n")[:-1]  # The last part is empty, or a line torn by a crash.
 
 
 def rewrite(file: IO[bytes], text: str) -> None:
@@ -157,6 +157,7 @@ def check_room(path: Path, size: int) -> None:
     partial = _partial(path)
     with naming(path):
         try:
+            partial.unlink(missing_ok=True)
             with partial.open("wb") as file:
                 _write(file, bytes(size))
         finally:
@@ -197,13 +198,13 @@ def set_aside(path: Path, word: str) -> Path:
 def set_aside_copy(path: Path, word: str) -> Path:
     """Copy a file to such a name, and return it."""
     free = _free_name(path, word)
-    write_bytes(free, path.read_bytes())
+    write_bytes(free, read_bytes(path, LOG))
     return free
 
 
 def _free_name(path: Path, word: str) -> Path:
     names = (path.with_name(f"{path.name}.{word}-{number}") for number in count(1))
-    return next(name for name in names if not name.exists())
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def leftovers(folder: Path) -> list[Path]:

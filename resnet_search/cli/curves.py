@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 
+from resnet_search.reading import LOG, read_bytes
 from resnet_search.report.units import sparkline
 from resnet_search.runs.trials import RunView, Trial
 from resnet_search.training.job import HISTORY
@@ -51,7 +52,7 @@ def _accuracies(view: RunView, trial: Trial) -> list[float]:
     found: dict[int, float] = {}
     try:
         for link in view.chain(trial):
-            text = (view.folder.trial(link.trial) / HISTORY).read_bytes()
+            text = read_bytes(view.folder.trial(link.trial) / HISTORY, LOG)
             found |= {int(epoch): float(value) for epoch, value in _ACCURACY.findall(text)}
     except (OSError, ValueError):
         return []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -235,9 +234,10 @@ def tell(folder: Path, *, quiet: bool) -> None:
 
 def exported(view: RunView) -> bool:
     """Return whether the best trial of a run is exported and no trial has completed since."""
+    from resnet_search.reading import read_json
     from resnet_search.runs.exports import BEST, MANIFEST, is_current
 
     if not is_current(view):
         return False
-    manifest = json.loads((view.folder.path / BEST / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_json(view.folder.path / BEST / MANIFEST)
     return bool(manifest.get("completed", view.completed) == view.completed)

@@ -19,6 +19,7 @@ from resnet_search.cli.process import prepare
 from resnet_search.cli.session import Interrupted, Session, Signals, leave, runs_dir_words
 from resnet_search.cli.text import cut_lines, safe, wrapped
 from resnet_search.errors import UserError
+from resnet_search.processes import protect
 
 # In the order in which a user needs them; each is the attribute `command` of its module.
 COMMANDS = (
@@ -91,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done. 1: something outside the command line is wrong, such as a file or the machine. 2: the command line is
     wrong. 130, 143, 129: ended by Ctrl-C, SIGTERM, a closed terminal.
     """
+    protect()
     prepare(restart=arguments is None)
     signals = Signals(Session())
     signals.install()

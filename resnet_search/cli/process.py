@@ -7,7 +7,7 @@ import sys
 import warnings
 from codecs import lookup
 
-from resnet_search.networks.keras_settings import own_settings
+from resnet_search.keras_settings import own_settings
 from resnet_search.workers.quiet import open_streams
 
 _SILENT = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)  # as Python is by default

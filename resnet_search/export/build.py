@@ -92,7 +92,10 @@ def load_network(member: Member, image_shape: tuple[int, int, int], classes: int
     from resnet_search.networks.architecture import Architecture
     from resnet_search.networks.layers import GroupedConv2D
     from resnet_search.networks.model import build_model
+    from resnet_search.training.checkpoint import open_h5
 
+    with open_h5(Path(member.weights)):
+        pass  # It holds all of its values itself.
     network = build_model(
         Architecture.from_dict(member.architecture),
         input_shape=image_shape,

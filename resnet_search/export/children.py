@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ from resnet_search.errors import ExportError
 from resnet_search.export import verify
 from resnet_search.export.build import BAD_WEIGHTS, Request
 from resnet_search.export.formats import Format, check_tensorflow
-from resnet_search.networks.keras_settings import own_settings
+from resnet_search.processes import PYTHON, safe_environment
 from resnet_search.runs.latency import Latency, processors
 
 BATCHES = (1, 128)  # sizes that are timed
@@ -98,8 +96,7 @@ def _ask(
         "threads": processors(),
         "gpu": gpu,
     }
-    # -P: the script's folder holds modules of this package and must not be searched for imports.
-    arguments = ["-P", verify.__file__, json.dumps(request)]
+    arguments = [verify.__file__, json.dumps(request)]
     refused = _run(f"running {made.name}", arguments, verify.REJECTED, files["error"], gpu=gpu)
     if refused:
         raise ExportError(f"the exported {made.name} {refused}", _CURE)
@@ -112,8 +109,8 @@ _FILES = (("outputs", "npy"), ("labels", "npy"), ("times", "json"), ("error", "t
 def _run(what: str, arguments: list[str], refusal: int = 0, error: str = "", *, gpu: bool = False) -> str:
     """Run Python silently; return the content of `error` if it ends with status `refusal`, nothing if it succeeds."""
     done = subprocess.run(
-        [sys.executable, *arguments],
-        env=own_settings(os.environ) | _ENVIRONMENT | (_GPU if gpu else _NO_GPU),
+        [*PYTHON, *arguments],
+        env=safe_environment(**_ENVIRONMENT, **(_GPU if gpu else _NO_GPU)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -111,7 +111,7 @@ def weights_of(view: RunView, trial: Trial) -> Path:
     if not path.is_file():
         why, cure = gone(view, holder)
         raise ExportError(f"{path}: {why}, so trial {trial.trial} cannot be exported", cure)
-    return path.resolve()
+    return path.absolute()  # Not resolved: it must be no link.
 
 
 def has_weights(view: RunView, trial: Trial) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,7 +15,8 @@ from numpy.typing import NDArray
 from resnet_search.errors import ExportError
 from resnet_search.export import serve
 from resnet_search.export.serve import receive, send
-from resnet_search.networks.keras_settings import own_settings
+from resnet_search.processes import PYTHON, safe_environment
+from resnet_search.reading import check_tree
 from resnet_search.report import statistics
 from resnet_search.report.measured import Measured
 
@@ -46,14 +45,17 @@ def probabilities_of(saved_model: Path, images: NDArray[np.uint8]) -> NDArray[np
 @contextmanager
 def running(saved_model: Path) -> Iterator[Callable[[NDArray[np.uint8]], NDArray[np.float32]]]:
     """Give a function from a batch of images to probabilities; its process lives as long as the block."""
+    try:
+        check_tree(saved_model)
+    except OSError as error:
+        raise ExportError(f"{error.filename}: {error.strerror}", "Export the network again.") from error
     with tempfile.TemporaryFile() as said:
-        # -P: the script's folder holds modules of this package and must not be searched for imports.
         child = subprocess.Popen(
-            [sys.executable, "-P", serve.__file__, str(saved_model)],
+            [*PYTHON, serve.__file__, str(saved_model)],
+            env=safe_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,
-            env=own_settings(os.environ),
         )
         questions, answers = cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from resnet_search.reading import read_json
 from resnet_search.report.exported import Ensemble, Exported, File
 from resnet_search.runs.exports import MANIFEST, exports_in
 from resnet_search.runs.latency import Latency
@@ -20,7 +20,7 @@ def exported_of(view: RunView, trial: Trial | None = None) -> Exported | None:
     found = []
     for folder in exports_in(view.folder):
         try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            manifest = read_json(folder / MANIFEST)
             if chosen is not None and manifest["trial"] == chosen.trial:
                 found.append(_exported(manifest["verified"]))
         except (OSError, ValueError, LookupError, TypeError, AttributeError):  # From another version, or damaged.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,8 @@ from resnet_search.errors import ExportError, RunError, UserError
 from resnet_search.export.evaluate import batch_size, running
 from resnet_search.export.folder import CLASSES, SAVED_MODEL
 from resnet_search.files import expand_home
+from resnet_search.reading import read_json
+from resnet_search.runs.content import MOST_PIXELS
 from resnet_search.runs.exports import BEST, MANIFEST, Network, exports_in, network_from
 from resnet_search.runs.folder import find_run
 from resnet_search.training.datasets.decode import Unreadable, decode
@@ -91,30 +92,33 @@ def _of_run(given: str, runs_dir: Path) -> Path:
 
 def _read(folder: Path) -> Export:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        classes = json.loads((folder / CLASSES).read_text(encoding="utf-8"))
+        manifest, classes = read_json(folder / MANIFEST), read_json(folder / CLASSES)
         _, height, width, colours = manifest["input"]["shape"]
+        _, outputs = manifest["output"]["shape"]
         values = manifest["input"].get("values")
         trained = None if values is None else Values(float(values["low"]), float(values["high"]), values["of"])
-        export = Export(
-            folder / SAVED_MODEL,
-            network_from(manifest),
-            tuple(map(str, classes)),
-            int(height),
-            int(width),
-            None if trained is None else trained.of_files(),
-        )
-        usable = colours == _RGB and isinstance(classes, list) and min(export.height, export.width) > 0
+        network = network_from(manifest)
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise ExportError(f"{folder}: cannot be read as an export: {error}", "Export the network again.") from error
-    if not usable:
-        raise ExportError(f"{folder}: its {MANIFEST} and {CLASSES} are damaged", "Export the network again.")
+    if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
+        raise _damaged(folder / CLASSES, f"holds {classes!r:.60}; allowed: a list of names")
+    if outputs != len(classes):
+        raise _damaged(folder / CLASSES, f"names {len(classes):,} classes; {MANIFEST} has {outputs!r:.20}")
+    if colours != _RGB or not all(type(side) is int and 1 <= side <= MOST_PIXELS for side in (height, width)):
+        shape = f"{height!r:.20} x {width!r:.20} x {colours!r:.20}"
+        raise _damaged(folder / MANIFEST, f"has images of {shape}; allowed: 1 to {MOST_PIXELS} pixels, {_RGB} colours")
+    values_of_files = None if trained is None else trained.of_files()
+    export = Export(folder / SAVED_MODEL, network, tuple(classes), height, width, values_of_files)
     if not export.saved_model.is_dir():
         raise ExportError(
             f"{folder}: has no {SAVED_MODEL}, which is needed to classify",
             "Export the network again.",
         )
     return export
+
+
+def _damaged(path: Path, what: str) -> ExportError:
+    return ExportError(f"{path}: {what}", "It was changed after the export: export the network again.")
 
 
 def classify(
@@ -132,7 +136,11 @@ def classify(
         while batch := list(islice(found, size)):
             decoded = list(pool.map(lambda one: _decoded(one, export), batch))
             images = [image for image in decoded if not isinstance(image, Unread)]
-            rows = iter(run(np.concatenate(images)) if images else ())
+            found_rows = run(np.concatenate(images)) if images else np.empty((0, len(export.classes)))
+            if found_rows.shape[1] != len(export.classes):
+                what = f"names {len(export.classes):,} classes; the network has {found_rows.shape[1]:,}"
+                raise _damaged(export.saved_model.parent / CLASSES, what)
+            rows = iter(found_rows)
             for (file, root), image in zip(batch, decoded, strict=True):
                 if isinstance(image, Unread):
                     yield image

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from resnet_search.errors import UsageError
+from resnet_search.keras_settings import keras_folder
 from resnet_search.networks.architecture import Architecture
-from resnet_search.networks.keras_settings import keras_folder
 from resnet_search.networks.presets import preset
 
 Normalisation: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]  # mean and std per channel, in 0..255

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import pairwise
-from math import isfinite
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from resnet_search.errors import ArchitectureError
@@ -22,6 +21,11 @@ if TYPE_CHECKING:
 _NAMES: Final = tuple(
     (axis, (*names, "none") if axis == "shortcut" else names) for axis, names in CHOICES.items() if axis != "block"
 )
+# Far beyond any published network: a file that names more would take all memory.
+MOST_STAGES: Final = 32
+MOST_BLOCKS: Final = 10_000
+MOST_CHANNELS: Final = 1_000_000
+MOST_BIAS: Final = 1_000_000
 _FLAGS: Final = ("attention_bias", "zero_gamma", "shortcut_norm")
 
 
@@ -63,6 +67,15 @@ def _check_sizes(a: Architecture) -> None:
             f"blocks is {blocks!r}; allowed: one whole number of at least 1 for each stage.",
             "Three stages of two blocks are (2, 2, 2).",
         )
+    if len(blocks) > MOST_STAGES or sum(blocks) > MOST_BLOCKS:
+        reject(
+            "too many blocks",
+            f"blocks has {len(blocks):,} stages and {sum(blocks)!r:.20} blocks; allowed: {MOST_STAGES} stages and "
+            f"{MOST_BLOCKS:,} blocks.",
+        )
+    for axis in ("width", "cardinality", "attention_ratio", "base_width", "stem_width"):
+        if type(getattr(a, axis)) is int and getattr(a, axis) > MOST_CHANNELS:
+            reject(f"{axis} is too large", f"{axis} is {getattr(a, axis)!r:.20}; allowed: up to {MOST_CHANNELS:,}.")
     for axis in ("width", "cardinality", "attention_ratio"):
         value = getattr(a, axis)
         if type(value) is not int or value < 1:
@@ -75,7 +88,7 @@ def _check_sizes(a: Architecture) -> None:
         value = getattr(a, axis)
         if type(value) is bool or not isinstance(value, (int, float)) or not 0.0 <= value < 1.0:
             reject(f"{axis} is a rate", f"{axis} is {value!r}; allowed: 0 (off) to below 1.")
-    if type(a.gate_bias) is bool or not isinstance(a.gate_bias, (int, float)) or not isfinite(a.gate_bias):
+    if type(a.gate_bias) is bool or not isinstance(a.gate_bias, (int, float)) or not abs(a.gate_bias) <= MOST_BIAS:
         reject("gate_bias is a number", f"gate_bias is {a.gate_bias!r}; allowed: a number, -1 to -3 in the paper.")
 
 
@@ -90,7 +103,7 @@ def _check_widths(a: Architecture, kind: BlockType) -> None:
                 f"{axis} is {multiples!r}; allowed: {len(a.blocks)} numbers, one for each stage.",
             )
         for multiple in multiples:
-            positive = type(multiple) in (int, float) and multiple > 0
+            positive = type(multiple) in (int, float) and 0 < multiple <= MOST_CHANNELS
             if not positive or base * multiple % 1:
                 product = f", and {base} x {multiple!r} = {base * multiple:g}" if positive else ""
                 reject(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from resnet_search.errors import RunError
 from resnet_search.files import append_line, move, read_lines, remove
+from resnet_search.reading import read_json
 from resnet_search.runs.folder import RUN_JSON, RunFolder
 from resnet_search.runs.trials import RunView, read_run
 
@@ -92,8 +92,6 @@ def note_read(view: RunView, *, command: Sequence[str], network: str, images: in
 def reads_of_test_images(view: RunView) -> list[dict[str, Any]]:
     """Every read of the test images in a run and in what followed from it, in order."""
     path = root(view).path / LEDGER
-    if not path.exists():
-        return []
     try:
         reads = read_lines(path)
         return [{**read, "time": float(read["time"]), "images": int(read["images"])} for read in reads]
@@ -105,7 +103,7 @@ def tested(view: RunView) -> dict[str, Any] | None:
     """What was measured on the test images with the network of a run, None if they were not read."""
     path = Path(view.folder.path) / TESTED
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from resnet_search.errors import RunError
 from resnet_search.files import read_lines
+from resnet_search.reading import read_json
 from resnet_search.runs.checkpoints import all_leftovers, superseded
 from resnet_search.runs.doctor import OK, PROBLEM, WARNING, Check
 from resnet_search.runs.exports import BEST, MANIFEST, exports_in, is_current, network_in
@@ -210,13 +211,12 @@ def _counts(epochs: list[Any], first: int, last: int) -> bool:
 
 def h5_problem(path: Path, epochs: int | None = None) -> str:
     """What is wrong with an HDF5 file, from "is" on; empty if it can be read and holds epoch `epochs` (if given)."""
-    import h5py
+    from resnet_search.training.checkpoint import open_h5
 
-    if not path.exists():
+    if not os.path.lexists(path):
         return GONE
     try:
-        with h5py.File(path, "r") as file:
-            file.visititems(lambda *_: None)  # Reads every header.
+        with open_h5(path) as file:  # Reads every header.
             found = int(file.attrs["epoch"]) if epochs is not None else None
     except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         return f"is damaged ({error!s:.80})"
@@ -226,9 +226,9 @@ def h5_problem(path: Path, epochs: int | None = None) -> str:
 def damaged_json(path: Path) -> str:
     """What is wrong with a file that should hold a JSON object, from "is" on; nothing if it does."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
     except FileNotFoundError:
         return GONE
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         return f"is damaged ({error!s:.80})"
     return "" if isinstance(value, dict) else "is damaged (no object)"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import shlex
@@ -19,6 +18,7 @@ from typing import Any
 
 from resnet_search.errors import NameTakenError, RunError, UsageError
 from resnet_search.files import expand_home, replacing_folder, rewrite, write_json
+from resnet_search.reading import SHORT, links_in, open_plain, read_json, read_text
 
 # Of run.json. A change that this program could not read in an old run raises it, and comes with a way to migrate.
 FORMAT = 1
@@ -102,8 +102,9 @@ class RunFolder:
         """The content of run.json: what the run was started with."""
         path = self.path / RUN_JSON
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+            self.check_links()
+            content = read_json(path)
+        except (OSError, ValueError) as error:
             raise RunError(
                 f"{path}: cannot be read: {error}", "Restore the file from a copy; the trials are intact."
             ) from error
@@ -113,11 +114,21 @@ class RunFolder:
             raise _other_format(path, content)
         return content
 
+    def check_links(self) -> None:
+        """Raise `RunError` if an entry of the folder is a link: what is written to it would go elsewhere."""
+        links = links_in(self.path)
+        if links:
+            raise RunError(
+                f"{links[0]}: is a link, which a run's folder must not have",
+                f"Remove the link, or put what it leads to in its place: {os.readlink(links[0])}",
+            )
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the folder; `RunError` if another driver does. The lock of a process that died is free."""
+        self.check_links()
         # Without a buffer, whose rest would fail once more, and without a name, when the file is closed.
-        with (self.path / LOCK).open("ab+", buffering=0) as handle:
+        with open_plain(self.path / LOCK, SHORT, "ab+", buffering=0) as handle:
             patience = time.monotonic() + _LOCK_PATIENCE
             while not _try_lock(handle):
                 if time.monotonic() > patience:
@@ -140,10 +151,8 @@ class RunFolder:
 
     def is_locked(self) -> bool:
         """Whether a driver holds the folder now."""
-        if not (self.path / LOCK).is_file():
-            return False
         try:
-            with (self.path / LOCK).open("rb") as handle:
+            with open_plain(self.path / LOCK, SHORT) as handle:
                 # Shared, so that two who look do not take each other for a driver.
                 return not _try_lock(handle, shared=True)
         except OSError:
@@ -152,13 +161,13 @@ class RunFolder:
     @contextmanager
     def sole(self, what: str) -> Iterator[bool]:
         """Whether this is the only process that does `what` for the run; it is until the block ends."""
-        with (self.path / f"{what}.{LOCK}").open("ab") as handle:
+        with open_plain(self.path / f"{what}.{LOCK}", SHORT, "ab") as handle:
             yield _try_lock(handle)
 
     def last_driver(self) -> Driver | None:
         """Who the lock names: its holder, or if nobody holds it a driver that died."""
         try:
-            found = _DRIVER.fullmatch((self.path / LOCK).read_text(encoding="utf-8", errors="replace"))
+            found = _DRIVER.fullmatch(read_text(self.path / LOCK, SHORT, errors="replace"))
         except OSError:
             return None
         return Driver(int(found[1]), found[2]) if found else None
@@ -255,7 +264,7 @@ def list_runs(runs_dir: Path) -> list[RunFolder]:
 
 def _started(path: Path) -> tuple[str, str]:
     try:
-        content = json.loads((path / RUN_JSON).read_text(encoding="utf-8"))
+        content = read_json(path / RUN_JSON)
         return str(content.get("created", "")), path.name
     except (OSError, ValueError, AttributeError):
         return "", path.name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import platform
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_search.files import write_json
+from resnet_search.reading import read_json
 from resnet_search.runs.folder import RunFolder
 
 FILE = "latency.json"
@@ -78,8 +78,8 @@ def keep_latency(folder: RunFolder, trial: str, latencies: Sequence[Latency], fo
 
 def _read(folder: RunFolder) -> dict[str, dict[str, Any]]:
     try:
-        content = json.loads((folder.path / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = read_json(folder.path / FILE)
+    except (OSError, ValueError):
         return {}
     return {name: trials for name, trials in _dict(content).items() if isinstance(trials, dict)}
 

@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from resnet_search.errors import RunError
+from resnet_search.errors import RunError, UserError
+from resnet_search.networks.architecture import Architecture
 from resnet_search.runs.folder import repair_words
 from resnet_search.runs.trial import DAMAGE, LARGE, Trial
 from resnet_search.runs.trials import RunView
+from resnet_search.spaces.plan import brackets_from
+from resnet_search.training.recipe import recipe_from
+from resnet_search.workers.local import WorkerSettings
 
 _Sizes = Mapping[tuple[int, int], Sequence[int]]
 
 
 def check_drivable(view: RunView) -> None:
     """`RunError` unless the run's plan can be carried out, and its trials have their places in it."""
+    content = view.content
     try:
-        sizes = _sizes(view.content["plan"])
-        _number(view.content["horizon"], 1)
-        _number(view.content["seed"], 0)
-    except DAMAGE as error:
+        sizes = _sizes(content["plan"])
+        _number(content["horizon"], 1)
+        _number(content["seed"], 0)
+        brackets_from(content["plan"])
+        recipe = recipe_from(content["recipe"])
+        WorkerSettings(**{key: value for key, value in content["workers"].items() if key != "slots"})
+        for name in ("image_shape", "classes", "mean", "std", "train", "train_examples", "data_dir", "fingerprint"):
+            _ = content["data"][name]
+        for known in content.get("known", ()):
+            for candidate in known["candidates"]:
+                Architecture.from_dict(candidate["architecture"])
+                replace(recipe, **candidate["recipe"])
+                _number(candidate.get("repeat", 0), 0)
+    except (*DAMAGE, UserError) as error:
         what = f"{view.folder.path}: run.json, or an event that extends the plan, is damaged: {error!r:.200}"
         raise RunError(what, "Restore the run's folder from a copy.") from error
     for trial in view.trials.values():

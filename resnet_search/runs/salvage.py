@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from resnet_search.files import set_aside_copy, write_bytes
+from resnet_search.reading import LOG, read_bytes
 from resnet_search.runs.events import Event, read_each
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trial import DAMAGE
@@ -71,4 +72,4 @@ def rewrite_events(folder: RunFolder, found: Salvage) -> str:
 
 
 def _torn(folder: RunFolder) -> bool:
-    return folder.events.exists() and folder.events.read_bytes()[-1:] not in {b"", b"\n"}
+    return folder.events.exists() and read_bytes(folder.events, LOG)[-1:] not in {b"", b"\n"}

@@ -11,6 +11,7 @@ from typing import Any
 
 from resnet_search.errors import RunError
 from resnet_search.files import read_lines
+from resnet_search.runs.content import check_content
 from resnet_search.runs.events import Event, read_events
 from resnet_search.runs.folder import RUN_JSON, RunFolder, find_run, repair_words
 from resnet_search.runs.trial import (
@@ -28,12 +29,8 @@ from resnet_search.runs.trial import (
     trial_id,
 )
 from resnet_search.training.job import HISTORY
-from resnet_search.workers.cluster import MOST_SLOTS, Cluster
 
 __all__ = ["COMPLETED", "FAILED", "RUNNING", "STATUSES", "RunView", "Trial", "open_run", "read_run", "view_of"]
-
-# Every parallel worker holds its own TensorFlow: more than this on one machine is a typing error.
-MAX_WORKERS = 256
 
 
 @dataclass(slots=True)
@@ -80,11 +77,9 @@ class RunView:
 
     def check(self) -> None:
         """Raises of `DAMAGE` if the run is none that can be driven: what it says of itself may come from anywhere."""
+        check_content(self.content)
         for number in (self.max_epochs, self.planned_trials, self.planned_epochs):
             _check_number(number, 0, LARGE)
-        workers = self.content["workers"]
-        cluster = workers.get("cluster") and Cluster.from_dict(workers["cluster"])
-        _check_number(workers["slots"], 1, MOST_SLOTS if cluster else MAX_WORKERS)
         if self.content.get("of") and not any(known["candidates"] for known in self.content.get("known", ())):
             raise ValueError("it follows a search, but names no candidates")
         for trial in self.trials.values():

@@ -22,6 +22,7 @@ from resnet_search.files import (
 )
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.complexity import Complexity, complexity
+from resnet_search.reading import read_bytes
 from resnet_search.runs.events import Event
 from resnet_search.runs.folder import (
     DATA_FOLDER,
@@ -37,7 +38,7 @@ from resnet_search.runs.trials import RunView, read_run
 from resnet_search.search.images import absolute_source, read_data
 from resnet_search.search.mapping import Told, map_names, space_of
 from resnet_search.search.placing import Placed, place_trials, plan_of
-from resnet_search.search.project import Project, ProjectTrial, read_project
+from resnet_search.search.project import MOST_BYTES, Project, ProjectTrial, read_project
 from resnet_search.search.start import contents_of
 from resnet_search.spaces.plan import make_plan
 from resnet_search.spaces.points import values_of
@@ -194,10 +195,12 @@ def _copy(project: Project, placed: Iterable[Placed], folder: Path) -> None:
     make_folder(theirs)
     for name in ("oracle.json", "tuner0.json"):
         if (project.path / name).is_file():
-            write_bytes(theirs / name, (project.path / name).read_bytes(), durable=False)
+            write_bytes(theirs / name, read_bytes(project.path / name, MOST_BYTES), durable=False)
     for trial in project.trials:
         make_folder(theirs / trial.path.parent.name)
-        write_bytes(theirs / trial.path.parent.name / trial.path.name, trial.path.read_bytes(), durable=False)
+        write_bytes(
+            theirs / trial.path.parent.name / trial.path.name, read_bytes(trial.path, MOST_BYTES), durable=False
+        )
     for one in placed:
         if one.theirs.message and not one.theirs.completed:
             make_folder(folder / f"trial_{one.number}")

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from resnet_search.errors import RunError
+from resnet_search.reading import read_text
 from resnet_search.spaces.schema import Range
 from resnet_search.spaces.wording import escape
 
 COMPLETED = "COMPLETED"
-MOST_BYTES = 2**28  # largest file: oracle.json has about 105 bytes a trial
+MOST_BYTES = 2**25  # largest file: oracle.json has about 105 bytes a trial
 MOST_VALUES = 1_000  # most values of one hyperparameter
 _DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 
@@ -111,12 +112,11 @@ def read_project(path: Path) -> Project:
 
 def _load(path: Path) -> Any:
     try:
-        # Reading a pipe or a device may never end.
-        if path.is_file() and path.stat().st_size <= MOST_BYTES:
-            return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return json.loads(read_text(path, MOST_BYTES))
+    except OSError as error:
+        raise _damaged(path, OSError(error.strerror or str(error))) from error
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, error) from error
-    raise _damaged(path, OSError(f"it is not a regular file of at most {MOST_BYTES:,} bytes"))
 
 
 def _damaged(path: Path, error: Exception) -> RunError:

@@ -12,6 +12,7 @@ from typing import Any
 
 from resnet_search.errors import UserError
 from resnet_search.files import append_line, remove, set_aside
+from resnet_search.reading import read_json
 from resnet_search.runs.checkpoints import drop_superseded, remove_leftovers, superseded
 from resnet_search.runs.checkup import GONE, damaged_json, h5_problem
 from resnet_search.runs.doctor import OK, PROBLEM, Check
@@ -52,7 +53,7 @@ def check_keras_tuner(view: RunView) -> Iterator[Check]:
         path = folder.path / name
         problem = damaged_json(path)
         if not problem:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value = read_json(path)
             if any(value.get(key) != expected for key, expected in json.loads(json.dumps(said)).items()):
                 problem = "does not agree with the events"
         # While a run is not finished, its files may be out of date.

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_search.errors import UsageError
 from resnet_search.files import append_line
+from resnet_search.runs.content import MAX_WORKERS
 from resnet_search.runs.energy import Meter
 from resnet_search.runs.events import append_event, make_event
 from resnet_search.runs.folder import DATA_FOLDER, RunFolder, check_name, create_run, default_name, name_taken
 from resnet_search.runs.planned import check_drivable
-from resnet_search.runs.trials import MAX_WORKERS, RunView, read_run
+from resnet_search.runs.trials import RunView, read_run
 from resnet_search.search.counted import counted_images
 from resnet_search.search.images import arrays_of, read_data, with_absolute_source
 from resnet_search.search.known import baselines_of, with_baselines

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -13,7 +11,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, Self
 
-from resnet_search.networks.keras_settings import own_settings
+from resnet_search.processes import PYTHON, safe_environment
+from resnet_search.reading import BINARY, open_plain
 from resnet_search.runs.folder import RunFolder
 
 # Seconds that a search waits for its trackers at the end; after that they finish on their own.
@@ -42,13 +41,13 @@ class Beside:
         return self
 
     def _start(self, name: str) -> None:
-        with (self._folder.path / LOG).open("ab") as log:
+        with open_plain(self._folder.path / LOG, BINARY, "ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "resnet_search.trackers.keep_up", str(self._folder.path), name],
+                [*PYTHON, "-m", "resnet_search.trackers.keep_up", str(self._folder.path), name],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=own_settings(os.environ),
+                env=safe_environment(),
                 # Ctrl-C is for the driver alone; the tracker still sends everything written until then.
                 start_new_session=True,
             )

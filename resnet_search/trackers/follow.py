@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from resnet_search.reading import LOG, open_plain
 from resnet_search.runs.axes import space_of
 from resnet_search.runs.events import Event
 from resnet_search.runs.folder import RunFolder
@@ -28,7 +29,7 @@ class Lines:
 
     def read(self) -> list[bytes] | None:
         """Return the complete lines since the last call; None if the log was replaced and must be read again."""
-        with self._path.open("rb") as log:
+        with open_plain(self._path, LOG) as log:
             status = os.fstat(log.fileno())
             if self._offset and (status.st_ino != self._file or status.st_size < self._offset):
                 self._offset = 0

@@ -20,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_search.files import remove, replacing_folder, write_bytes, write_json
+from resnet_search.reading import check_plain, read_json
 
 _META = "meta.json"
+_LARGEST = 2**44  # bytes of an array, which is mapped
 _ARRAYS = ("x_train", "y_train", "x_validation", "y_validation")
 
 
@@ -140,7 +142,9 @@ def read_arrays(folder: Path) -> Arrays:
 
 
 def _read(folder: Path) -> Arrays:
-    meta: dict[str, Any] = json.loads((folder / _META).read_text(encoding="utf-8"))
+    meta: dict[str, Any] = read_json(folder / _META)
+    for name in _ARRAYS:
+        check_plain(folder / f"{name}.npy", _LARGEST)
     images = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
     return Arrays(**images, classes=tuple(meta["classes"]), mean=tuple(meta["mean"]), std=tuple(meta["std"]))
 

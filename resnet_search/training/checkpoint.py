@@ -7,7 +7,8 @@ arrays and numbers, so reading it runs no code.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import h5py
 import numpy as np
 
 from resnet_search.files import write_bytes
+from resnet_search.reading import check_plain
 
 
 class BadCheckpointError(Exception):
@@ -37,7 +39,7 @@ def save_state(path: Path, epoch: int, groups: Mapping[str, Sequence[Any]]) -> N
 def load_state(path: Path, groups: Mapping[str, Sequence[Any]]) -> int:
     """Assign the values to the variables and return the epoch. Nothing is assigned if anything does not fit."""
     try:
-        with h5py.File(path, "r") as file:
+        with open_h5(path) as file:
             epoch = int(file.attrs["epoch"])
             stored = {name: [file[name][key] for key in sorted(file[name])] for name in groups}
             for name, variables in groups.items():
@@ -55,12 +57,40 @@ def load_state(path: Path, groups: Mapping[str, Sequence[Any]]) -> int:
     return epoch
 
 
+@contextmanager
+def open_h5(path: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file to read that holds all of its values itself; `OSError` or `ValueError` if it does not.
+
+    Links, and external and virtual data sets, would read other files of the user. A data set that claims more than the
+    file holds would take any amount of memory.
+    """
+    check_plain(path)
+    with h5py.File(path, "r") as file:
+        file.visititems_links(_check_link)
+        file.visititems(_check_values)
+        yield file
+
+
+def _check_link(name: str, link: Any) -> None:
+    if not isinstance(link, h5py.HardLink):
+        raise ValueError(f"{name} is a link to another place")
+
+
+def _check_values(name: str, item: Any) -> None:
+    if not isinstance(item, h5py.Dataset):
+        return
+    if item.external or item.is_virtual:
+        raise ValueError(f"the values of {name} are in another file")
+    if item.nbytes > item.id.get_storage_size():
+        raise ValueError(f"{name} claims {item.nbytes:,} bytes and holds {item.id.get_storage_size():,}")
+
+
 def read_epoch(path: Path) -> int:
     """Return the epoch of a state file; 0 if there is no file."""
     if not path.exists():
         return 0
     try:
-        with h5py.File(path, "r") as file:
+        with open_h5(path) as file:
             return int(file.attrs["epoch"])
     except _DAMAGE as error:
         raise BadCheckpointError(f"{path}: {error}") from error

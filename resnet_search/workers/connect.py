@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import chdir, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from typing import Any, Final
@@ -43,7 +44,8 @@ def connect(cluster: Cluster) -> Any:
     address = _address(cluster)
     if address and address != AUTO:
         _answers(address)
-    with nullcontext() if address else _alone():
+    # Ray puts the current directory of whoever connects on the path of every worker.
+    with nullcontext() if address else _alone(), chdir(sys.prefix):
         import ray
 
         if ray.is_initialized():

@@ -7,7 +7,6 @@ import math
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from resnet_search.errors import TrainingError
+from resnet_search.processes import PYTHON, safe_environment
 from resnet_search.workers.backend import INSTALL_GPU, keras_backend
 from resnet_search.workers.cluster import Cluster
 from resnet_search.workers.local import WorkerSettings
@@ -74,10 +74,8 @@ def backend_gpus(backend: str) -> list[str]:
 @cache
 def _jax_gpus() -> list[tuple[str, tuple[int, int]]]:
     """Name and compute capability of each GPU. JAX keeps a part of a GPU's memory to itself once it has looked."""
-    environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    done = subprocess.run(
-        [sys.executable, "-c", _ASK_JAX], capture_output=True, text=True, check=False, env=environment
-    )
+    environment = safe_environment(XLA_PYTHON_CLIENT_PREALLOCATE="false")
+    done = subprocess.run([*PYTHON, "-c", _ASK_JAX], capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise RuntimeError((done.stderr.strip() or "JAX does not start").splitlines()[-1])
     return [(name, (major, minor)) for name, major, minor in json.loads(done.stdout.splitlines()[-1])]

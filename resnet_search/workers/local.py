@@ -13,7 +13,6 @@ import platform
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -21,13 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from resnet_search.networks.keras_settings import own_settings
+from resnet_search.processes import PYTHON, safe_environment
+from resnet_search.reading import BINARY, open_plain
 from resnet_search.training.job import Epoch, Job
 from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Message, Ready, Stopped
 
 # About 14 MB stay with the process per trained model on a CPU (measured with Keras 3.15, TensorFlow 2.21).
 TRIALS_PER_PROCESS = 25
-CHILD = [sys.executable, "-m", "resnet_search.workers.child"]
+CHILD = [*PYTHON, "-m", "resnet_search.workers.child"]
 # A step of the largest network that trains on a processor at all takes seconds; of validation, a minute.
 HANG_TIMEOUT = 600.0
 # The images are read and the network is compiled before the first step of a trial: so many times longer is waited.
@@ -133,7 +133,7 @@ class _Process:
         self.slot, self.jobs = slot, 0
         self.trial: str | None = None
         self._messages = messages
-        with log.open("ab") as stderr:
+        with open_plain(log, BINARY, "ab") as stderr:
             self._child = subprocess.Popen(
                 [*CHILD, json.dumps(_settings_dict(settings))],
                 stdin=subprocess.PIPE,
@@ -225,7 +225,7 @@ def _settings_dict(settings: WorkerSettings) -> dict[str, Any]:
 def _environment(settings: WorkerSettings, slot: int) -> dict[str, str]:
     # NPROC is the size of JAX's thread pool on a processor, which has no setting of its own.
     threads = {"OMP_NUM_THREADS": str(settings.threads), "NPROC": str(settings.threads)}
-    environment = {**own_settings(os.environ), **threads, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment = safe_environment(**threads, TF_CPP_MIN_LOG_LEVEL="2")
     if settings.backend:
         environment["KERAS_BACKEND"] = settings.backend
     # A step compiles for longer than a short trial takes, and a promotion compiles the same again.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_search.errors import TrainingError, UserError
-from resnet_search.files import make_folder, write_bytes
+from resnet_search.files import append_bytes, make_folder, write_bytes
 from resnet_search.training.job import Job
 from resnet_search.workers.cluster import MOST_SLOTS, Cluster
 from resnet_search.workers.connect import Needs, admitted, alive, connect, last_line, options, worded
@@ -194,8 +194,7 @@ class RayWorkers:
                 if name in heard.files:
                     write_bytes(folder / name, heard.files[name])
         if heard.log:
-            with self._log.open("ab") as log:
-                log.write(heard.log)
+            append_bytes(self._log, heard.log)
         for message in heard.messages[hired.heard - heard.first :]:
             self._messages.append(replace(message, slot=slot))
             if isinstance(message, Done | Failed | Lost):

@@ -10,6 +10,7 @@ import numpy as np
 
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.imagenet import Source, sources_of
+from resnet_search.reading import BINARY, read_bytes
 from resnet_search.training.arrays import Arrays, read_arrays
 from resnet_search.training.job import ANSWERS, HISTORY, STATE, WEIGHTS, Job
 
@@ -49,8 +50,8 @@ class Packer:
             before = None if parent is None else str(parent.absolute())
             seen = replace(job, folder=str(folder.absolute()), parent=before, data=str(Path(job.data).absolute()))
             return seen, Files(weights=weights)
-        own = {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()}
-        state = (parent / STATE).read_bytes() if parent is not None and (parent / STATE).is_file() else None
+        own = {name: read_bytes(folder / name, BINARY) for name in FILES if (folder / name).is_file()}
+        state = read_bytes(parent / STATE, BINARY) if parent is not None and (parent / STATE).is_file() else None
         return job, Files(own, state, self._stored(Path(job.data)), weights)
 
     def clear(self) -> None:

@@ -274,7 +274,7 @@ def test_a_lock_that_cannot_be_read_holds_nobody(tmp_path, monkeypatch):
         raise PermissionError
 
     with run.lock():
-        monkeypatch.setattr(Path, "open", closed)
+        monkeypatch.setattr(os, "open", closed)
         assert not run.is_locked()
         assert run.last_driver() is None
         monkeypatch.undo()

@@ -10,10 +10,11 @@ import pytest
 
 from resnet_search.errors import RunError
 from resnet_search.files import append_line, write_lines
+from resnet_search.runs.content import MAX_WORKERS
 from resnet_search.runs.events import append_event
 from resnet_search.runs.folder import RunFolder, create_run
 from resnet_search.runs.trial import LARGE
-from resnet_search.runs.trials import MAX_WORKERS, RunView, open_run, read_run
+from resnet_search.runs.trials import RunView, open_run, read_run
 from resnet_search.workers.cluster import MOST_SLOTS
 
 CONTENT = {
@@ -470,7 +471,7 @@ def test_a_number_of_workers_that_cannot_be(tmp_path, slots):
 def test_a_cluster_may_have_more_workers_than_a_machine(cluster, most):
     view = RunView(RunFolder(Path("run")), CONTENT)
     view.apply({"event": "started", "time": 1, "workers": {"slots": most, "cluster": cluster}})
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError):
         view.apply({"event": "started", "time": 1, "workers": {"slots": most + 1, "cluster": cluster}})
     assert MAX_WORKERS == 256
 
@@ -486,7 +487,7 @@ def test_numbers_of_epochs(epochs, damaged):
 def test_a_plan_of_more_trials_or_epochs_than_there_can_be_is_damage(rung):
     size, epochs = rung
     plan = [{"iteration": 0, "number": 0, "rungs": [{"size": size, "initial_epoch": 0, "epochs": epochs}]}]
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError):
         RunView(RunFolder(Path("run")), {**CONTENT, "plan": plan}).check()
 
 

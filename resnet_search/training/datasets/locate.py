@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_search.errors import DataError
-from resnet_search.networks.keras_settings import keras_folder
+from resnet_search.keras_settings import keras_folder
 from resnet_search.training.datasets.image_data import printable
 
 PICKLED = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")  # of CIFAR-10
