@@ -22,6 +22,7 @@ from resnet_search.networks import imagenet
 from resnet_search.networks.architecture import Architecture
 from resnet_search.runs.latency import read_latencies
 from resnet_search.runs.trials import RunView
+from resnet_search.training.datasets.values import Values
 from resnet_search.training.job import WEIGHTS
 from tests.export.conftest import CLASSES, VALIDATION, architecture
 from tests.report.conftest import Events
@@ -286,6 +287,25 @@ def test_the_driver_stays_without_numerical_libraries_but_numpy() -> None:
     program = "import sys, resnet_search.export.saved_model; print({'keras', 'tensorflow', 'h5py'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize(("low", "high"), [(0, 16), (-1, 1), (0, 4095)])
+def test_the_saved_model_takes_the_numbers_that_training_took(tmp_path: Path, low: float, high: float) -> None:
+    """Its second signature gives what the first gives for the bytes of the same numbers."""
+    import tensorflow as tf
+
+    write_weights(tmp_path / WEIGHTS, architecture())
+    request = replace(make_request(tmp_path, tmp_path / WEIGHTS, architecture()), values=(low, high))
+    build_saved_model(request)
+    loaded = tf.saved_model.load(request.saved_model)
+    numbers = np.random.default_rng(0).integers(0, 257, (4, 32, 32, 3)) / 256 * (high - low) + low
+    numbers = np.floor(numbers) if high == 4095 else numbers
+    read = Values(low, high, "arrays").to_bytes(numbers)
+    assert len(np.unique(read)) > 200
+    expected = loaded.signatures["serving_default"](images=tf.constant(read))["probabilities"].numpy()
+    found = loaded.signatures["values"](values=tf.constant(numbers.astype("float32")))["probabilities"].numpy()
+    assert np.array_equal(found, expected)
 
 
 @pytest.mark.slow

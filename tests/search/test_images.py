@@ -12,6 +12,8 @@ from resnet_search.errors import DataError, RunError
 from resnet_search.runs.folder import RunFolder
 from resnet_search.search.images import arrays_of, load_again, read_again, read_data
 from resnet_search.spaces.space import SearchSpace
+from resnet_search.training import arrays
+from tests.faults.table import fault
 
 from .conftest import make_space
 
@@ -60,6 +62,73 @@ def test_other_images_in_their_place_are_refused(run: Run, tmp_path: Path) -> No
     save(tmp_path / "photos.npz", seed=1)
     with pytest.raises(RunError, match=r"^r: .*photos\.npz"):
         arrays_of(folder, content, space)
+
+
+def _copied(path: Path) -> None:
+    """Ten images, each four times, of two classes."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (10, 32, 32, 3), dtype=np.uint8)
+    labels = np.arange(10) % 2
+    np.savez(path, x_train=images.repeat(4, 0), y_train=labels.repeat(4), x_test=images[:3], y_test=labels[:3])
+
+
+def _sides(folder: Path) -> int:
+    """How many validation images equal a training image."""
+    train = {image.tobytes() for image in np.load(folder / "x_train.npy")}
+    return sum(image.tobytes() in train for image in np.load(folder / "x_validation.npy"))
+
+
+@fault(
+    "images",
+    "The same image is in the training images several times",
+    here="images with the same pixels stay on one side of the validation split, in every source; `plan` (by the "
+    "files), `run`, `doctor` and the report count them",
+)
+def test_equal_images_are_counted_and_kept_on_one_side(run: Run, tmp_path: Path) -> None:
+    _copied(tmp_path / "photos.npz")
+    folder, _, space = run
+    _, described = read_data(space, None, 0, None)
+    assert described["duplicates"] == {"train": 40, "groups": 10, "several_classes": 0, "test_in_train": 3}
+    assert described["grouped"]
+    assert (described["train"], described["validation"]) == (32, 8)
+    assert len(described["notes"]) == 2
+    assert _sides(arrays_of(folder, {"data": described, "seed": 0}, space)) == 0
+
+
+def test_a_run_of_an_earlier_version_keeps_its_split(run: Run, tmp_path: Path) -> None:
+    """It records no rule: its equal images stay where they were, and its arrays under their name."""
+    _copied(tmp_path / "photos.npz")
+    folder, _, space = run
+    _, described = read_data(space, None, 0, None)
+    for new in ("rule", "grouped", "duplicates", "values", "left_out"):
+        del described[new]
+    described["arrays"] = described["arrays"].replace("-grouped", "")
+    old = {"data": described, "seed": 0}
+    assert _sides(arrays_of(folder, old, space)) > 0
+    _, again = read_again(folder, old, space, None, merged=False)
+    assert (again["rule"], again["arrays"]) == (1, described["arrays"])
+
+
+def test_damaged_arrays_are_written_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, content, space = run
+    path = arrays_of(folder, content, space)
+    before = (path / "x_train.npy").read_bytes()
+    (path / "x_train.npy").write_bytes(before[: len(before) // 2] + bytes(len(before) - len(before) // 2))
+    monkeypatch.setattr(arrays, "_checked", set())
+    assert (arrays_of(folder, content, space) / "x_train.npy").read_bytes() == before
+
+
+def test_a_stated_range_is_part_of_the_run(run: Run, tmp_path: Path) -> None:
+    folder, _, space = run
+    images = np.random.default_rng(0).integers(0, 17, (40, 32, 32)).astype(float)
+    labels = np.arange(40) % 2
+    np.savez(tmp_path / "photos.npz", x_train=images, y_train=labels, x_test=images[:9], y_test=labels[:9])
+    stated = space.with_settings(value_range=(0, 16))
+    assert SearchSpace.from_dict(stated.to_dict()) == stated
+    _, described = read_data(stated, None, 0, None)
+    assert described["values"] == {"low": 0, "high": 16, "of": "arrays"}
+    x = np.load(arrays_of(folder, {"data": described, "seed": 0}, stated) / "x_train.npy")
+    assert (x.min(), x.max()) == (0, 255)
 
 
 def test_a_name_that_cannot_be_read_keeps_its_cure(run: Run) -> None:

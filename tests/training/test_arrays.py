@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 
-from resnet_search.training.arrays import channel_statistics, read_arrays, write_arrays
+from resnet_search.training import arrays as arrays_module
+from resnet_search.training.arrays import channel_statistics, intact, read_arrays, whole, write_arrays
+from tests.faults.table import fault
 
 
 def test_statistics_are_those_of_numpy():
@@ -34,3 +39,83 @@ def test_test_images_are_not_among_them(arrays, tmp_path):
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
         "meta.json", "x_train.npy", "x_validation.npy", "y_train.npy", "y_validation.npy",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def another_process(monkeypatch):
+    """Forgets which folders were compared with their digests, as a new process would."""
+    return lambda: monkeypatch.setattr(arrays_module, "_checked", set())
+
+
+def _zero_half(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 :] = bytes(len(content) - len(content) // 2)
+    path.write_bytes(content)
+
+
+@fault(
+    "files",
+    "Images in `.data` are damaged, with their size unchanged",
+    here="once per session they are compared with their digest; `doctor` names them, and `resume` and new runs "
+    "write them again from the source",
+)
+@pytest.mark.parametrize("name", ["x_train", "y_train", "x_validation", "y_validation"])
+def test_a_damaged_array_is_found_by_its_digest(arrays, tmp_path, another_process, name):
+    write_arrays(tmp_path / "a", arrays)
+    another_process()
+    assert intact(tmp_path / "a")
+    (_zero_half if name.startswith("x") else _change_last)(tmp_path / "a" / f"{name}.npy")
+    another_process()
+    assert whole(tmp_path / "a")
+    assert not intact(tmp_path / "a")
+
+
+def _change_last(path):
+    content = bytearray(path.read_bytes())
+    content[-8] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_damaged_folder_is_written_again_from_right_images(arrays, tmp_path, another_process):
+    write_arrays(tmp_path / "a", arrays)
+    _zero_half(tmp_path / "a" / "x_train.npy")
+    another_process()
+    write_arrays(tmp_path / "a", arrays)
+    another_process()
+    assert intact(tmp_path / "a")
+    assert np.array_equal(read_arrays(tmp_path / "a").x_train, arrays.x_train)
+
+
+def test_other_images_under_the_same_name_are_replaced(arrays, tmp_path):
+    write_arrays(tmp_path / "a", dataclasses.replace(arrays, x_train=255 - arrays.x_train))
+    write_arrays(tmp_path / "a", arrays)
+    assert np.array_equal(read_arrays.__wrapped__(tmp_path / "a").x_train, arrays.x_train)
+
+
+def test_a_folder_is_read_once_in_a_process(arrays, tmp_path, monkeypatch, another_process):
+    write_arrays(tmp_path / "a", arrays)
+    another_process()
+    read = []
+    real = arrays_module._file_digest
+    monkeypatch.setattr(arrays_module, "_file_digest", lambda path: read.append(path.name) or real(path))
+    assert intact(tmp_path / "a")
+    assert intact(tmp_path / "a")
+    assert sorted(read) == ["x_train.npy", "x_validation.npy", "y_train.npy", "y_validation.npy"]
+
+
+def test_a_folder_of_earlier_versions_without_digests_counts_as_intact(arrays, tmp_path, another_process):
+    write_arrays(tmp_path / "a", arrays)
+    meta = json.loads((tmp_path / "a" / "meta.json").read_text())
+    del meta["sha256"]
+    (tmp_path / "a" / "meta.json").write_text(json.dumps(meta))
+    another_process()
+    assert intact(tmp_path / "a")
+
+
+@pytest.mark.parametrize("digests", [3, {}, [], {"x_train.npy": 1}])
+def test_damaged_digests_are_no_digests(arrays, tmp_path, another_process, digests):
+    write_arrays(tmp_path / "a", arrays)
+    meta = json.loads((tmp_path / "a" / "meta.json").read_text())
+    (tmp_path / "a" / "meta.json").write_text(json.dumps(meta | {"sha256": digests}))
+    another_process()
+    assert not intact(tmp_path / "a")

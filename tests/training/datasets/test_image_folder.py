@@ -14,6 +14,7 @@ from resnet_search.training.datasets import find_duplicates, load_data
 from resnet_search.training.datasets.duplicates import Duplicates
 from resnet_search.training.datasets.image_folder import load_image_folder
 from resnet_search.training.datasets.values import Values
+from tests.faults.table import fault
 
 
 def _save(path: Path, value: int, size: tuple[int, int] = (8, 8), **options: object) -> Path:
@@ -111,6 +112,11 @@ def test_a_pipe_does_not_block(folder: Path) -> None:
     assert data.left_out["train"] == {"special": 1}
 
 
+@fault(
+    "images",
+    "Test images are also training images",
+    here="they are counted and named, in every source",
+)
 def test_images_in_train_and_test_are_reported_by_their_pixels(folder: Path) -> None:
     same = folder / "train" / "ant" / "0.png"
     Image.open(same).save(folder / "test" / "bee" / "copy.bmp")
@@ -119,6 +125,12 @@ def test_images_in_train_and_test_are_reported_by_their_pixels(folder: Path) -> 
     assert note.endswith("test/bee/copy.bmp = train/ant/0.png")
 
 
+@fault(
+    "images",
+    "A class folder has links to folders, to folders above it, or to nothing",
+    here="links are followed, each folder is read once, and what is left out is counted, in `plan`, `run` and "
+    "`predict` alike",
+)
 def test_links_to_folders_are_followed_and_each_folder_is_read_once(folder: Path, tmp_path: Path) -> None:
     for number in range(2):
         _save(tmp_path / "elsewhere" / "moths" / f"{number}.png", 200 + number)
@@ -137,6 +149,11 @@ def test_a_class_folder_may_be_a_link(folder: Path, tmp_path: Path) -> None:
     assert load_image_folder(folder, 8).y_train.tolist() == [0] * 3 + [1] * 3 + [2] * 3
 
 
+@fault(
+    "images",
+    "A folder of images may not be read",
+    here="it is counted and named with the reason; a class without any readable image is an error",
+)
 def test_folders_that_cannot_be_read_are_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The permission is denied here by a stand-in, because root may read everything."""
     _save(folder / "train" / "ant" / "closed" / "0.png", 201)
@@ -157,6 +174,11 @@ def test_folders_that_cannot_be_read_are_named(folder: Path, monkeypatch: pytest
         load_image_folder(folder, 8)
 
 
+@fault(
+    "images",
+    "The class folders are one level too deep: `train/images/<class>/`",
+    here="the classes are the folders there, and a note says so",
+)
 @pytest.mark.parametrize("nested", [("train",), ("train", "test")])
 def test_classes_may_be_one_level_further_down(folder: Path, nested: tuple[str, ...]) -> None:
     for split in nested:
@@ -169,6 +191,11 @@ def test_classes_may_be_one_level_further_down(folder: Path, nested: tuple[str, 
     assert data.notes[0].endswith(str(Path("train", "images")))
 
 
+@fault(
+    "images",
+    "There is only one class",
+    here="an error: every network would be right on every image",
+)
 def test_a_single_class_is_refused(folder: Path) -> None:
     for split in ("train", "test"):
         for name in ("bee", "zebra"):
@@ -207,6 +234,12 @@ def _deep(path: Path, levels: np.ndarray) -> None:
     Image.fromarray(levels.astype(np.uint16)).save(path)
 
 
+@fault(
+    "images",
+    "Images of 16 bits use only the lower bits",
+    here="they are scaled by the bits that the whole set uses, and in `predict` in the same way; if that is not "
+    "certain, the error names `--value-range`",
+)
 @pytest.mark.parametrize("bits", [8, 9, 12, 16])
 def test_16_bits_are_scaled_by_what_the_set_uses(folder: Path, bits: int) -> None:
     grey = np.random.default_rng(0).integers(0, 256, (8, 8))

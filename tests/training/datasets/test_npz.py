@@ -13,6 +13,7 @@ from resnet_search.errors import DataError
 from resnet_search.training.datasets import ImageData, load_data
 from resnet_search.training.datasets.npz import load_npz
 from resnet_search.training.datasets.values import Values
+from tests.faults.table import fault
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (6, 8, 8, 3), np.uint8)
@@ -142,6 +143,11 @@ UNCERTAIN: dict[str, dict[str, Any]] = {
 }
 
 
+@fault(
+    "images",
+    "Images are numbers of an unknown range, such as 0 to 16, or of one range in train and another in test",
+    here="an error that names `--value-range LOW,HIGH`; the range is kept with the run and its export",
+)
 @pytest.mark.parametrize("case", UNCERTAIN)
 def test_a_range_that_is_not_certain_asks_for_the_option(tmp_path: Path, case: str) -> None:
     with pytest.raises(DataError) as error:
