@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -165,8 +166,13 @@ def _check_together(given: set[str]) -> None:
             )
 
 
-def export_and_tell(view: RunView, trial: Trial | None, out: Path | None, *, quiet: bool, **options: Any) -> None:
-    """Export a trial, None for the winner, and print where the files are. `options`: those of `export_run`."""
+def export_and_tell(
+    view: RunView, trial: Trial | None, out: Path | None, *, quiet: bool, told: Collection[str] = (), **options: Any
+) -> None:
+    """Export a trial, None for the winner, and print where the files are.
+
+    `told`: notes that are on the screen already. `options`: those of `export_run`.
+    """
     from resnet_search.cli.screen import is_terminal, show, waiting
 
     with waiting("Exporting") if is_terminal() and not quiet else nullcontext() as progress:
@@ -194,7 +200,7 @@ def export_and_tell(view: RunView, trial: Trial | None, out: Path | None, *, qui
     from resnet_search.cli.grid import Hanging
 
     show(files_table(result.exported))
-    show(Hanging(f"Note        {note}", len("Note        ")) for note in result.notes)
+    show(Hanging(f"Note        {note}", len("Note        ")) for note in result.notes if note not in told)
 
 
 def tell_test(view: RunView) -> None:

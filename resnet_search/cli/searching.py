@@ -18,7 +18,7 @@ from resnet_search.errors import NameTakenError, TrainingError
 from resnet_search.report.course import epochs_done, epochs_on_disk
 from resnet_search.report.facts import facts_of
 from resnet_search.report.kind import is_final, is_grid, is_single, network_count
-from resnet_search.report.learning import learning
+from resnet_search.report.learning import CURES, learning
 from resnet_search.report.units import counted, duration
 from resnet_search.training.job import FAILURE
 
@@ -209,7 +209,7 @@ def _hand_over(view: RunView, words: str, *, there: bool, quiet: bool) -> None:
         if not quiet:
             tell_test(view)
     elif can_export():
-        export_and_tell(view, None, None, quiet=quiet)
+        export_and_tell(view, None, None, quiet=quiet, told=(learning(view).words, CURES))
     elif not quiet:
         tell_unexported(view, words)
     page_and_tell(view, quiet=quiet)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from resnet_search.report.confirmed import confirmed
 from resnet_search.report.document import Block, Code, Paragraph, Section, Strong, Table
-from resnet_search.report.facts import CONFIRMED, WINNER, Facts, Full
-from resnet_search.report.tested import interval, on_test_images
+from resnet_search.report.facts import CONFIRMED, WINNER, Duplicates, Facts, Full
+from resnet_search.report.learning import measured_at_chance
+from resnet_search.report.tested import also_trained_on, interval, on_test_images, seen_in_training
 from resnet_search.report.units import counted, percent
 
 
@@ -31,7 +32,7 @@ def headline(facts: Facts) -> Iterator[Block]:
                 Code(full.source.name),
                 f", trial {full.source.trial}, {chosen_as(full)}, has ",
                 Strong(f"{percent(top1.value)} test accuracy"),
-                f" on {of} (95 % interval {interval(top1)}).{old}",
+                f" on {of}{seen_in_training(facts.duplicates)} (95 % interval {interval(top1)}).{old}",
             )
         )
 
@@ -52,10 +53,10 @@ def followed(facts: Facts) -> Iterator[Section]:
         old = (Paragraph(Strong(facts.confirmed.outdated)),) if facts.confirmed.outdated else ()
         yield Section(section.title, (*old, *section.blocks))
     if facts.full is not None:
-        yield _full(facts.full)
+        yield _full(facts.full, facts.duplicates)
 
 
-def _full(full: Full) -> Section:
+def _full(full: Full, duplicates: Duplicates) -> Section:
     """Describe the network that was trained on all images, with its test accuracy."""
     final = full.run
     how = f"trained from scratch on training and validation images together, for {counted(final.max_epochs, 'epoch')}"
@@ -81,4 +82,6 @@ def _full(full: Full) -> Section:
     error = measured.calibration.error
     rows.append(("Expected calibration error", percent(error.value), interval(error)))
     header = (Code(final.leader.name), "Value", "95 % interval")
-    return Section("Trained in full", (*old, told, Table(header, tuple(rows), right=frozenset({1, 2}))))
+    table = Table(header, tuple(rows), right=frozenset({1, 2}))
+    seen = map(Paragraph, filter(None, (also_trained_on(duplicates), measured_at_chance(measured))))
+    return Section("Trained in full", (*old, told, table, *seen))

@@ -15,7 +15,7 @@ from resnet_search.report.kind import is_grid, is_single
 from resnet_search.report.known import against_known
 from resnet_search.report.learning import CURES, at_chance
 from resnet_search.report.pareto import fronts
-from resnet_search.report.tested import interval, ledger
+from resnet_search.report.tested import interval, ledger, seen_in_training
 from resnet_search.report.units import accuracy, counted, duration, large, percent
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
 
@@ -117,8 +117,7 @@ def _worth(facts: Facts) -> str:
         return f"{all_images}, not measured on the test images"
     top1 = facts.tested.measured.top1
     of = counted(facts.tested.measured.images, "test image")
-    same = facts.duplicates.test_in_train
-    seen = f", of which {same:,} equal a training image" if same else ""
+    seen = seen_in_training(facts.duplicates)
     return f"{all_images}: {percent(top1.value)} test accuracy on {of}{seen} (95 % interval {interval(top1)})"
 
 

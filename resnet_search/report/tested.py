@@ -52,6 +52,12 @@ def also_trained_on(duplicates: Duplicates) -> str:
     )
 
 
+def seen_in_training(duplicates: Duplicates) -> str:
+    """Say the same within a sentence about test images."""
+    same = duplicates.test_in_train
+    return f", of which {same:,} {'equals' if same == 1 else 'equal'} a training image," if same else ""
+
+
 def interval(estimate: Estimate) -> str:
     """Return both ends, in percent."""
     return spread(estimate.low, estimate.high)

@@ -73,6 +73,8 @@ def _parts(
         "train_examples": train_examples,
         "merged": merged,
         "validation": len(parts.validation_index),
+        # The share of validation images that guessing the most frequent class gets right.
+        "largest_class": float(np.bincount(arrays.y_validation).max() / len(arrays.y_validation)),
         "test": len(data.x_test),
         "image_shape": list(arrays.image_shape),
         "classes": list(data.classes),

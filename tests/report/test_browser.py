@@ -16,6 +16,7 @@ import pytest
 from resnet_search.report.written import write_report
 
 from .hostile import NAMES, hostile_run, whole_run
+from .test_facts import Record, build
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the browser extra is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -43,6 +44,15 @@ def chromium():
 @pytest.fixture(scope="module")
 def report(tmp_path_factory) -> Path:
     return write_report(whole_run(tmp_path_factory.mktemp("runs")))[0]
+
+
+@pytest.fixture(scope="module")
+def confirmed(tmp_path_factory) -> Path:
+    """The report of a search with a confirmation, on networks with long names."""
+    view = build(Record(confirmed="done"), tmp_path_factory.mktemp("runs"))
+    for trial in view.trials.values():
+        trial.name = "bottleneck29-w16-c2-d64-avgpool-se-r8"
+    return write_report(view)[0]
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +136,23 @@ def test_every_plot_is_there(visit, report, screenshots, width, scheme):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=screenshots / f"report-{width}-{scheme}.png", full_page=True)
+
+
+A4 = 680  # pixels between the margins of a page
+
+
+def test_printed_tables_lose_no_column(visit, confirmed):
+    """The verdict is the last column of the widest table."""
+    page = visit(confirmed, A4)
+    page.emulate_media(media="print")
+    verdicts = page.locator("th", has_text="Against the best")
+    assert verdicts.count() == 1
+    for table in page.locator("table").all():
+        box = table.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= A4 + 1, table.inner_text()[:200]
+    clipped = "nodes => nodes.filter(node => getComputedStyle(node).overflowX !== 'visible').length"
+    assert page.locator(".wide").evaluate_all(clipped) == 0
 
 
 def test_plots_follow_the_reader_into_the_dark(visit, report):

@@ -206,6 +206,23 @@ def test_epochs_are_saved_where_an_earlier_trial_of_the_candidate_has_trained_th
             assert view_of_trials(*trials, statuses={trial: {"event": event}}).saved_epochs == 7 - epochs
 
 
+def test_an_extension_plans_no_epochs_that_its_candidates_have_trained():
+    """Of 10 epochs more, `list` once counted 30 of 10: the reused ones of the first rung were subtracted."""
+    extension = {"iteration": 1, "number": 1, "rungs": [
+        {"size": 1, "initial_epoch": 3, "epochs": 3}, {"size": 1, "initial_epoch": 3, "epochs": 9},
+    ]}  # fmt: skip
+    view = view_of_trials(
+        created("0000", 0, bracket=1, epochs=1),
+        created("0001", 1, bracket=1, epochs=1),
+        promoted("0002", "0000", 0, bracket=1, parent="0000"),
+        created("0003", 0, iteration=1, parent="0002", initial_epoch=3, epochs=3, reused=True),
+        promoted("0004", "0003", 0, iteration=1, parent="0003", initial_epoch=3, epochs=9),
+        content={**CONTENT, "plan": [*CONTENT["plan"], extension]},
+    )
+    trained = sum(trial.trained_epochs for trial in view.trials.values())
+    assert trained == view.planned_epochs - view.saved_epochs == 1 + 1 + 2 + 6
+
+
 def test_the_files_of_a_reused_trial_are_those_of_its_parent():
     view = view_of_trials(
         created("0000", 0), promoted("0001", "0000", 0),

@@ -15,7 +15,7 @@ from resnet_search.files import read_lines, write_lines
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.model import build_model
 from resnet_search.networks.precision import WIDE
-from resnet_search.training.job import Epoch, Job, TrialFailure
+from resnet_search.training.job import ANSWERS, Epoch, Job, TrialFailure
 from resnet_search.training.kept import KEPT
 from resnet_search.training.train import HISTORY, STATE, WEIGHTS, Trainer, train
 
@@ -48,6 +48,20 @@ def test_it_learns_and_reports_each_epoch_once_it_is_on_disk(reference):
     assert reference.heard == [(epoch, epoch) for epoch in range(1, 5)]
     assert reference.history[-1].val_accuracy > 0.9
     assert reference.history[-1].loss < reference.history[0].loss
+
+
+def test_the_answers_of_the_scored_weights_are_kept(make_job, arrays):
+    """Whatever the weights get right, image by image, also after the last batch, which is smaller."""
+    some = replace(arrays, x_validation=arrays.x_validation[:37], y_validation=np.roll(arrays.y_validation[:37], 1))
+    job = make_job(trial="answers", epochs=1)
+    [line] = train(job, some, ignore)
+    bits = int.from_bytes((Path(job.folder) / ANSWERS).read_bytes(), "little")
+    assert bits.bit_count() == round(37 * line.val_accuracy)
+    network = Trainer(job, some).network
+    network.load_weights(f"{job.folder}/{WEIGHTS}")
+    right = network.predict(some.x_validation, verbose=0).argmax(axis=1) == some.y_validation
+    assert [bits >> image & 1 for image in range(37)] == right.astype(int).tolist()
+    assert 0 < bits.bit_count() < 37
 
 
 def test_three_rungs_are_one_training_bit_for_bit(make_job, arrays, reference):

@@ -200,7 +200,9 @@ def test_only_axes_with_an_effect_beyond_the_noise_are_interpreted():
     shares = {row[0]: row[1] for row in rows(importance)}
     assert shares["n"].endswith("noise")
     assert "noise" not in shares["width"]
-    assert "n " not in figures((effects,))["effects"].alternative.partition(": ")[2]
+    _, _, told = figures((effects,))["effects"].alternative.partition(": ")
+    assert told.startswith("width 2 ")
+    assert ";" not in told
     assert {row[0]: row[-1] for row in rows(effects)} == {"n": "no", "width": "yes"}
 
 
