@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import math
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from resnet_search.errors import DataError
 from resnet_search.training.datasets.image_data import ImageData, Images, Labels, printable
+from resnet_search.training.split_sizes import check_rare
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _CURE = (
@@ -31,44 +34,74 @@ def load_npz(path: Path) -> ImageData:
     where = printable(path)
     arrays = _read(path, where)
     images, note = _to_bytes({name: _with_channels(arrays[name], where, name) for name in ARRAYS[::2]}, where)
-    if images["x_train"].shape[1:] != images["x_test"].shape[1:]:
-        shapes = " and ".join(f"{name} {images[name].shape}" for name in ARRAYS[::2])
-        raise DataError(f"{where}: {shapes} differ in image size", _CURE)
     labels = {name: _to_labels(arrays[name], where, name) for name in ARRAYS[1::2]}
-    for x, y in (("x_train", "y_train"), ("x_test", "y_test")):
-        if len(images[x]) != len(labels[y]):
-            raise DataError(f"{where}: {len(images[x])} images in {x} and {len(labels[y])} labels in {y}", _CURE)
     classes = _classes(labels["y_train"], labels["y_test"], arrays.get("classes"), where)
     return ImageData(
         images["x_train"], labels["y_train"], images["x_test"], labels["y_test"], classes, "npz", note, str(path)
     )
 
 
+def check_npz(path: Path, most_labels: int) -> None:
+    """Raise the DataErrors of `load_npz` that headers and labels show. No images are read.
+
+    `most_labels`: bytes; more labels are not read either.
+    """
+    where = printable(path)
+    with _opened(path, where) as file:
+        arrays = _headers(file, where)
+        if sum(arrays[name].nbytes for name in ARRAYS[1::2]) > most_labels:
+            return
+        train, test = (_to_labels(_array(file, name), where, name) for name in ARRAYS[1::2])
+        names = _array(file, "classes") if "classes" in arrays else None
+        classes = _classes(train, test, names, where)
+    check_rare(zip(classes, np.bincount(train).tolist(), strict=True))
+
+
 def _read(path: Path, where: str) -> dict[str, NDArray[Any]]:
+    with _opened(path, where) as file:
+        return {name: _array(file, name) for name in _headers(file, where)}
+
+
+@contextmanager
+def _opened(path: Path, where: str) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as file:
-            return _arrays_in(file, where)
+            yield file
     except DataError:
         raise
     except Exception as error:  # whatever a damaged or hostile archive leads zipfile and NumPy to
         raise DataError(f"{where}: cannot be read as an .npz file: {error}", _CURE) from error
 
 
-def _arrays_in(file: zipfile.ZipFile, where: str) -> dict[str, NDArray[Any]]:
+def _headers(file: zipfile.ZipFile, where: str) -> dict[str, NDArray[Any]]:
+    """Return arrays of zeros, which take no memory, of the shapes and types in the headers, after checking them."""
     present = [name.removesuffix(".npy") for name in file.namelist()]
-    arrays = {}
-    for name in (*ARRAYS, "classes"):
-        if name in present:
-            _check_size(file, name, where)
-            with file.open(f"{name}.npy") as stream:
-                arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
-        elif name in ARRAYS:
+    for name in ARRAYS:
+        if name not in present:
             raise DataError(f"{where}: no array {name}{_instead(name, present)}", _CURE)
+    arrays = {name: _header(file, name, where) for name in (*ARRAYS, "classes") if name in present}
+    images = {name: _with_channels(arrays[name], where, name) for name in ARRAYS[::2]}
+    for name, array in images.items():
+        if array.dtype.kind not in "uif":
+            raise DataError(f"{where}: {name} has the type {array.dtype}; allowed are numbers", _CURE)
+    if images["x_train"].shape[1:] != images["x_test"].shape[1:]:
+        shapes = " and ".join(f"{name} {images[name].shape}" for name in ARRAYS[::2])
+        raise DataError(f"{where}: {shapes} differ in image size", _CURE)
+    for x, y in (("x_train", "y_train"), ("x_test", "y_test")):
+        labels = _to_labels(arrays[y], where, y)
+        if len(images[x]) != len(labels):
+            raise DataError(f"{where}: {len(images[x])} images in {x} and {len(labels)} labels in {y}", _CURE)
     return arrays
 
 
-def _check_size(file: zipfile.ZipFile, name: str, where: str) -> None:
-    """Refuse an array that claims to be larger than its file, before memory is set aside for it."""
+def _array(file: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    with file.open(f"{name}.npy") as stream:
+        array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+        return array
+
+
+def _header(file: zipfile.ZipFile, name: str, where: str) -> NDArray[Any]:
+    """Return an array of zeros like that in the file; refuse one that claims to be larger than its file."""
     with file.open(f"{name}.npy") as stream:
         version = np.lib.format.read_magic(stream)
         if version == (1, 0):
@@ -81,6 +114,7 @@ def _check_size(file: zipfile.ZipFile, name: str, where: str) -> None:
     claimed = math.prod(shape) * dtype.itemsize
     if claimed != present:
         raise DataError(f"{where}: {name} of shape {shape} takes {claimed:,} bytes, {present:,} are there", _CURE)
+    return np.broadcast_to(np.zeros((), dtype), shape)
 
 
 def _with_channels(images: NDArray[Any], where: str, name: str) -> NDArray[Any]:
@@ -111,8 +145,6 @@ def _to_bytes(images: dict[str, NDArray[Any]], where: str) -> tuple[dict[str, Im
 def _scale(images: dict[str, NDArray[Any]], where: str) -> int:
     allowed = "allowed are uint8, whole numbers of 0 to 255, and fractions of 0 to 1"
     for name, array in images.items():
-        if array.dtype.kind not in "uif":
-            raise DataError(f"{where}: {name} has the type {array.dtype}; {allowed}", _CURE)
         if not np.isfinite(array).all():
             raise DataError(f"{where}: {name} holds values that are no numbers; {allowed}", _CURE)
     low = min(float(array.min()) for array in images.values())
