@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import tarfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -26,7 +27,8 @@ PUBLISHED_SHA256 = {
 _AGAIN = "Download it again from https://www.cs.toronto.edu/~kriz/cifar.html"
 _MOST_FILE = 64 << 20  # bytes; the official batches have 30.7 million
 _MOST_ARCHIVE = 1 << 28  # bytes once unpacked; the official archives have 184 million
-_ROW = 3073  # a label and three planes of 32 x 32
+_ROW = 3073  # bytes of a label and three planes of 32 x 32
+_PICKLED_BYTES = 31_035_645  # of an official batch, on average
 
 
 class _Limited:
@@ -51,14 +53,7 @@ def load_cifar_archive(path: Path) -> ImageData:
     """
     files = _from_folder(path) if path.is_dir() else _from_archive(path)
     notes = [] if path.is_dir() else [_checksum_note(path)]
-    layout = PICKLED if PICKLED[0] in files or not any(name in files for name in BINARY) else BINARY
-    missing = [name for name in layout if name not in files]
-    if missing:
-        raise DataError(
-            f"{printable(path)}: {', '.join(missing)} missing; a CIFAR-10 {'archive' if path.is_file() else 'folder'} "
-            f"holds {', '.join(layout)}",
-            _AGAIN,
-        )
+    layout = _layout({name: len(content) for name, content in files.items()}, path)
     read = _read_pickled if layout is PICKLED else _read_binary
     batches = [read(files.pop(name), f"{printable(path)}: {name}") for name in layout]
     x_train, y_train = (np.concatenate(part) for part in zip(*batches[:-1], strict=True))
@@ -68,18 +63,59 @@ def load_cifar_archive(path: Path) -> ImageData:
     return ImageData(x_train, y_train, x_test, y_test, CLASSES, "cifar10", tuple(notes), str(path))
 
 
-def _from_folder(path: Path) -> dict[str, bytes]:
+def count_cifar_archive(path: Path) -> tuple[int, int] | None:
+    """Return the numbers of training and test images by the sizes of the batches; None if only reading can tell.
+
+    Raises the DataErrors of `load_cifar_archive` that names and sizes show. An archive is unpacked to its end for that.
+    """
+    if path.is_dir():
+        sizes = {file.name: file.stat().st_size for file in _batches(path)}
+    else:
+        sizes = {name: len(content) for name, content in _from_archive(path).items()}
+    layout = _layout(sizes, path)
+    if layout is PICKLED:
+        official = all(abs(sizes[name] - _PICKLED_BYTES) < _PICKLED_BYTES // 1000 for name in layout)
+        return OFFICIAL_SIZES if official else None
+    *train, test = (sizes[name] // _ROW for name in layout)
+    return sum(train), test
+
+
+def _layout(sizes: Mapping[str, int], path: Path) -> tuple[str, ...]:
+    """Return the names of the batches; DataError if one is missing, or cannot hold images by its size."""
+    layout = PICKLED if PICKLED[0] in sizes or not any(name in sizes for name in BINARY) else BINARY
+    missing = [name for name in layout if name not in sizes]
+    if missing:
+        raise DataError(
+            f"{printable(path)}: {', '.join(missing)} missing; a CIFAR-10 {'archive' if path.is_file() else 'folder'} "
+            f"holds {', '.join(layout)}",
+            _AGAIN,
+        )
+    for name in layout:
+        if not sizes[name] or (layout is BINARY and sizes[name] % _ROW):
+            raise DataError(
+                f"{printable(path)}: {name}: {sizes[name]:,} bytes are no whole number of images of {_ROW} bytes",
+                _AGAIN,
+            )
+    return layout
+
+
+def _batches(path: Path) -> list[Path]:
+    """Return the files of batches in a folder, or in the official folder inside it."""
     for folder in (path, *(path / inner for inner in INNER_FOLDERS)):
-        present = [name for name in (*PICKLED, *BINARY) if (folder / name).is_file()]
-        for name in present:
-            if (size := (folder / name).stat().st_size) > _MOST_FILE:
-                raise DataError(f"{printable(folder / name)}: {size:,} bytes; a batch has about 31 million", _AGAIN)
+        present = [folder / name for name in (*PICKLED, *BINARY) if (folder / name).is_file()]
+        for file in present:
+            if (size := file.stat().st_size) > _MOST_FILE:
+                raise DataError(f"{printable(file)}: {size:,} bytes; a batch has about 31 million", _AGAIN)
         if present:
-            try:
-                return {name: (folder / name).read_bytes() for name in present}
-            except OSError as error:
-                raise DataError(f"{printable(folder)}: cannot be read: {error.strerror}", _AGAIN) from error
-    return {}
+            return present
+    return []
+
+
+def _from_folder(path: Path) -> dict[str, bytes]:
+    try:
+        return {file.name: file.read_bytes() for file in _batches(path)}
+    except OSError as error:
+        raise DataError(f"{printable(path)}: cannot be read: {error.strerror}", _AGAIN) from error
 
 
 def _from_archive(path: Path) -> dict[str, bytes]:
@@ -121,8 +157,6 @@ def _read_pickled(content: bytes, where: str) -> tuple[Images, Labels]:
 
 
 def _read_binary(content: bytes, where: str) -> tuple[Images, Labels]:
-    if len(content) % _ROW:
-        raise DataError(f"{where}: {len(content):,} bytes are no whole number of images of {_ROW} bytes", _AGAIN)
     rows = np.frombuffer(content, np.uint8).reshape(-1, _ROW)
     return _images(rows[:, 1:], rows[:, 0].astype(np.int64), where)
 

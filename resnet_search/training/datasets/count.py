@@ -1,4 +1,4 @@
-"""How many images a data source holds, as far as names and headers tell. No image is read, nothing slow imported."""
+"""How many images a data source holds, as far as names and headers tell. No image is read, no TensorFlow imported."""
 
 from __future__ import annotations
 
@@ -43,15 +43,22 @@ _LETTERS: dict[str, Any] = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i
 def count_images(source: str, data_dir: Path | str | None = None) -> ImageCount | None:
     """What `load_data` would read of `source`, None where only reading it can tell.
 
-    Raises DataError, with the words of `load_data` and of `split`, for what names alone show to be wrong.
+    Raises DataError, with the words of `load_data` and of `split`, for what names, sizes and headers show to be wrong:
+    the readers check these with the same functions.
     """
     report = named_source(source, data_dir)
     if source == "shapes":
         return _SHAPES
-    if source == "cifar10" or report.kind in ("archive", "folder"):
+    if source == "cifar10":
         return _CIFAR10
+    if report.kind in ("archive", "folder"):
+        return _in_batches(Path(report.location))
     if report.kind == "image folder":
         return _in_folder(Path(report.location))
+    if report.kind == "npz":
+        from resnet_search.training.datasets.npz import check_npz
+
+        check_npz(Path(report.location), _MOST_LABELS)
     count = {"npz": _in_arrays, "tfds": _in_prepared}.get(report.kind)
     try:
         found = count(Path(report.location)) if count else None
@@ -74,6 +81,13 @@ def _in_folder(path: Path) -> ImageCount:
     train, test = counts
     check_rare((printable(name), train[label]) for label, name in enumerate(classes.names))
     return ImageCount(train.total(), test.total(), len(classes.names), tuple(notes))
+
+
+def _in_batches(path: Path) -> ImageCount | None:
+    from resnet_search.training.datasets.cifar_archives import CLASSES, count_cifar_archive
+
+    counts = count_cifar_archive(path)
+    return None if counts is None else ImageCount(*counts, classes=len(CLASSES))
 
 
 def _in_prepared(place: Path) -> ImageCount | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import math
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from resnet_search.errors import DataError
 from resnet_search.training.datasets.image_data import ImageData, Images, Labels, printable
 from resnet_search.training.datasets.values import BRIGHTEST, Extent, Values, check_within, range_of
+from resnet_search.training.split_sizes import check_rare
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _CURE = (
@@ -35,13 +38,7 @@ def load_npz(path: Path, value_range: tuple[float, float] | None = None, *, cert
     raw = {name: _with_channels(arrays[name], where, name) for name in ARRAYS[::2]}
     values = _values(raw, where, value_range, certain=certain)
     images = {name: _to_bytes(array, values) for name, array in raw.items()}
-    if images["x_train"].shape[1:] != images["x_test"].shape[1:]:
-        shapes = " and ".join(f"{name} {images[name].shape}" for name in ARRAYS[::2])
-        raise DataError(f"{where}: {shapes} differ in image size", _CURE)
     labels = {name: _to_labels(arrays[name], where, name) for name in ARRAYS[1::2]}
-    for x, y in (("x_train", "y_train"), ("x_test", "y_test")):
-        if len(images[x]) != len(labels[y]):
-            raise DataError(f"{where}: {len(images[x])} images in {x} and {len(labels[y])} labels in {y}", _CURE)
     classes = _classes(labels["y_train"], labels["y_test"], arrays.get("classes"), where)
     return ImageData(
         images["x_train"],
@@ -56,31 +53,67 @@ def load_npz(path: Path, value_range: tuple[float, float] | None = None, *, cert
     )
 
 
+def check_npz(path: Path, most_labels: int) -> None:
+    """Raise the DataErrors of `load_npz` that headers and labels show. No images are read.
+
+    `most_labels`: bytes; more labels are not read either.
+    """
+    where = printable(path)
+    with _opened(path, where) as file:
+        arrays = _headers(file, where)
+        if sum(arrays[name].nbytes for name in ARRAYS[1::2]) > most_labels:
+            return
+        train, test = (_to_labels(_array(file, name), where, name) for name in ARRAYS[1::2])
+        names = _array(file, "classes") if "classes" in arrays else None
+        classes = _classes(train, test, names, where)
+    check_rare(zip(classes, np.bincount(train).tolist(), strict=True))
+
+
 def _read(path: Path, where: str) -> dict[str, NDArray[Any]]:
+    with _opened(path, where) as file:
+        return {name: _array(file, name) for name in _headers(file, where)}
+
+
+@contextmanager
+def _opened(path: Path, where: str) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as file:
-            return _arrays_in(file, where)
+            yield file
     except DataError:
         raise
     except Exception as error:  # whatever a damaged or hostile archive leads zipfile and NumPy to
         raise DataError(f"{where}: cannot be read as an .npz file: {error}", _CURE) from error
 
 
-def _arrays_in(file: zipfile.ZipFile, where: str) -> dict[str, NDArray[Any]]:
+def _headers(file: zipfile.ZipFile, where: str) -> dict[str, NDArray[Any]]:
+    """Return arrays of zeros, which take no memory, of the shapes and types in the headers, after checking them."""
     present = [name.removesuffix(".npy") for name in file.namelist()]
-    arrays = {}
-    for name in (*ARRAYS, "classes"):
-        if name in present:
-            _check_size(file, name, where)
-            with file.open(f"{name}.npy") as stream:
-                arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
-        elif name in ARRAYS:
+    for name in ARRAYS:
+        if name not in present:
             raise DataError(f"{where}: no array {name}{_instead(name, present)}", _CURE)
+    arrays = {name: _header(file, name, where) for name in (*ARRAYS, "classes") if name in present}
+    images = {name: _with_channels(arrays[name], where, name) for name in ARRAYS[::2]}
+    for name, array in images.items():
+        if array.dtype.kind not in "uif":
+            raise DataError(f"{where}: {name} has the type {array.dtype}; allowed are numbers", _CURE)
+    if images["x_train"].shape[1:] != images["x_test"].shape[1:]:
+        shapes = " and ".join(f"{name} {images[name].shape}" for name in ARRAYS[::2])
+        raise DataError(f"{where}: {shapes} differ in image size", _CURE)
+    for x, y in (("x_train", "y_train"), ("x_test", "y_test")):
+        labels = _to_labels(arrays[y], where, y)
+        if len(images[x]) != len(labels):
+            raise DataError(f"{where}: {len(images[x])} images in {x} and {len(labels)} labels in {y}", _CURE)
     return arrays
 
 
-def _check_size(file: zipfile.ZipFile, name: str, where: str) -> None:
-    """Refuse an array that claims to be larger than its file, before memory is set aside for it."""
+def _array(file: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    with file.open(f"{name}.npy") as stream:
+        array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+        return array
+
+
+def _header(file: zipfile.ZipFile, name: str, where: str) -> NDArray[Any]:
+    """Return an array of zeros like that in the file; refuse one that claims to be larger than its file."""
     with file.open(f"{name}.npy") as stream:
         version = np.lib.format.read_magic(stream)
         if version == (1, 0):
@@ -93,6 +126,7 @@ def _check_size(file: zipfile.ZipFile, name: str, where: str) -> None:
     claimed = math.prod(shape) * dtype.itemsize
     if claimed != present:
         raise DataError(f"{where}: {name} of shape {shape} takes {claimed:,} bytes, {present:,} are there", _CURE)
+    return np.broadcast_to(np.zeros((), dtype), shape)
 
 
 def _with_channels(images: NDArray[Any], where: str, name: str) -> NDArray[Any]:
@@ -114,8 +148,6 @@ def _values(
 ) -> Values | None:
     """What the numbers mean; None for bytes as they are. Judged for each array, so that all have one scale."""
     for name, array in images.items():
-        if array.dtype.kind not in "uif":
-            raise DataError(f"{where}: {name} has the type {array.dtype}; allowed are numbers", _CURE)
         if not np.isfinite(array).all():
             raise DataError(f"{where}: {name} holds values that are no numbers", _CURE)
     extents = {name: Extent.of(array) for name, array in images.items()}

@@ -163,7 +163,7 @@ def test_missing_batches_are_named(pickled: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"", "0 images"), (bytes(3072), "3,072 bytes"), (b"\x0a" + bytes(3072), "0 to 9")],
+    [(b"", "0 bytes"), (bytes(3072), "3,072 bytes"), (b"\x0a" + bytes(3072), "0 to 9")],
 )
 def test_a_binary_batch_that_cannot_be_is_named(binary: Path, content: bytes, words: str) -> None:
     (binary / "data_batch_3.bin").write_bytes(content)
