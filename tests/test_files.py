@@ -488,7 +488,7 @@ ELSEWHERE = {
     "cli/main.py",  # the details of an internal error
     # Children that fill the folder of an export, and what starts them.
     "export/build.py", "export/verify.py", "export/make.py", "export/convert.py",
-    "training/weights.py",  # a download, inside `replacing`
+    "training/weights.py", "training/steps.py",  # a download, and answers to images, inside `replacing`
     "workers/local.py",  # worker.log, which the children write to
     "trackers/beside.py",  # trackers.log, likewise
     "workers/on_ray.py", "workers/host.py",  # worker.log, and scratch on the worker's machine

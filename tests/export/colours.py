@@ -49,7 +49,10 @@ def describe(folder: Path, classes: tuple[str, ...] = CLASSES) -> None:
     (folder / "saved_model").mkdir(parents=True, exist_ok=True)
     write_json(folder / "classes.json", classes)
     network = {"run": "night", "trial": "0018", "members": ["0018"], "name": "basic14-w4", "score": 0.8879}
-    write_json(folder / "export.json", {**network, "input": {"shape": [None, *SIZE, 3]}})
+    write_json(
+        folder / "export.json",
+        {**network, "input": {"shape": [None, *SIZE, 3]}, "output": {"shape": [None, len(classes)]}},
+    )
 
 
 def paint(file: Path, colour: str, size: tuple[int, int] = (30, 20), **options: Any) -> Path:

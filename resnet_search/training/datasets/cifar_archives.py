@@ -58,9 +58,14 @@ def load_cifar_archive(path: Path) -> ImageData:
     batches = [read(files.pop(name), f"{printable(path)}: {name}") for name in layout]
     x_train, y_train = (np.concatenate(part) for part in zip(*batches[:-1], strict=True))
     x_test, y_test = batches[-1]
-    if (len(x_train), len(x_test)) != OFFICIAL_SIZES:
-        notes.append(f"{len(x_train):,} + {len(x_test):,} images, where the official CIFAR-10 has 50,000 + 10,000")
+    notes += size_notes(len(x_train), len(x_test))
     return ImageData(x_train, y_train, x_test, y_test, CLASSES, "cifar10", tuple(notes), str(path))
+
+
+def size_notes(train: int, test: int) -> list[str]:
+    """Note numbers of images that are not those of the official CIFAR-10."""
+    official = (train, test) == OFFICIAL_SIZES
+    return [] if official else [f"{train:,} + {test:,} images, where the official CIFAR-10 has 50,000 + 10,000"]
 
 
 def count_cifar_archive(path: Path) -> tuple[int, int] | None:

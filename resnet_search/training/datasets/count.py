@@ -84,10 +84,10 @@ def _in_folder(path: Path) -> ImageCount:
 
 
 def _in_batches(path: Path) -> ImageCount | None:
-    from resnet_search.training.datasets.cifar_archives import CLASSES, count_cifar_archive
+    from resnet_search.training.datasets.cifar_archives import CLASSES, count_cifar_archive, size_notes
 
     counts = count_cifar_archive(path)
-    return None if counts is None else ImageCount(*counts, classes=len(CLASSES))
+    return None if counts is None else ImageCount(*counts, classes=len(CLASSES), notes=tuple(size_notes(*counts)))
 
 
 def _in_prepared(place: Path) -> ImageCount | None:

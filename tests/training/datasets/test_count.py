@@ -130,7 +130,7 @@ def test_arrays_are_counted_as_they_are_read(
     assert count_images(str(path)) == (None if big else read(path))
 
 
-X, Y = np.zeros((20, 8, 8, 3), np.uint8), np.arange(20) % 2
+X, Y = np.full((20, 8, 8, 3), 200, np.uint8), np.arange(20) % 2
 ARRAYS: dict[str, dict[str, Any]] = {
     "labels from 1": {"y_train": Y + 1, "y_test": Y + 1},
     "a gap": {"y_train": Y * 2},
