@@ -28,7 +28,7 @@ def choose_groups(drawn: Iterable[tuple[int, int]], want: Sequence[int], counts:
         if not any(exchanges):
             break
     everything = list(choice.used)
-    while len(everything) <= _MOST_SIGNATURES and sum(choice.missing) and choice.improve(everything):
+    while len(everything) <= _MOST_SIGNATURES and sum(choice.missing) != 0 and choice.improve(everything):
         pass
     return choice.taken
 
