@@ -46,7 +46,7 @@ def test_a_run_that_is_well(well: RunFolder) -> None:
     for fact in ("finished", "3 of 3 trials"):
         assert fact in checks["State"].text
     assert checks["Data"].status == WARNING
-    assert "resnet-search resume run" in checks["Data"].cure
+    assert " from shapes" in checks["Data"].cure
 
 
 @pytest.mark.parametrize(("twice", "status"), [(0, OK), (3, WARNING)])
