@@ -150,14 +150,13 @@ def _images(space: SearchSpace, images: Counted) -> Iterable[str]:
 
 
 def _copies(copies: Duplicates | None) -> Iterable[str]:
-    """Count equal images by their files."""
+    """Count equal images, as far as the bytes of their files show them."""
     if copies is not None and copies.train:
-        yield (
-            f"Equal      {counted(copies.train, 'training image')} in files equal to another ({copies.groups:,} "
-            "different), or more by their pixels; a run keeps equal images on one side of its validation split"
-        )
+        equal = f"{counted(copies.train, 'training image')} are only {copies.groups:,} different, byte for byte"
+        side = "a run compares the pixels, and keeps equal images on one side of the validation split"
+        yield f"Equal      {equal}; {side}"
     if copies is not None and copies.test_in_train:
-        yield f"In train   {counted(copies.test_in_train, 'test image')} in files equal to one of train, or more"
+        yield f"In train   {counted(copies.test_in_train, 'test image')}, byte for byte; a run compares the pixels"
 
 
 def _many(number: int) -> str:

@@ -94,7 +94,8 @@ class Checkup:
         if intact(path):
             return Check("Data", OK, str(path))
         source = content["data"].get("location") or content["data"].get("source")
-        return Check("Data", WARNING, f"{path} is gone or damaged", f"{self.resume} makes it again from {source}.")
+        cure = f"The next command that needs it makes it again from {source}; keep that unchanged."
+        return Check("Data", WARNING, f"{path} is gone or damaged", cure)
 
     def _images(self, data: dict[str, Any]) -> Iterator[Check]:
         """What reading the images has found; nothing for runs that recorded none of it."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 
 from resnet_search.files import append_line
@@ -16,6 +17,8 @@ from resnet_search.runs.doctor import OK, PROBLEM, WARNING, Check
 from resnet_search.runs.events import append_event
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.salvage import salvage
+from resnet_search.training import arrays
+from resnet_search.training.arrays import Arrays, write_arrays
 
 from .conftest import Writer, created
 
@@ -43,7 +46,32 @@ def test_a_run_that_is_well(well: RunFolder) -> None:
     for fact in ("finished", "3 of 3 trials"):
         assert fact in checks["State"].text
     assert checks["Data"].status == WARNING
-    assert "resnet-search resume run" in checks["Data"].cure
+    assert " from shapes" in checks["Data"].cure
+
+
+@pytest.mark.parametrize(("twice", "status"), [(0, OK), (3, WARNING)])
+def test_equal_images_are_counted(well: RunFolder, twice: int, status: str) -> None:
+    content = json.loads((well.path / "run.json").read_text())
+    found = {"train": 200, "groups": 20, "several_classes": 0, "test_in_train": twice}
+    content["data"] |= {"duplicates": found, "left_out": {"train": {"suffix": 7}, "test": {}}}
+    (well.path / "run.json").write_text(json.dumps(content))
+    [check] = [check for check in Checkup(well).checks() if check.name == "Images"]
+    assert check.status == status
+    for fact in ("200 ", f"{twice} ", "7 ", "suffix"):
+        assert fact in check.text
+
+
+def test_damaged_images_are_found(well: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = json.loads((well.path / "run.json").read_text())
+    images, labels = np.full((4, 8, 8, 3), 200, np.uint8), np.array([0, 1, 0, 1])
+    path = well.arrays(content)
+    write_arrays(path, Arrays(images, labels, images, labels, ("a", "b"), (0.0,) * 3, (1.0,) * 3))
+    monkeypatch.setattr(arrays, "_checked", set())
+    assert {check.name: check.status for check in Checkup(well).checks()}["Data"] == OK
+    file = path / "x_train.npy"
+    file.write_bytes(file.read_bytes()[:-100] + bytes(100))
+    monkeypatch.setattr(arrays, "_checked", set())
+    assert {check.name: check.status for check in Checkup(well).checks()}["Data"] == WARNING
 
 
 Harm = Callable[[RunFolder], object]

@@ -77,13 +77,13 @@ def _notes(
         )
     if several:
         notes.append(
-            f"{found.several_classes:,} of these different images have more than one class: "
-            f"{some(map(train, sorted(several)))}"
+            f"{found.several_classes:,} of these different images {'has' if len(several) == 1 else 'have'} more than "
+            f"one class: {some(map(train, sorted(several)))}"
         )
     if pairs:
         named = some(f"{test(at)} = {train(first)}" for at, first in pairs)
         notes.append(
-            f"{found.test_in_train:,} of {len(data.x_test):,} test images equal a training image, pixel for pixel: "
-            f"{named}"
+            f"{found.test_in_train:,} of {len(data.x_test):,} test images {'equals' if len(pairs) == 1 else 'equal'} a "
+            f"training image, pixel for pixel: {named}"
         )
     return notes

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 _PASSES = 20  # over the classes, each with at most one exchange; two or three are usual
+_MOST_SIGNATURES = 300  # between which exchanges across classes are tried
 
 # The numbers of images of each class in a group, by class. Groups of one signature are interchangeable.
 Signature = tuple[tuple[int, int], ...]
@@ -23,9 +24,12 @@ def choose_groups(drawn: Iterable[tuple[int, int]], want: Sequence[int], counts:
     if not choice.cover():
         return None
     for _ in range(_PASSES):
-        exchanges = [choice.improve(place) for place in range(len(want))]
+        exchanges = [choice.improve(signatures) for signatures in choice.of_class]
         if not any(exchanges):
             break
+    everything = list(choice.used)
+    while len(everything) <= _MOST_SIGNATURES and sum(choice.missing) != 0 and choice.improve(everything):
+        pass
     return choice.taken
 
 
@@ -70,11 +74,11 @@ class _Choice:
             self._apply((), min(possible, key=_size))
         return True
 
-    def improve(self, place: int) -> bool:
-        """Make the best exchange of groups with images of a class, if it brings the numbers nearer."""
+    def improve(self, among: Sequence[Signature]) -> bool:
+        """Make the best exchange of groups of these signatures, if it brings the numbers nearer."""
         now = self._distance((), ())
         distance, given, got = min(
-            ((self._distance(given, got), given, got) for given, got in self._exchanges(place)),
+            ((self._distance(given, got), given, got) for given, got in self._exchanges(among)),
             key=lambda one: one[0],
             default=(now, (), ()),
         )
@@ -83,10 +87,10 @@ class _Choice:
         self._apply(given, got)
         return True
 
-    def _exchanges(self, place: int) -> Iterator[tuple[Signature, Signature]]:
+    def _exchanges(self, among: Sequence[Signature]) -> Iterator[tuple[Signature, Signature]]:
         """Yield what can be given back and taken instead; () is nothing."""
-        used = [(), *(one for one in self.of_class[place] if self.used[one])]
-        free = [(), *(one for one in self.of_class[place] if self.free[one])]
+        used = [(), *(one for one in among if self.used[one])]
+        free = [(), *(one for one in among if self.free[one])]
         return ((given, got) for given in used for got in free if given != got and self._covered(given, got))
 
     def _covered(self, given: Signature, got: Signature) -> bool:

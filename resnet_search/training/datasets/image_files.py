@@ -117,7 +117,9 @@ def _refused(path: Path) -> str:
         return SUFFIX
     if os.path.isfile(path):  # noqa: PTH113 - as in `is_dir`
         return ""
-    return SPECIAL if os.path.exists(path) else LINK  # noqa: PTH110
+    if os.path.exists(path):  # noqa: PTH110
+        return SPECIAL
+    return LINK if path.is_symlink() else DAMAGED  # what may not be looked at
 
 
 def is_dir(path: Path) -> bool:

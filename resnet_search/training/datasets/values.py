@@ -65,8 +65,12 @@ class Values:
         """Return the bytes of pixels of any shape: the upper 8 of more bits, else the nearest of 256 equal steps."""
         import numpy as np
 
+        if pixels.dtype in (np.uint8, np.uint16):  # Looked up: arithmetic would take eight bytes for each.
+            table = self.to_bytes(np.arange(np.iinfo(pixels.dtype).max + 1))
+            looked_up: NDArray[np.uint8] = table[pixels]
+            return looked_up
         if self.shift:
-            levels = pixels if pixels.dtype.kind in "ui" else np.floor(pixels).clip(self.low, self.high).astype(int)
+            levels: NDArray[np.int64] = np.floor(pixels).clip(self.low, self.high).astype(np.int64)
             return (levels >> self.shift).astype(np.uint8)
         scaled = pixels if pixels.dtype == np.float32 else pixels.astype(np.float64)
         scaled = scaled if self.low == 0 else scaled - self.low
