@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 from collections.abc import Sequence
 
 from resnet_search.export.interface import INPUT, OUTPUT
@@ -18,7 +19,7 @@ from resnet_search.report.markdown import to_markdown
 from resnet_search.report.measured import Estimate, Measured
 from resnet_search.report.statistics import share
 from resnet_search.report.tested import also_trained_on, interval, ledger, on_test_images
-from resnet_search.report.units import counted, large, percent
+from resnet_search.report.units import counted, large, moment, percent
 from resnet_search.runs.trials import RunView, Trial
 
 # Three lines for each format. NAME is its file.
@@ -46,11 +47,12 @@ def card(
     *,
     license_id: str = UNKNOWN,
     measured: Measured | None = None,
+    written: float | None = None,
 ) -> str:
     """Return the text of an export's card; `members`: its trials, the best first, several for an ensemble.
 
     license_id: from `checked_license`. measured: the measurements of this network on the test images, if they were
-    read for it.
+    read for it. written: seconds since 1970, by default now; later reads of the test images are not in the card.
     """
     facts = facts_of(view)
     validation = _validation(facts, exported)
@@ -64,7 +66,7 @@ def card(
         *ensemble(view, exported),
         *files(exported),
         *(() if measured is None else on_test_images(measured, facts.duplicates)),
-        ledger(facts),
+        _ledger(facts, time.time() if written is None else written),
         _repeat(view, members),
         _license(license_id),
     )
@@ -225,6 +227,11 @@ def _training(view: RunView, members: Sequence[Trial]) -> Section:
             Fence("json", json.dumps(member.architecture, indent=1)),
         ]
     return Section("Training", tuple(blocks))
+
+
+def _ledger(facts: Facts, written: float) -> Section:
+    section = ledger(facts)
+    return Section(section.title, (Paragraph(f"As of {moment(written)}, when this card was written:"), *section.blocks))
 
 
 def _repeat(view: RunView, members: Sequence[Trial]) -> Section:

@@ -11,7 +11,7 @@ from resnet_search.report.degradation import degradation
 from resnet_search.report.document import Block, Code, Document, Paragraph, Section, Strong
 from resnet_search.report.exported import Exported
 from resnet_search.report.facts import Facts, facts_of
-from resnet_search.report.kind import is_grid, is_single
+from resnet_search.report.kind import is_confirmation, is_grid, is_single
 from resnet_search.report.known import against_known
 from resnet_search.report.learning import CURES, at_chance
 from resnet_search.report.pareto import fronts
@@ -82,6 +82,13 @@ def _course(view: RunView, trial: Trial | None) -> tuple[Section, ...]:
 
 def _summary(view: RunView, trial: Trial | None, facts: Facts) -> tuple[Block, ...]:
     blocks: list[Block] = imported.opening(view) if view.state == "finished" else [_unfinished(view)]
+    if is_confirmation(view):
+        blocks.append(
+            Paragraph(
+                f"This run is the confirmation of {view.content['of']['run']}: it trains the same candidates with "
+                "several seeds. Its best trial is the luckiest seed; the means are in the report of the search."
+            )
+        )
     if trial is None:
         return (*blocks, *(grid.failures(view) or [Paragraph("No trial has completed yet.")]))
     if trial.epochs < view.max_epochs:
