@@ -13,7 +13,7 @@ from resnet_search.report.document import Block, Bullets, Code, Document, Fence,
 from resnet_search.report.exported import Exported, ensemble, files
 from resnet_search.report.facts import Facts, facts_of
 from resnet_search.report.inputs import equal_images, validated_on
-from resnet_search.report.kind import is_single
+from resnet_search.report.kind import is_single, origin
 from resnet_search.report.learning import at_chance
 from resnet_search.report.markdown import to_markdown
 from resnet_search.report.measured import Estimate, Measured
@@ -104,11 +104,17 @@ def _summary(view: RunView, members: Sequence[Trial]) -> Text:
         else f"{len(members)} residual networks, whose probabilities are averaged"
     )
     told = (
-        f"{what}{'' if is_single(view) else ', found by architecture search'}, for RGB images of {height} x {width} "
+        f"{what}{_found_by(view)}, for RGB images of {height} x {width} "
         f"pixels in {len(data['classes']):,} classes: {params:,} trainable parameters, {large(macs)} multiply-adds an "
         "image. Made with resnet-search; "
     )
     return told, Code("report.md"), " in this folder describes how."
+
+
+def _found_by(view: RunView) -> str:
+    if origin(view):
+        return f", found by architecture search ({origin(view)}) and trained in full"
+    return "" if is_single(view) else ", found by architecture search"
 
 
 def _results(facts: Facts, validation: Estimate | None, measured: Measured | None) -> Section:

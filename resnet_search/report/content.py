@@ -11,7 +11,7 @@ from resnet_search.report.degradation import degradation
 from resnet_search.report.document import Block, Code, Document, Paragraph, Section, Strong
 from resnet_search.report.exported import Exported
 from resnet_search.report.facts import Facts, facts_of
-from resnet_search.report.kind import is_confirmation, is_grid, is_single
+from resnet_search.report.kind import is_confirmation, is_grid, is_single, origin
 from resnet_search.report.known import against_known
 from resnet_search.report.learning import CURES, at_chance
 from resnet_search.report.pareto import fronts
@@ -140,7 +140,8 @@ def _found(view: RunView, trial: Trial) -> tuple[str | Code, ...]:
     """Name the network, and say out of how many it was chosen and in what time."""
     time = duration(view.seconds)
     if is_single(view):
-        return (Code(trial.name), f", trained for {counted(trial.epochs, 'epoch')} in {time}")
+        source = f", {origin(view)}" if origin(view) else ""
+        return (Code(trial.name), f"{source}, trained for {counted(trial.epochs, 'epoch')} in {time}")
     candidates = len({other.candidate for other in view.trials.values() if not view.is_baseline(other)})
     if is_grid(view):
         tried = f"Of {counted(candidates, 'network')}, each trained for all {counted(view.max_epochs, 'epoch')}, "

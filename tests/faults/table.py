@@ -29,6 +29,7 @@ PARTS = {
     "disk": "The disk is full, or may not be written",
     "files": "A file is damaged or gone",
     "training": "A candidate cannot be trained",
+    "numbers": "The numbers mislead",
     "hostile": "What is read is hostile",
 }
 _HEAD = """\
