@@ -114,5 +114,5 @@ def test_the_report_of_a_search(view: RunView, check_golden: Callable[[str, str]
 
 
 def test_the_card_of_its_winner(view: RunView, check_golden: Callable[[str, str], None]) -> None:
-    text = card(view, [view.trials["0004"]], EXPORTED, license_id="Apache-2.0", measured=MEASURED)
+    text = card(view, [view.trials["0004"]], EXPORTED, license_id="Apache-2.0", measured=MEASURED, written=2e9)
     check_golden("card.md", text)

@@ -79,7 +79,7 @@ def best_lines(view: RunView) -> Iterable[str]:
         return
     found = learning(view)
     if found.nothing:
-        yield f"Best       {of_images(ranked[0].score, images)}; no better than {found.of_chance}"
+        yield f"Best       {of_images(ranked[0].score, images)}; not significantly better than {found.of_chance}"
         yield from nothing_learnt(view)
         return
     tied = ties(view, ranked)

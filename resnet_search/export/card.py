@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 from collections.abc import Sequence
 
 from resnet_search.export.interface import INPUT, OUTPUT
@@ -12,13 +13,13 @@ from resnet_search.report.document import Block, Bullets, Code, Document, Fence,
 from resnet_search.report.exported import Exported, ensemble, files
 from resnet_search.report.facts import Facts, facts_of
 from resnet_search.report.inputs import equal_images, validated_on
-from resnet_search.report.kind import is_single
+from resnet_search.report.kind import is_single, origin
 from resnet_search.report.learning import at_chance
 from resnet_search.report.markdown import to_markdown
 from resnet_search.report.measured import Estimate, Measured
 from resnet_search.report.statistics import share
 from resnet_search.report.tested import also_trained_on, interval, ledger, on_test_images
-from resnet_search.report.units import counted, large, percent
+from resnet_search.report.units import counted, large, moment, percent
 from resnet_search.runs.trials import RunView, Trial
 
 # Three lines for each format. NAME is its file.
@@ -46,11 +47,12 @@ def card(
     *,
     license_id: str = UNKNOWN,
     measured: Measured | None = None,
+    written: float | None = None,
 ) -> str:
     """Return the text of an export's card; `members`: its trials, the best first, several for an ensemble.
 
     license_id: from `checked_license`. measured: the measurements of this network on the test images, if they were
-    read for it.
+    read for it. written: seconds since 1970, by default now; later reads of the test images are not in the card.
     """
     facts = facts_of(view)
     validation = _validation(facts, exported)
@@ -64,7 +66,7 @@ def card(
         *ensemble(view, exported),
         *files(exported),
         *(() if measured is None else on_test_images(measured, facts.duplicates)),
-        ledger(facts),
+        _ledger(facts, time.time() if written is None else written),
         _repeat(view, members),
         _license(license_id),
     )
@@ -102,11 +104,17 @@ def _summary(view: RunView, members: Sequence[Trial]) -> Text:
         else f"{len(members)} residual networks, whose probabilities are averaged"
     )
     told = (
-        f"{what}{'' if is_single(view) else ', found by architecture search'}, for RGB images of {height} x {width} "
+        f"{what}{_found_by(view)}, for RGB images of {height} x {width} "
         f"pixels in {len(data['classes']):,} classes: {params:,} trainable parameters, {large(macs)} multiply-adds an "
         "image. Made with resnet-search; "
     )
     return told, Code("report.md"), " in this folder describes how."
+
+
+def _found_by(view: RunView) -> str:
+    if origin(view):
+        return f", found by architecture search ({origin(view)}) and trained in full"
+    return "" if is_single(view) else ", found by architecture search"
 
 
 def _results(facts: Facts, validation: Estimate | None, measured: Measured | None) -> Section:
@@ -225,6 +233,11 @@ def _training(view: RunView, members: Sequence[Trial]) -> Section:
             Fence("json", json.dumps(member.architecture, indent=1)),
         ]
     return Section("Training", tuple(blocks))
+
+
+def _ledger(facts: Facts, written: float) -> Section:
+    section = ledger(facts)
+    return Section(section.title, (Paragraph(f"As of {moment(written)}, when this card was written:"), *section.blocks))
 
 
 def _repeat(view: RunView, members: Sequence[Trial]) -> Section:

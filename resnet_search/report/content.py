@@ -11,7 +11,7 @@ from resnet_search.report.degradation import degradation
 from resnet_search.report.document import Block, Code, Document, Paragraph, Section, Strong
 from resnet_search.report.exported import Exported
 from resnet_search.report.facts import Facts, facts_of
-from resnet_search.report.kind import is_grid, is_single
+from resnet_search.report.kind import is_confirmation, is_grid, is_single, origin
 from resnet_search.report.known import against_known
 from resnet_search.report.learning import CURES, at_chance
 from resnet_search.report.pareto import fronts
@@ -82,6 +82,13 @@ def _course(view: RunView, trial: Trial | None) -> tuple[Section, ...]:
 
 def _summary(view: RunView, trial: Trial | None, facts: Facts) -> tuple[Block, ...]:
     blocks: list[Block] = imported.opening(view) if view.state == "finished" else [_unfinished(view)]
+    if is_confirmation(view):
+        blocks.append(
+            Paragraph(
+                f"This run is the confirmation of {view.content['of']['run']}: it trains the same candidates with "
+                "several seeds. Its best trial is the luckiest seed; the means are in the report of the search."
+            )
+        )
     if trial is None:
         return (*blocks, *(grid.failures(view) or [Paragraph("No trial has completed yet.")]))
     if trial.epochs < view.max_epochs:
@@ -133,7 +140,8 @@ def _found(view: RunView, trial: Trial) -> tuple[str | Code, ...]:
     """Name the network, and say out of how many it was chosen and in what time."""
     time = duration(view.seconds)
     if is_single(view):
-        return (Code(trial.name), f", trained for {counted(trial.epochs, 'epoch')} in {time}")
+        source = f", {origin(view)}" if origin(view) else ""
+        return (Code(trial.name), f"{source}, trained for {counted(trial.epochs, 'epoch')} in {time}")
     candidates = len({other.candidate for other in view.trials.values() if not view.is_baseline(other)})
     if is_grid(view):
         tried = f"Of {counted(candidates, 'network')}, each trained for all {counted(view.max_epochs, 'epoch')}, "

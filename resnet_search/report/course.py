@@ -61,7 +61,7 @@ def best(view: RunView) -> Section:
 def indistinct(view: RunView, ranked: list[Trial]) -> list[Block]:
     """Report which of the best candidates these images cannot distinguish from the first."""
     if learning(view).nothing:
-        return [Paragraph("None of these is better than chance, so their order means nothing.")]
+        return [Paragraph("None of these is significantly better than chance, so their order means nothing.")]
     found = ties(view, ranked)
     if not found.tied:
         return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from resnet_search.report import course
 from resnet_search.report.document import Block, Code, Paragraph, Section, Table, Text
-from resnet_search.report.kind import network_count
+from resnet_search.report.kind import is_confirmation, network_count
 from resnet_search.report.names import named, preset_of
 from resnet_search.report.units import counted, large, percent
 from resnet_search.runs.trials import FAILED, RunView, Trial
@@ -24,7 +24,7 @@ def networks(view: RunView) -> Section:
         blocks.append(_table(view, ranked[:MOST_ROWS]))
     if len(ranked) > MOST_ROWS:
         blocks.append(Paragraph(f"{len(ranked) - MOST_ROWS:,} more are in `resnet-search trials`."))
-    if ranked:
+    if ranked and not is_confirmation(view):
         blocks += course.indistinct(view, ranked)
     return Section("The networks, best first", (*blocks, *failures(view)))
 

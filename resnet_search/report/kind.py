@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from resnet_search.runs.after import CONFIRM, FINAL
 from resnet_search.runs.trials import RunView
 
 
@@ -18,6 +19,17 @@ def is_single(view: RunView) -> bool:
 def is_final(view: RunView) -> bool:
     """Return whether a run trains on its validation images too, so that only test images can measure its accuracy."""
     return bool(view.content["data"].get("merged"))
+
+
+def is_confirmation(view: RunView) -> bool:
+    """Return whether a run trains the candidates of a search again, with several seeds."""
+    return bool((view.content.get("of") or {}).get("kind") == CONFIRM)
+
+
+def origin(view: RunView) -> str:
+    """Name the trial and the search that a final network comes from; empty for other runs."""
+    of = view.content.get("of") or {}
+    return f"trial {of['trials'][0]} of the search {of['run']}" if of.get("kind") == FINAL else ""
 
 
 def accuracy_name(view: RunView) -> str:

@@ -10,9 +10,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from resnet_search.cli import confirm
+from resnet_search.cli import confirm, searching
 from resnet_search.cli.named import space_of
 from resnet_search.cli.plain import PlainLines
 from resnet_search.cli.progress import Progress, Snapshot
@@ -24,7 +25,7 @@ from resnet_search.report.markdown import to_markdown
 from resnet_search.report.units import percent
 from resnet_search.runs.after import TESTED
 from resnet_search.runs.folder import RunFolder
-from resnet_search.runs.trials import open_run
+from resnet_search.runs.trials import RunView, Trial, open_run
 from resnet_search.search import after
 from resnet_search.search.after import AgainSettings
 from tests.report.test_confirmed import found as confirmed
@@ -177,6 +178,47 @@ def test_training_before_the_confirmation_is_done_is_told(
     [note] = [line for line in whole.out.splitlines() if line.startswith("Note ")]
     assert "8 of 23" in note
     assert "Note" not in named.out, "whoever names a trial has chosen"
+
+
+def test_an_outdated_confirmation_is_marked_and_chooses_nothing(
+    run: str, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search has completed trials since, and its best candidate is another one."""
+    view = open_run(Path("runs") / run)
+    assert view.winner is not None
+    other = next(trial for trial in view.ranking() if trial.candidate != view.winner.candidate)
+    of = {"run": run, "kind": "confirm", "trials": [other.trial], "seeds": 1, "completed": view.completed - 1}
+    make_run(Path("runs") / run, "confirm", of=of, known=KNOWN)
+    chosen = []
+
+    def choose(view: RunView, trial: Trial, *rest: Any, **options: Any) -> None:
+        chosen.append(trial)
+        stopped()
+
+    monkeypatch.setattr(after, "final_run", choose)
+    [note] = [line for line in command("train", run).out.splitlines() if line.startswith("Note ")]
+    assert f"trial {view.winner.trial}" in note
+    assert [trial.trial for trial in chosen] == [view.winner.trial]
+    shown, as_json = command("confirm", run), json.loads(command("confirm", run, "--json").out)
+    assert f"confirm {run} --discard" in shown.out
+    assert f"trial {view.winner.trial}" in as_json["outdated"]
+
+
+def test_the_network_is_named_before_the_live_view_owns_the_terminal(
+    run: str, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In it, the line stood behind the text of the spinner."""
+    order = []
+
+    def watch(*args: Any, **options: Any) -> Any:
+        order.append("live view")
+        return stopped()
+
+    monkeypatch.setattr(searching, "watch", watch)
+    monkeypatch.setattr(click, "echo", lambda text="", **_: order.append(str(text)))
+    command("train", run)
+    named = [place for place, text in enumerate(order) if text.startswith("Network ")]
+    assert named[0] < order.index("live view")
 
 
 def test_a_confirmation_is_kept_where_a_new_one_cannot_start(

@@ -64,6 +64,13 @@ def test_spaces_lists_what_ships(command: Callable[..., Outcome]) -> None:
         assert space["params"][0] < space["params"][1]
 
 
+def test_the_table_of_spaces_comes_last(command: Callable[..., Outcome]) -> None:
+    """Above the paragraphs, it scrolled away."""
+    last = command("spaces").out.splitlines()[-len(shipped_spaces()) - 1 :]
+    assert last[0].split()[:2] == ["space", "feasible"]
+    assert [line.split()[0] for line in last[1:]] == shipped_spaces()
+
+
 def test_spaces_lists_those_of_the_current_folder_wrong_ones_too(
     tmp_path: Path, command: Callable[..., Outcome]
 ) -> None:

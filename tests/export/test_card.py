@@ -30,6 +30,7 @@ from resnet_search.report.units import percent
 from resnet_search.runs.after import LEDGER
 from resnet_search.runs.trials import RunView
 from tests.report.conftest import CLASSES, make_view, search_events
+from tests.report.reading import rows
 
 __all__ = ["make_view"]
 MakeView = Callable[..., RunView]
@@ -116,8 +117,10 @@ def test_test_accuracy_comes_first_with_its_interval(view: RunView) -> None:
     top = measured.top1
     test = f"400 test images | {percent(top.value)} | {interval(top)} |"
     assert text.index(test) < text.index("1,000 validation images | 80.00 % | 77.41 to 82.36 % |")
-    for section in (*on_test_images(measured, Duplicates()), ledger(facts_of(view))):
+    for section in on_test_images(measured, Duplicates()):
         assert to_markdown(Document("", (), (section,))).removeprefix("# \n\n") in text
+    assert "read once" in text
+    assert rows(ledger(facts_of(view)))[0][1:] == ["resnet-search train", "x", "400"]
 
 
 def test_without_test_images_that_is_said(view: RunView) -> None:

@@ -30,6 +30,7 @@ PARTS = {
     "files": "A file is damaged or gone",
     "training": "A candidate cannot be trained",
     "images": "The images mislead",
+    "numbers": "The numbers mislead",
     "hostile": "What is read is hostile",
 }
 _HEAD = """\

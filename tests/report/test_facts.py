@@ -24,6 +24,7 @@ from resnet_search.report.facts import Duplicates, Facts, confirmed_of, facts_of
 from resnet_search.runs.after import CONFIRM, FINAL, LEDGER, TESTED
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import RunView, read_run
+from tests.faults.table import fault
 from tests.report.conftest import Events, make_content, search_events
 from tests.report.test_tested import make_measured
 
@@ -221,6 +222,11 @@ def expectations(view: RunView, record: Record, facts: Facts) -> dict[str, Any]:
     }
 
 
+@fault(
+    "numbers",
+    "Documents of a run are written before and after its test images are read, it is extended or another trial trained",
+    here="report, card and screens state the facts of one record: reads, sizes, test accuracy, winner, final network",
+)
 @given(RECORDS)
 @settings(max_examples=6)
 def test_no_two_statements_of_a_run_disagree(record: Record) -> None:
@@ -251,6 +257,12 @@ def check_statements(record: Record) -> None:
             assert contradictions(list(texts(final)), own) == []
 
 
+@fault(
+    "numbers",
+    "A search is extended after its best candidates were confirmed",
+    here="the confirmation is marked as outdated wherever it stands, `train RUN` does not choose by it, and `confirm "
+    "--discard` confirms the new best",
+)
 @given(RECORDS.filter(lambda record: bool(record.confirmed and record.extended)))
 @settings(max_examples=4)
 def test_a_confirmation_from_before_an_extension_is_marked_wherever_it_stands(record: Record) -> None:

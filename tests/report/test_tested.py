@@ -12,6 +12,7 @@ from resnet_search.report.facts import Duplicates, Facts
 from resnet_search.report.learning import Learning, measured_at_chance
 from resnet_search.report.measured import Bin, Calibration, Estimate, Measured
 from resnet_search.report.tested import ledger, on_test_images, unbiased
+from tests.faults.table import fault
 from tests.report.reading import prose, rows
 
 NONE = Duplicates()
@@ -129,6 +130,11 @@ def test_a_biased_test_accuracy_is_called_so():
     assert "3 test images equal a training image" in unbiased(facts(READ, same=3))
 
 
+@fault(
+    "numbers",
+    "Test images equal training images",
+    here="their number stands beside every test accuracy, which is no longer called unbiased",
+)
 def test_test_images_that_were_trained_on_stand_beside_the_accuracy():
     results, *_ = on_test_images(THREE, Duplicates(test_in_train=1))
     assert "1 test image equals a training image" in prose(results)
