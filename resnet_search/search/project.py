@@ -85,8 +85,10 @@ def read_project(path: Path) -> Project:
         raise RunError(f"PROJECT: got {escape(str(path), 300)!r}, which has no oracle.json", cure)
     oracle = _load(oracle_file)
     try:
-        began = {str(trial): _moment(text) for trial, text in oracle["display"].get("trial_start", {}).items()}
-        order = {str(trial): place for place, trial in enumerate(oracle["start_order"])}
+        # Versions before 1.4.5 have no display, and those before 1.2 no order either.
+        display = oracle.get("display", {})
+        began = {str(trial): _moment(text) for trial, text in display.get("trial_start", {}).items()}
+        order = {str(trial): place for place, trial in enumerate(oracle.get("start_order", ()))}
         hyperparameters = _merged(_hyperparameter(one) for one in oracle["hyperparameters"]["space"])
         is_hyperband = "hyperband_iterations" in oracle
         max_epochs, factor = (_whole(oracle[key]) if is_hyperband else None for key in ("max_epochs", "factor"))
@@ -96,7 +98,15 @@ def read_project(path: Path) -> Project:
     trials = [_read_trial(file, began) for file in path.glob("trial_*/trial.json")]
     if not trials:
         raise RunError(f"{escape(str(path), 300)}: has no trials", "Nothing was searched in this project yet.")
-    trials.sort(key=lambda trial: (order.get(trial.trial, len(order)), len(trial.trial), trial.trial))
+    # Without an order, a trial still comes before those that continue it.
+    trials.sort(
+        key=lambda trial: (
+            order.get(trial.trial, len(order)),
+            trial.initial_epoch if not order else 0,
+            len(trial.trial),
+            trial.trial,
+        )
+    )
     _check_family(trials, oracle_file)
     return Project(
         path,
