@@ -21,20 +21,15 @@ class BadCheckpointError(Exception):
     """A state file that cannot be read or belongs to another network."""
 
 
-def on_host(groups: Mapping[str, Sequence[Any]]) -> dict[str, list[NDArray[Any]]]:
-    """Return the values of Keras variables, by group, as arrays that later steps do not change."""
-    return {name: [_to_numpy(variable) for variable in variables] for name, variables in groups.items()}
-
-
 def save_state(path: Path, epoch: int, groups: Mapping[str, Sequence[Any]]) -> None:
-    """Write arrays or Keras variables, by group, at the end of `epoch` (absolute)."""
+    """Write the values of Keras variables, by group, at the end of `epoch` (absolute)."""
     # In memory first, because HDF5 ends the process if the disk becomes full (seen with 1.14).
     with h5py.File(path, "w", driver="core", backing_store=False) as file:
         file.attrs["epoch"] = epoch
-        for name, arrays in on_host(groups).items():
+        for name, variables in groups.items():
             group = file.create_group(name)
-            for number, array in enumerate(arrays):
-                _write_array(group, f"{number:05d}", array)
+            for number, variable in enumerate(variables):
+                _write_array(group, f"{number:05d}", _to_numpy(variable))
         file.flush()
         content = file.id.get_file_image()
     write_bytes(path, content)
@@ -87,6 +82,6 @@ _NUMBERS = "fiub"
 def _to_numpy(variable: Any) -> Any:
     from keras import ops
 
-    value = variable if isinstance(variable, np.ndarray | np.generic) else ops.convert_to_numpy(variable)
+    value = ops.convert_to_numpy(variable)
     # HDF5 does not support bfloat16.
     return value.astype(np.float32) if value.dtype.name == "bfloat16" else value

@@ -12,7 +12,6 @@ import gc
 import math
 import time
 from collections.abc import Callable, Collection
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from resnet_search.networks.model import build_model
 from resnet_search.networks.pretrained import freeze, load_imagenet
 from resnet_search.training.arrays import Arrays
 from resnet_search.training.augmentation import StoredImages, on_device, plan_epoch
-from resnet_search.training.checkpoint import BadCheckpointError, load_state, on_host, read_epoch, save_state
+from resnet_search.training.checkpoint import BadCheckpointError, load_state, read_epoch, save_state
 from resnet_search.training.job import HISTORY, STATE, WEIGHTS, Epoch, Job, TrialFailure
 from resnet_search.training.kept import KEPT
 from resnet_search.training.optimizer import build_optimizer, lasting_variables
@@ -47,9 +46,7 @@ def train(
 ) -> list[Epoch]:
     """Train up to `job.epochs` and return the trial's history; `report` receives each epoch once it is on disk.
 
-    An epoch is written, and reported, in another thread while the next one trains; an error there, also of `report`,
-    is raised after that next epoch, which is then not kept. `alive` is called after each step, possibly in yet another
-    thread.
+    `alive` is called after each step, possibly in another thread.
 
     If the parent's state is gone, the candidate is trained from its first epoch, with the same result.
     `TrialFailure` if the loss is not finite.
@@ -61,28 +58,17 @@ def train(
     history = [line for line in history if line.epoch <= start]
     # At once, because the state is useless without the history lines before it.
     write_lines(folder / HISTORY, [line.to_dict() for line in history])
-    with ThreadPoolExecutor(1) as writer:
-        written: Future[None] | None = None
-        for epoch in range(start, job.epochs):
-            line = trainer.run(epoch, last=epoch + 1 == job.epochs)
-            if written is not None:
-                written.result()
-            state = trainer.state_on_host()
-            written = writer.submit(_write_epoch, folder, line, state, report)
-            history.append(line)
-        if written is not None:
-            written.result()
+    for epoch in range(start, job.epochs):
+        line = trainer.run(epoch, last=epoch + 1 == job.epochs)
+        append_line(folder / HISTORY, line.to_dict())
+        trainer.save(epoch + 1)
+        history.append(line)
+        report(line)
     if not (folder / WEIGHTS).is_file():
         trainer.keep_weights()
     if job.epochs < job.horizon:
         KEPT.keep(job, arrays, trainer, trainer.size)
     return history
-
-
-def _write_epoch(folder: Path, line: Epoch, state: dict[str, list[Any]], report: Callable[[Epoch], None]) -> None:
-    append_line(folder / HISTORY, line.to_dict())
-    save_state(folder / STATE, line.epoch, state)
-    report(line)
 
 
 def _trainer_at_start(
@@ -235,11 +221,11 @@ class Trainer:
             validation_seconds=round(time.perf_counter() - trained, 3),
         )
 
-    def state_on_host(self) -> dict[str, list[Any]]:
-        """Return the state to continue from, in which the optimizer counts whole batches."""
-        state = on_host(self.state)
-        state["optimizer"][0] = state["optimizer"][0] // self.job.parts
-        return state
+    def save(self, epoch: int) -> None:
+        """Write the state at the end of `epoch` (absolute)."""
+        updates, *others = self.state["optimizer"]
+        steps = keras.ops.convert_to_numpy(updates) // self.job.parts
+        save_state(Path(self.job.folder) / STATE, epoch, {**self.state, "optimizer": [steps, *others]})
 
     def keep_weights(self) -> None:
         """Write the scored weights, from the state after the last epoch."""

@@ -13,8 +13,7 @@ import pytest
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.memory import training_memory
 from resnet_search.training import memory
-from resnet_search.training.checkpoint import save_state
-from resnet_search.training.job import STATE, TrialFailure
+from resnet_search.training.job import TrialFailure
 from resnet_search.training.kept import KEPT
 from resnet_search.training.memory import is_out_of_memory, more_parts, train_in_parts
 from resnet_search.training.train import Trainer, train
@@ -140,7 +139,7 @@ def test_a_state_counts_whole_batches_whatever_the_parts(make_job, arrays):
         trainer.run(1, last=False)
         assert int(trainer.optimizer.iterations) == 2 * trainer.steps
         Path(job.folder).mkdir(exist_ok=True)
-        save_state(Path(job.folder, STATE), 2, trainer.state_on_host())
+        trainer.save(2)
         again = Trainer(replace(job, parts=3 - parts), arrays)
         assert again.restore([2]) == 2
         assert int(again.optimizer.iterations) == 2 * trainer.steps
