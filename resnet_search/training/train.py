@@ -246,7 +246,7 @@ class Trainer:
 
     def _validate(self, epoch: int, *, keep: bool) -> tuple[float, float]:
         """Return loss and accuracy of the averaged weights with their own batch-norm statistics; then restore all."""
-        kept = [(variable, keras.ops.convert_to_numpy(variable)) for variable in self.network.variables]
+        kept = [(variable, keras.ops.copy(variable)) for variable in self.network.variables]
         if hasattr(self.optimizer, "load_average"):
             self.optimizer.load_average(self.network.trainable_variables)
         if self.recipe.bn_batches and self.normalisations:
