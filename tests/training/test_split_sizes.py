@@ -30,7 +30,7 @@ def sizes(parts: Split) -> tuple[int, int]:
 @given(st.integers(2, 40), st.integers(1, 4), VALIDATIONS, st.none() | st.integers(0, 50))
 def test_they_are_those_of_the_split(per_class: int, classes: int, validation: float, kept: int | None) -> None:
     labels = np.repeat(np.arange(classes), per_class)
-    images = np.zeros((len(labels), 1, 1, 3), np.uint8)
+    images = np.arange(3 * len(labels)).reshape(-1, 1, 1, 3).astype(np.uint8)
     data = ImageData(images, labels, images[:1], labels[:1], tuple(map(str, range(classes))), "test")
     part: dict[str, Any] = {"validation": validation, "train_examples": kept}
     assert outcome(lambda: split_sizes(len(labels), classes, **part)) == outcome(

@@ -15,7 +15,7 @@ from resnet_search.training.datasets.image_data import ImageData, check_image_si
 from resnet_search.training.datasets.image_files import check_class_count
 from resnet_search.training.datasets.network import unreachable
 from resnet_search.training.datasets.reading import RULE, Reading
-from resnet_search.training.datasets.values import BRIGHTEST, OPTION, is_range
+from resnet_search.training.datasets.values import BRIGHTEST, OPTION, check_scales, is_range
 
 NAMES = ("cifar10", "shapes")
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -71,6 +71,8 @@ def load_data(
     present = len(set(data.y_train.tolist()))
     if rule > 1:
         check_class_count(min(present, len(data.classes)), printable(source))
+        if value_range is None:
+            check_scales(int(data.x_train.max()), int(data.x_test.max()), printable(source))
     return dataclasses.replace(
         data,
         x_train=resized(data.x_train, image_size),

@@ -22,6 +22,7 @@ BRIGHTEST: Final = 255
 _BYTE, _DEEPEST = 8, 16  # bits
 _HALF_LEVEL = 0.5 / BRIGHTEST  # of 1; what is less than half a grey level outside a range is a rounding error
 _NOT_WHOLE = 1e-3
+_OTHER_SCALE = 4  # times as bright
 _FRACTIONS, _WHOLE = "fractions of 0 to 1", "whole numbers of 0 to"
 
 Of = Literal["arrays", "files", "deep"]
@@ -165,6 +166,15 @@ def check_within(extents: Mapping[str, Extent], values: Values, where: str) -> N
                 f"{OPTION} {values.low:g},{values.high:g}",
                 f"State a range that holds all values: {OPTION} LOW,HIGH.",
             )
+
+
+def check_scales(train: int, test: int, where: str) -> None:
+    """Raise DataError if the brightest bytes of train and test are so far apart that their scales must differ."""
+    if min(train, test) * _OTHER_SCALE <= max(train, test) and max(train, test) > BRIGHTEST // 2:
+        raise DataError(
+            f"{where}: the brightest value is {train} in train and {test} in test, which are hardly of one scale",
+            f"Bring both to one scale. If they are, say so: {OPTION} 0,{BRIGHTEST}.",
+        )
 
 
 def is_range(value: Any) -> bool:

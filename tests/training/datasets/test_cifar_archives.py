@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from resnet_search.errors import DataError
-from resnet_search.training.datasets import cifar_archives, fingerprint, load_data
+from resnet_search.training.datasets import cifar_archives, find_duplicates, fingerprint, load_data, split
 from resnet_search.training.datasets.cifar_archives import CLASSES, load_cifar_archive
+from resnet_search.training.datasets.duplicates import Duplicates
 
 ROWS = 20
 Pack = Callable[[Path, str], Path]
@@ -182,3 +183,17 @@ def test_pickled_labels_that_cannot_be_are_named(pickled: Path, labels: list[int
 
 def test_an_image_size_resizes(binary: Path) -> None:
     assert load_data(str(binary), image_size=16).x_train.shape == (5 * ROWS, 16, 16, 3)
+
+
+def test_equal_images_of_an_archive_are_on_one_side_of_a_split(
+    pickled: Path, pack: Callable[[Path, str], Path]
+) -> None:
+    (pickled / "data_batch_2").write_bytes((pickled / "data_batch_1").read_bytes())
+    (pickled / "test_batch").write_bytes((pickled / "data_batch_3").read_bytes())
+    data = load_data(str(pack(pickled, "cifar-10-python.tar.gz")))
+    groups, found, _ = find_duplicates(data)
+    assert found == Duplicates(train=40, groups=20, test_in_train=20)
+    parts = split(data, validation=0.2, seed=0, groups=groups)
+    assert len(parts.validation_index) == 20
+    held = {image.tobytes() for image in data.x_train[parts.validation_index]}
+    assert not any(image.tobytes() in held for image in data.x_train[parts.train_index])

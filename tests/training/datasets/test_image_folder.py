@@ -261,6 +261,17 @@ def test_other_scales_in_train_and_test_are_an_error(folder: Path, scales: tuple
     assert "--value-range" in error.value.cure
 
 
+@pytest.mark.parametrize("dark", ["train", "test"])
+def test_bytes_of_another_scale_are_an_error_unless_stated(folder: Path, dark: str) -> None:
+    for file in (folder / dark).rglob("*.png"):
+        Image.fromarray(np.asarray(Image.open(file)) // 16).save(file)
+    with pytest.raises(DataError) as error:
+        load_data(str(folder))
+    assert "--value-range 0,255" in error.value.cure
+    assert load_data(str(folder), value_range=(0, 255)).x_train.any()
+    assert load_data(str(folder), rule=1).x_train.any()
+
+
 def test_few_levels_in_16_bits_ask_for_the_option(folder: Path) -> None:
     _deep(folder / "train" / "ant" / "0.png", np.arange(64).reshape(8, 8) % 17)
     with pytest.raises(DataError) as error:
