@@ -32,12 +32,16 @@ class Tested:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duplicates:
     """Images of a source with the same pixels: test images that equal a training image, and training images that
-    equal another one, in `groups` groups.
+    equal another one, in `groups` groups, of which `several_classes` have images of different classes.
+
+    `grouped`: whether the split kept equal images together.
     """
 
     test_in_train: int = 0
     train: int = 0
     groups: int = 0
+    several_classes: int = 0
+    grouped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +143,9 @@ def duplicates_of(data: Mapping[str, Any]) -> Duplicates:
     """Return the equal images of a data set; zeros for a run that did not look for them."""
     found = data.get("duplicates")
     values = found if isinstance(found, Mapping) else {}
-    numbers = {name: values.get(name) for name in ("test_in_train", "train", "groups")}
-    return Duplicates(**{name: number for name, number in numbers.items() if isinstance(number, int)})
+    numbers = {name: values.get(name) for name in ("test_in_train", "train", "groups", "several_classes")}
+    known = {name: number for name, number in numbers.items() if isinstance(number, int)}
+    return Duplicates(**known, grouped=bool(data.get("grouped")))
 
 
 def confirmed_of(view: RunView) -> Again | None:

@@ -100,8 +100,10 @@ def equal_images(facts: Facts) -> Iterator[tuple[Text, Text]]:
     """Yield rows on images of the source with the same pixels."""
     found = facts.duplicates
     if found.train:
-        groups = counted(found.groups, "group")
-        yield "Equal training images", f"{found.train:,} in {groups}; equal images are on one side of the split"
+        side = "kept together in the split" if found.grouped else "the split may have put them on both sides"
+        yield "Equal training images", f"{found.train:,} in {counted(found.groups, 'group')}, {side}"
+    if found.several_classes:
+        yield "Equal images with different classes", f"{counted(found.several_classes, 'group')}: check their classes"
     if found.test_in_train:
         yield "Test images that equal a training image", f"{found.test_in_train:,} of {facts.test:,}"
 

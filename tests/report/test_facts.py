@@ -18,9 +18,11 @@ from resnet_search.cli.worth import best_lines, images_line
 from resnet_search.export.card import card
 from resnet_search.files import append_line, write_json
 from resnet_search.report.as_json import plain, to_json
+from resnet_search.report.compared import compare
 from resnet_search.report.content import report_of
 from resnet_search.report.exported import Exported, File
 from resnet_search.report.facts import Duplicates, Facts, confirmed_of, facts_of
+from resnet_search.report.inputs import equal_images
 from resnet_search.runs.after import CONFIRM, FINAL, LEDGER, TESTED
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import RunView, read_run
@@ -251,6 +253,11 @@ def check_statements(record: Record) -> None:
         for line in "\n".join(said).splitlines():
             if "test accuracy on" in line and expected["test images trained on"]:
                 assert claims(line, "test images trained on")
+        as_json, _ = compare([view, view])["runs"]
+        assert as_json["learnt"] == expected["learnt"]
+        assert bool((as_json["confirmed"] or {}).get("outdated")) == bool(record.confirmed and record.extended)
+        accuracy = (as_json["tested"] or {}).get("accuracy")
+        assert accuracy == (MEASURED.top1.value if record.final and record.tested else None)
         if record.final and record.tested:
             final = read_run(RunFolder(view.folder.path / FINAL))
             own = {**expected, "merged": True, "winner": "0000"}
@@ -291,6 +298,18 @@ def test_the_contradictions_of_an_earlier_version_are_found() -> None:
         "reads": 1, "test accuracy": 54.0, "final": "0001", "test images trained on": 12, "unbiased": False,
     }  # fmt: skip
     assert [subject for subject, _ in contradictions(said, expected)] == ["reads", "unbiased"]
+
+
+@pytest.mark.parametrize(("grouped", "told"), [(True, "kept together"), (False, "both sides")])
+def test_equal_training_images_are_counted_with_their_side_of_the_split(
+    tmp_path: Path, grouped: bool, told: str
+) -> None:
+    found = {"train": 40, "groups": 4, "several_classes": 1, "test_in_train": 0}
+    view = build(Record(duplicates=found), tmp_path)
+    view.content["data"]["grouped"] = grouped
+    rows = [" ".join(map(str, row)) for row in equal_images(facts_of(view))]
+    assert [re.findall(r"\d+", row) for row in rows] == [["40", "4"], ["1"]]
+    assert told in rows[0]
 
 
 def test_a_final_network_is_called_what_it_is(tmp_path: Path) -> None:
