@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -27,7 +26,7 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
     from resnet_search.cli.memory import memory_lines, too_large
     from resnet_search.cli.screen import show, show_json
     from resnet_search.cli.text import roughly
-    from resnet_search.runs.speed import machine_speed
+    from resnet_search.cli.timing import time_of
     from resnet_search.search.counted import counted_images
     from resnet_search.spaces.plan import make_plan
 
@@ -36,11 +35,11 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
     classes, epochs = images.planned_classes, space.hyperband.max_epochs
     plan = make_plan(space, classes=classes)
     if count and not plan.feasible.exact:
-        time = roughly(plan.feasible.counting_seconds)
-        click.echo(f"Counting {plan.feasible.total:,} combinations takes {time}; press Ctrl-C to cancel.", err=True)
+        takes = roughly(plan.feasible.counting_seconds)
+        click.echo(f"Counting {plan.feasible.total:,} combinations takes {takes}; press Ctrl-C to cancel.", err=True)
         plan = make_plan(space, classes=classes, count=True)
-    speed = machine_speed(options["runs_dir"], plan.mean_macs, options["device"])
     known = baseline_costs(space, options["baselines"], classes)
+    time = time_of(space, plan, images, known, options)
     tight = too_large(space, plan, known, options["workers"], options["device"])
     if as_json:
         show_json(
@@ -68,8 +67,7 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
                 "images": images.train,
                 "validation": images.validation,
                 "classes": images.classes,
-                "speed": asdict(speed),
-                "seconds": None if images.train is None else plan.seconds(speed, images.train),
+                **time.to_dict(),
             },
         )
         return
@@ -78,6 +76,6 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
     from resnet_search.cli.tables import line
 
     show([line(f"{space.name}: {space.description}" if space.description else space.name), line("")])
-    show(plan_tables(space, plan, speed, images))
-    show(map(line, baseline_lines(known, epochs, speed, images.train)))
+    show(plan_tables(space, plan, time, images))
+    show(map(line, baseline_lines(known, epochs)))
     show(map(Hanging, memory_lines(tight)))
