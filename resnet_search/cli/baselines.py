@@ -9,13 +9,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from resnet_search.cli.options import Function
-from resnet_search.cli.text import count, roughly
+from resnet_search.cli.text import count
 from resnet_search.report.units import counted
 
 if TYPE_CHECKING:
     from resnet_search.networks.complexity import Complexity
     from resnet_search.networks.presets import Preset
-    from resnet_search.spaces.plan import Speed
     from resnet_search.spaces.space import SearchSpace
 
 
@@ -38,17 +37,12 @@ def baseline_costs(space: SearchSpace, names: Sequence[str], classes: int) -> li
     return [(named, complexity(named.architecture, shape, classes)) for named in baselines_of(names)]
 
 
-def baseline_lines(
-    known: Sequence[tuple[Preset, Complexity]], epochs: int, speed: Speed, images: int | None
-) -> Iterable[str]:
+def baseline_lines(known: Sequence[tuple[Preset, Complexity]], epochs: int) -> Iterable[str]:
     """Yield the lines they add to a plan: one each and a total. Each is trained for `epochs`."""
-    seconds = 0.0
     for named, cost in known:
         yield f"Baseline   {named.name}: {count(cost.trainable)} parameters, {count(cost.macs)} multiply-adds"
-        seconds += speed.trial_seconds + epochs * speed.epoch_seconds(cost.macs, images or 0)
     if known:
-        time = f", {roughly(seconds)}" if images else ""
-        yield f"           {counted(len(known), 'trial')} and {counted(len(known) * epochs, 'epoch')} more{time}"
+        yield f"           {counted(len(known), 'trial')} and {counted(len(known) * epochs, 'epoch')} more"
 
 
 def _check(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:

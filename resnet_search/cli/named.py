@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from resnet_search.cli.session import Session
@@ -14,6 +15,7 @@ from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.recipe import RECIPES
 
 if TYPE_CHECKING:
+    from resnet_search.search.counted import Counted
     from resnet_search.spaces.plan import Plan
 
 EPOCHS: Final = 30  # for recipes without a length of their own
@@ -51,14 +53,13 @@ def train_named(
 
     images = counted_images(space.data, options["data_dir"], options["train_examples"])
     plan = make_plan(space, classes=images.classes or model.classes)
-    trained = images.train
-    if test and trained is not None:
-        trained += images.validation or 0
+    options |= {"workers": options["workers"] or 1, "merged": test}
+    if test and images.train is not None:
+        images = replace(images, train=images.train + (images.validation or 0))
 
     def told() -> Iterable[str]:
-        yield from _told(model, space, plan, trained, options)
+        yield from _told(model, space, plan, images, options)
 
-    options |= {"workers": options["workers"] or 1, "merged": test}
     begin(session, space, plan, told, options, quiet=quiet, export=export)
 
 
@@ -94,14 +95,13 @@ def space_of(model: Preset, recipe: dict[str, Any], epochs: int, data: dict[str,
     return parse_space("\n".join(lines) + "\n", model.name)
 
 
-def _told(model: Preset, space: SearchSpace, plan: Plan, images: int | None, options: dict[str, Any]) -> Iterable[str]:
+def _told(model: Preset, space: SearchSpace, plan: Plan, images: Counted, options: dict[str, Any]) -> Iterable[str]:
     """Describe the network, the recipe, the data and the estimated time."""
     from resnet_search.cli.memory import memory_lines, too_large
-    from resnet_search.cli.plan_tables import time_lines
     from resnet_search.cli.precision import precision_lines
     from resnet_search.cli.text import count
+    from resnet_search.cli.timing import time_of
     from resnet_search.report.units import counted
-    from resnet_search.runs.speed import machine_speed
     from resnet_search.training.recipe import recipe_from
 
     size = space.data.image_size
@@ -117,7 +117,7 @@ def _told(model: Preset, space: SearchSpace, plan: Plan, images: int | None, opt
     if recipe.init == "imagenet":
         yield f"Start      ImageNet weights, {recipe.frozen_stages} of {STAGES} stages frozen"
     yield f"Data       {space.data.source}, {size} x {size} pixels"
-    yield from time_lines(plan, machine_speed(options["runs_dir"], plan.mean_macs, options["device"]), images)
+    yield from time_of(space, plan, images, (), options).lines()
     yield from memory_lines(too_large(space, plan, (), options["workers"], options["device"]))
     yield from precision_lines(plan, options["precision"], options["workers"], options["device"])
     if model.architecture.stem != "cifar" and size < _FEW_PIXELS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -27,7 +26,7 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
     from resnet_search.cli.memory import memory_lines, too_large
     from resnet_search.cli.screen import show, show_json
     from resnet_search.cli.text import roughly
-    from resnet_search.runs.speed import machine_speed
+    from resnet_search.cli.timing import time_of
     from resnet_search.search.counted import counted_images
     from resnet_search.spaces.plan import make_plan
     from resnet_search.training.datasets.copies import count_copies
@@ -38,11 +37,11 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
     classes, epochs = images.planned_classes, space.hyperband.max_epochs
     plan = make_plan(space, classes=classes)
     if count and not plan.feasible.exact:
-        time = roughly(plan.feasible.counting_seconds)
-        click.echo(f"Counting {plan.feasible.total:,} combinations takes {time}; press Ctrl-C to cancel.", err=True)
+        takes = roughly(plan.feasible.counting_seconds)
+        click.echo(f"Counting {plan.feasible.total:,} combinations takes {takes}; press Ctrl-C to cancel.", err=True)
         plan = make_plan(space, classes=classes, count=True)
-    speed = machine_speed(options["runs_dir"], plan.mean_macs, options["device"])
     known = baseline_costs(space, options["baselines"], classes)
+    time = time_of(space, plan, images, known, options)
     tight = too_large(space, plan, known, options["workers"], options["device"])
     if as_json:
         show_json(
@@ -72,8 +71,7 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
                 "classes": images.classes,
                 "notes": list(images.notes),
                 "duplicates": None if copies is None else copies.to_dict(),
-                "speed": asdict(speed),
-                "seconds": None if images.train is None else plan.seconds(speed, images.train),
+                **time.to_dict(),
             },
         )
         return
@@ -82,6 +80,6 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
     from resnet_search.cli.tables import line
 
     show([line(f"{space.name}: {space.description}" if space.description else space.name), line("")])
-    show(plan_tables(space, plan, speed, images, copies))
-    show(map(line, baseline_lines(known, epochs, speed, images.train)))
+    show(plan_tables(space, plan, time, images, copies))
+    show(map(line, baseline_lines(known, epochs)))
     show(map(Hanging, memory_lines(tight)))

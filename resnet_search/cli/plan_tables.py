@@ -10,17 +10,16 @@ from rich.text import Text
 
 from resnet_search.cli.grid import Column, Grid, Hanging
 from resnet_search.cli.tables import line, shown
-from resnet_search.cli.text import count, roughly
+from resnet_search.cli.text import count
+from resnet_search.cli.timing import Time
 from resnet_search.networks.presets import PRESETS
 from resnet_search.report.units import about, between, counted
 from resnet_search.search.counted import Counted
 from resnet_search.spaces.feasible import Feasible
-from resnet_search.spaces.plan import Plan, Speed
+from resnet_search.spaces.plan import Plan
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.datasets.duplicates import Duplicates
 
-# Times are given for so many images if their number is unknown before they are read.
-UNKNOWN_IMAGES = 10_000
 MOST_NETWORKS = 40  # shown networks of a grid
 MOST_VALUES = 12  # shown values of an axis
 LARGEST_COUNT = 10**15  # largest number that is written out
@@ -77,14 +76,14 @@ def _listed(values: Sequence[Any]) -> str:
 
 
 def plan_tables(
-    space: SearchSpace, plan: Plan, speed: Speed, images: Counted, copies: Duplicates | None = None
+    space: SearchSpace, plan: Plan, time: Time, images: Counted, copies: Duplicates | None = None
 ) -> Iterable[RenderableType]:
     """Show the brackets and rungs, or the networks of a grid; feasible and excluded architectures; and the cost."""
     yield from _grid(plan.feasible) if plan.method == "grid" else _brackets(plan)
     yield Text()
     yield from map(Hanging, _feasible(plan.feasible))
     yield Text()
-    yield from map(Hanging, [*_images(space, images), *_copies(copies), *plan_totals(plan, speed, images.train)])
+    yield from map(Hanging, [*_images(space, images), *_copies(copies), *plan_totals(plan, time)])
 
 
 def _brackets(plan: Plan) -> Iterable[RenderableType]:
@@ -163,7 +162,7 @@ def _many(number: int) -> str:
     return f"{number:,}" if number < LARGEST_COUNT else f"{number:.3g}"
 
 
-def plan_totals(plan: Plan, speed: Speed, images: int | None) -> Iterable[str]:
+def plan_totals(plan: Plan, time: Time) -> Iterable[str]:
     """Summarize the plan in a few lines."""
     todo = f"{counted(plan.candidates, 'candidate')}, {counted(plan.trials, 'trial')}, {counted(plan.epochs, 'epoch')}"
     if plan.method == "grid":
@@ -178,13 +177,4 @@ def plan_totals(plan: Plan, speed: Speed, images: int | None) -> Iterable[str]:
         times = plan.full_epochs / plan.epochs  # how much halving saves
         every = f"{plan.full_epochs:,} epochs if every candidate were trained to the end"
         yield f"In full    {every}, {times:.1f} times as many"
-    yield from time_lines(plan, speed, images)
-
-
-def time_lines(plan: Plan, speed: Speed, images: int | None) -> Iterable[str]:
-    """Estimate how long a plan takes, and say from which speed."""
-    known = images or UNKNOWN_IMAGES
-    per = f"with {images:,} training images" if images else f"for every {UNKNOWN_IMAGES:,} training images"
-    most = "at most " if plan.draws_again else ""
-    yield f"Time       {most}{roughly(plan.seconds(speed, known))} {per}"
-    yield f"Speed      {count(speed.macs_per_second)} multiply-adds a second, {speed.source}"
+    yield from time.lines()

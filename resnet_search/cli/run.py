@@ -35,7 +35,6 @@ def command(session: Session, /, *, quiet: bool, no_export: bool, **options: Any
     cleanly.
     """
     from resnet_search.cli.searching import begin
-    from resnet_search.runs.speed import machine_speed
     from resnet_search.search.counted import counted_images
     from resnet_search.spaces.plan import make_plan
     from resnet_search.trackers.choice import check_installed
@@ -49,12 +48,12 @@ def command(session: Session, /, *, quiet: bool, no_export: bool, **options: Any
     def told() -> Iterable[str]:
         from resnet_search.cli.memory import memory_lines, too_large
         from resnet_search.cli.plan_tables import plan_totals
+        from resnet_search.cli.timing import time_of
 
         known = baseline_costs(space, options["baselines"], images.planned_classes)
-        speed = machine_speed(options["runs_dir"], plan.mean_macs, options["device"])
         yield f"Space      {space.name}"
-        yield from plan_totals(plan, speed, images.train)
-        yield from baseline_lines(known, space.hyperband.max_epochs, speed, images.train)
+        yield from plan_totals(plan, time_of(space, plan, images, known, options))
+        yield from baseline_lines(known, space.hyperband.max_epochs)
         yield from memory_lines(too_large(space, plan, known, options["workers"], options["device"]))
         yield from precision_lines(plan, options["precision"], options["workers"], options["device"])
 

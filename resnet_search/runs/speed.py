@@ -1,63 +1,124 @@
-"""How fast this machine trains, from the runs that it has done."""
+"""How fast this machine trains, from the trials of its runs."""
 
 from __future__ import annotations
 
+import math
 import socket
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resnet_search.errors import RunError
+from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.complexity import Complexity, complexity
 from resnet_search.runs.folder import RunFolder, list_runs
+from resnet_search.runs.latency import processors
 from resnet_search.runs.trials import COMPLETED, Trial, read_run
-from resnet_search.spaces.plan import PASSES, Speed
-from resnet_search.workers.devices import nvidia_gpus
+from resnet_search.spaces.timing import Crew, Images, Speed
+from resnet_search.workers.cluster import Cluster
+from resnet_search.workers.devices import nvidia_gpus, workers_of_plan
 
-# Measured on 2 cores of an AMD EPYC with Keras 3.15 and TensorFlow 2.21: the quickstart search, two workers of a
-# thread each, together.
-MACS_PER_SECOND = 9.7e9  # in training: three times the multiply-adds of the forward pass
-TRIAL_SECONDS = 3.7  # to build and compile a network, and to load and save its state
-# Small networks spend their time on other things than multiply-adds, and large ones use a machine better: what is
-# measured on networks of one size says nothing of those that are further away than this factor.
-NEAR = 10
-_UNKNOWN = f"no run here has measured networks within {NEAR} times this size"
-DEFAULT = Speed(MACS_PER_SECOND, TRIAL_SECONDS, f"assumed: {_UNKNOWN}")
-ON_A_GPU = Speed(MACS_PER_SECOND, TRIAL_SECONDS, f"assumed, of two processor cores: {_UNKNOWN} on its GPU")
+# Measured on one thread of an AMD EPYC with Keras 3.15 and TensorFlow 2.21: training steps of four networks
+# (benchmarks/README.md), and what building and tracing a network takes beside another worker.
+DEFAULT = Speed(5.0, 1.7e-11, 8e-9, 3.0, "assumed: no run here has been measured")
+# Not measured, so the range is wide: a GPU is taken to compute 30 times as fast, and to start trials more slowly.
+ON_A_GPU = Speed(8.0, 5e-13, 2.5e-10, 4.0, "assumed: no run here has been measured on its GPU")
+MEASURED = 1.7  # factor that times may be wrong by after a run of such networks
+NEAR = 10  # factor between the times of networks up to which they are such networks
+_MOST_TRIALS = 100  # the last of a run that are looked at
+_BOUND = 4.0  # factor by which setting up and training may be slower or faster than each other, relative to DEFAULT
 
 
-def machine_speed(runs_dir: Path, macs: float, device: str = "auto") -> Speed:
-    """The speed of the latest run of this machine in `runs_dir` that tells it for such networks, else an assumption.
+def machine_speed(runs_dir: Path, costs: Sequence[Complexity], device: str = "auto") -> Speed:
+    """Return the speed of the latest run of this machine in `runs_dir` that shows it, else an assumption.
 
-    `macs`: multiply-adds of one image's forward pass, on average over the networks to train; those of the run are
-    within a factor of `NEAR`. `device`: auto, cpu or gpu; auto is a GPU where the machine has one. All workers of a run
-    count together.
+    `costs`: of the networks to train; if the run trained no networks of such a cost, times are less certain. `device`:
+    auto, cpu or gpu; auto is a GPU where the machine has one.
     """
     if device == "auto":
         device = "gpu" if nvidia_gpus() else "cpu"
+    assumed = ON_A_GPU if device == "gpu" else DEFAULT
     for folder in reversed(list_runs(runs_dir)):
         try:
-            speed = _speed(folder, macs, device)
+            speed = _speed(folder, costs, device, assumed)
         except (RunError, LookupError, TypeError, ValueError, AttributeError):
             continue  # A damaged run has nothing to say here; `list` shows what is wrong with it.
         if speed is not None:
             return speed
-    return ON_A_GPU if device == "gpu" else DEFAULT
+    return assumed
 
 
-def _speed(folder: RunFolder, macs: float, device: str) -> Speed | None:
+def crew_of(workers: int | Cluster | None, threads: int | None, device: str, trial_bytes: int) -> Crew:
+    """Return the workers that a search would have; one for a cluster, whose size is not known before it connects."""
+    if isinstance(workers, Cluster):
+        return Crew()
+    gpus = len(nvidia_gpus()) if device != "cpu" else 0
+    workers = workers_of_plan(workers, gpus, trial_bytes)
+    if gpus:
+        return Crew(workers, 1, gpus)
+    return Crew(workers, threads or max(1, processors() // workers), processors())
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A trial that was trained for `epochs`, and the seconds that it took."""
+
+    cost: Complexity
+    epochs: int
+    took: float
+
+
+def speed_from(trials: Sequence[Trained], images: Images, crew: Crew, assumed: Speed, source: str) -> Speed:
+    """Return the speed of a worker of one thread, from the trials of a crew.
+
+    A least-squares fit of the ratio to the assumed time, drawn to one common factor: trials of tiny networks, which are
+    set up for most of their time, say little about training, and long ones little about setting up.
+    """
+    parts = [
+        (assumed.trial_seconds, one.epochs * assumed.epoch_seconds(one.cost, images, crew.threads)) for one in trials
+    ]
+    took = [crew.share * one.took for one in trials]
+    common = math.fsum(took) / math.fsum(map(sum, parts))
+    rows = [(s / (s + t), t / (s + t), y / (s + t)) for (s, t), y in zip(parts, took, strict=True)]
+    rows += [(1.0, 0.0, common), (0.0, 1.0, common)]
+    a, b, d = (math.fsum(row[i] * row[j] for row in rows) for i, j in ((0, 0), (0, 1), (1, 1)))
+    first, second = (math.fsum(row[i] * row[2] for row in rows) for i in (0, 1))
+    setup, training = (d * first - b * second) / (a * d - b * b), (a * second - b * first) / (a * d - b * b)
+    setup, training = (min(_BOUND * common, max(common / _BOUND, one)) for one in (setup, training))
+    return Speed(
+        setup * assumed.trial_seconds,
+        training * assumed.mac_seconds,
+        training * assumed.activation_seconds,
+        MEASURED,
+        source,
+    )
+
+
+def _speed(folder: RunFolder, costs: Sequence[Complexity], device: str, assumed: Speed) -> Speed | None:
     content = folder.read()
-    workers = content["workers"]
+    workers, data = content["workers"], content["data"]
     if content["machine"]["host"] != socket.gethostname() or device != workers["device"]:
         return None
-    trials = _trained(read_run(folder).trials.values())
-    pace = pace_of(trials)
-    if pace is None:
+    done = [one for one in read_run(folder).trials.values() if one.status == COMPLETED and not one.reused]
+    if len(done) < _ENOUGH_TRIALS:
         return None
-    measured = sum(trial.macs for trial in trials) / len(trials)
-    if not macs / NEAR <= measured <= macs * NEAR:
-        return None
-    work = PASSES * content["data"]["train"] * workers["slots"]
-    return Speed(work / pace.seconds_per_mac_epoch, pace.trial_seconds / workers["slots"], f"measured in {folder.name}")
+    shape, classes = tuple(data["image_shape"]), len(data["classes"])
+    trials = [
+        Trained(
+            complexity(Architecture.from_dict(one.architecture), shape, classes),
+            one.trained_epochs,
+            one.setup_seconds + one.train_seconds,
+        )
+        for one in done[-_MOST_TRIALS:]
+    ]
+    crew = Crew(workers["slots"], workers["threads"], processors())
+    images = Images(int(data["train"]), int(data["validation"]))
+    speed = speed_from(trials, images, crew, assumed, f"measured in {folder.name}")
+    seconds = [speed.image_seconds(one.cost) for one in trials]
+    planned = math.fsum(map(speed.image_seconds, costs)) / len(costs)
+    if min(seconds) / NEAR <= planned <= max(seconds) * NEAR:
+        return speed
+    return replace(speed, error=assumed.error, source=f"{speed.source}, on networks of another size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +163,6 @@ class Pacing:
         if slope <= 0 or self._seconds < slope * self._work:
             return Pace(self._seconds / self._work, 0.0)
         return Pace(slope, self._seconds - slope * self._work)
-
-
-def pace_of(trials: Iterable[Trial]) -> Pace | None:
-    """The pace of completed trials, None if they are too few to tell."""
-    pacing = Pacing()
-    for trial in trials:
-        pacing.add(trial)
-    return pacing.pace
-
-
-def _trained(trials: Iterable[Trial]) -> list[Trial]:
-    return [trial for trial in trials if trial.status == COMPLETED and not trial.reused]
 
 
 _ENOUGH_TRIALS = 3

@@ -10,9 +10,6 @@ from resnet_search.spaces.brackets import Bracket, Rung, grid, hyperband
 from resnet_search.spaces.feasible import CAP, Feasible
 from resnet_search.spaces.space import SearchSpace
 
-# Forward and backward pass together: the gradients of inputs and of weights cost a forward pass each.
-PASSES = 3
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -78,29 +75,9 @@ class Plan:
         """Multiply-adds of one image's forward pass, averaged over the feasible architectures that are known."""
         return sum(cost.macs for cost in self.feasible.costs) / len(self.feasible.costs)
 
-    def seconds(self, speed: Speed, images: int) -> float:
-        """Expected time of all trials on one worker, with `images` training images."""
-        return self.trials * speed.trial_seconds + self.epochs * speed.epoch_seconds(self.mean_macs, images)
-
     def to_list(self) -> list[dict[str, Any]]:
         """The brackets, JSON-able."""
         return [asdict(bracket) for bracket in self.brackets]
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """How fast a machine trains: multiply-adds a second in training, and seconds that every trial costs besides.
-
-    `source` says where the numbers come from.
-    """
-
-    macs_per_second: float
-    trial_seconds: float
-    source: str
-
-    def epoch_seconds(self, macs: float, images: int) -> float:
-        """Seconds of an epoch of `images` images on a network of `macs` multiply-adds."""
-        return PASSES * macs * images / self.macs_per_second
 
 
 def make_plan(

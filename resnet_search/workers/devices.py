@@ -179,6 +179,13 @@ def processor_workers(trial_bytes: int = 0) -> int:
     return max(1, min(_processors(), fitting, _MOST_WORKERS))
 
 
+def workers_of_plan(workers: int | None, gpus: int, trial_bytes: int) -> int:
+    """Return how many workers a search would have, without starting a backend; None leaves it to the machine."""
+    if workers is not None:
+        return workers
+    return share_gpus(None, gpus, gpu_memory(), trial_bytes)[0] if gpus else processor_workers(trial_bytes)
+
+
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

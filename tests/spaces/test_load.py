@@ -11,7 +11,8 @@ import pytest
 from resnet_search.errors import SpaceError
 from resnet_search.search.counted import counted_images
 from resnet_search.spaces import known_spaces, load, load_space, parse_space, shipped_spaces
-from resnet_search.spaces.plan import PASSES, make_plan
+from resnet_search.spaces.plan import make_plan
+from resnet_search.spaces.timing import PASSES
 
 TEXT = '[axes]\nn = [1, 2]\nwidth = 8\nblock = "basic"\n'
 
