@@ -385,7 +385,7 @@ def several(
             pool.submit(slot, next(waiting))
         for message in messages(pool, busy):
             for line in smi("compute-apps=pid,used_memory") if settings.device == "gpu" else []:
-                process, megabytes = line.split(", ")
+                process, _, megabytes = line.partition(", ")
                 if megabytes.isdigit():
                     used[process] = max(used.get(process, 0), int(megabytes))
             if isinstance(message, ENDED):
@@ -474,7 +474,7 @@ child.main()
 """
 WRITE_NOWHERE = """
         import contextlib, cupy
-        code = 'extern "C" __global__ void poison(int* p) {{ *p = 1; }}'
+        code = 'extern "C" __global__ void poison(int* p) { *p = 1; }'
         with contextlib.suppress(Exception):
             cupy.RawKernel(code, "poison")((1,), (1,), (cupy.uint64(8),))
             cupy.cuda.Device().synchronize()
