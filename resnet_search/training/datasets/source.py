@@ -208,9 +208,10 @@ def _closed(path: Path) -> str:
 
 
 def _kind_of_file(path: Path) -> str:
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return "npz"
-    return "archive" if path.name.endswith((".tar.gz", ".tgz", ".tar")) or path.name in locate.ARCHIVES else "none"
+    packed = path.name.lower().endswith((".tar.gz", ".tgz", ".tar"))
+    return "archive" if packed or path.name in locate.ARCHIVES else "none"
 
 
 def _kind_of_folder(path: Path) -> tuple[str, Path]:
