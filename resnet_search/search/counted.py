@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from resnet_search.spaces.schema import Data
-from resnet_search.training.datasets import count_images, describe_source
+from resnet_search.training.datasets import check_value_range, count_images, describe_source
 from resnet_search.training.split_sizes import split_sizes, subset_validation
 
 ASSUMED_CLASSES: Final = 10
@@ -41,6 +41,7 @@ def counted_images(data: Data, data_dir: Path | None, train_examples: int | None
     before an image is read: missing images, and numbers that do not fit them.
     """
     found = count_images(data.source, data_dir)
+    check_value_range(data.source, data.value_range)
     here = describe_source(data.source, data_dir).found
     if found is None:
         return Counted(train_examples, here=here)

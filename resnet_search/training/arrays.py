@@ -1,8 +1,8 @@
 """The arrays of one search on disk: written once, and mapped read-only by every training process.
 
 A folder holds `x_train.npy`, `x_validation.npy` (uint8, (images, height, width, 3)), `y_train.npy`,
-`y_validation.npy` (int64, (images,)) and `meta.json`, which has the SHA-256 of each of these files. There are no test
-images, so a search cannot read them.
+`y_validation.npy` (int64, (images,)) and `meta.json`, which has the SHA-256 of each of these files and of its own
+values. There are no test images, so a search cannot read them.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def channel_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tu
 def write_arrays(folder: Path, arrays: Arrays) -> None:
     """Write the folder, unless it has exactly these arrays already."""
     files = {f"{name}.npy": _npy(getattr(arrays, name)) for name in _ARRAYS}
-    digests = {name: _digest(parts) for name, parts in files.items()}
+    digests = {name: _digest(parts) for name, parts in files.items()} | {_META: _meta_digest(arrays)}
     if intact(folder, digests):
         return
     remove(folder)
@@ -106,9 +106,10 @@ def intact(folder: Path, digests: Mapping[str, str] | None = None) -> bool:
         return False
     if recorded is None or _identity(folder) in _checked:
         return True
-    if not isinstance(recorded, dict) or any(
-        _file_digest(folder / f"{n}.npy") != recorded.get(f"{n}.npy") for n in _ARRAYS
-    ):
+    found = {f"{name}.npy": _file_digest(folder / f"{name}.npy") for name in _ARRAYS} | {
+        _META: _meta_digest(_read(folder))
+    }
+    if recorded != found:
         return False
     _checked.add(_identity(folder))
     return True
@@ -128,6 +129,10 @@ def _digest(parts: Iterable[bytes | memoryview]) -> str:
     for part in parts:
         digest.update(part)
     return digest.hexdigest()
+
+
+def _meta_digest(arrays: Arrays) -> str:
+    return _digest([json.dumps([arrays.classes, arrays.mean, arrays.std]).encode()])
 
 
 def _file_digest(path: Path) -> str:

@@ -51,3 +51,10 @@ def test_a_source_of_known_size_may_have_to_be_downloaded(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     found = counted_images(Data(source="cifar10", validation=5000), None, None)
     assert found == Counted(45_000, 5_000, 10_000, 10, here=False)
+
+
+@pytest.mark.parametrize("source", ["shapes", "cifar10"])
+def test_a_range_of_values_is_for_images_that_are_not_bytes(source: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"--value-range: got 0,16"):
+        counted_images(Data(source=source, value_range=(0, 16)), tmp_path, None)
+    assert counted_images(Data(source=source, value_range=(0, 255)), tmp_path, None).train is not None

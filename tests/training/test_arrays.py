@@ -112,6 +112,15 @@ def test_a_folder_of_earlier_versions_without_digests_counts_as_intact(arrays, t
     assert intact(tmp_path / "a")
 
 
+@pytest.mark.parametrize("change", [{"mean": [1.0, 2.0, 3.0]}, {"std": [9.0, 9.0, 9.0]}, {"classes": ["x", "y", "z"]}])
+def test_other_statistics_are_damage_as_well(arrays, tmp_path, another_process, change):
+    write_arrays(tmp_path / "a", arrays)
+    meta = json.loads((tmp_path / "a" / "meta.json").read_text())
+    (tmp_path / "a" / "meta.json").write_text(json.dumps(meta | change))
+    another_process()
+    assert not intact(tmp_path / "a")
+
+
 @pytest.mark.parametrize("digests", [3, {}, [], {"x_train.npy": 1}])
 def test_damaged_digests_are_no_digests(arrays, tmp_path, another_process, digests):
     write_arrays(tmp_path / "a", arrays)

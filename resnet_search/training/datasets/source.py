@@ -64,8 +64,7 @@ def load_data(
     `rule`: 1 reads and divides as runs of earlier versions did. Raises DataError, with what was tried and what to do.
     """
     check_image_size(image_size)
-    if value_range is not None and not is_range(value_range):
-        raise DataError(f"value_range: {value_range!r}; allowed: two numbers, the lower first", "Give (0, 16), say.")
+    check_value_range(source, value_range)
     reading = Reading(image_size=image_size, value_range=value_range, rule=rule)
     data = _load(source, expand_home(data_dir) if data_dir is not None else None, reading)
     present = len(set(data.y_train.tolist()))
@@ -85,7 +84,6 @@ def _load(source: str, folder: Path | None, reading: Reading) -> ImageData:
     if source == "shapes":
         from resnet_search.training.datasets.shapes import load_shapes
 
-        _check_bytes(source, reading)
         return load_shapes()
     if source == "cifar10":
         return _load_cifar10(folder, reading)
@@ -97,12 +95,16 @@ def _load(source: str, folder: Path | None, reading: Reading) -> ImageData:
     return _loader(report.kind)(Path(report.location), reading)
 
 
-def _check_bytes(source: str, reading: Reading) -> None:
-    """Raise DataError if a range is stated for images that are bytes by their definition."""
-    if reading.value_range not in {None, (0, BRIGHTEST)}:
-        raise DataError(
-            f"{OPTION}: got it with {printable(source)}, whose values are bytes of 0 to 255", "Leave it out."
-        )
+def check_value_range(source: str, value_range: tuple[float, float] | None) -> None:
+    """Raise DataError for a range that is none, or that is stated for images that are bytes by their definition."""
+    if value_range is None:
+        return
+    if not is_range(value_range):
+        raise DataError(f"value_range: {value_range!r}; allowed: two numbers, the lower first", "Give (0, 16), say.")
+    are_bytes = source in NAMES or describe_source(source).kind in {"archive", "folder"}
+    if are_bytes and tuple(value_range) != (0, BRIGHTEST):
+        given = f"{value_range[0]:g},{value_range[1]:g}"
+        raise DataError(f"{OPTION}: got {given} with {printable(source)}, whose values are bytes", "Leave it out.")
 
 
 def describe_source(source: str, data_dir: Path | str | None = None) -> SourceReport:
@@ -209,9 +211,10 @@ def _closed(path: Path) -> str:
 
 
 def _kind_of_file(path: Path) -> str:
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return "npz"
-    return "archive" if path.name.endswith((".tar.gz", ".tgz", ".tar")) or path.name in locate.ARCHIVES else "none"
+    packed = path.name.lower().endswith((".tar.gz", ".tgz", ".tar"))
+    return "archive" if packed or path.name in locate.ARCHIVES else "none"
 
 
 def _kind_of_folder(path: Path) -> tuple[str, Path]:
@@ -240,8 +243,4 @@ def _loader(kind: str) -> Callable[[Path, Reading], ImageData]:
         return load_prepared
     from resnet_search.training.datasets.cifar_archives import load_cifar_archive
 
-    def load(path: Path, reading: Reading) -> ImageData:
-        _check_bytes(str(path), reading)
-        return load_cifar_archive(path)
-
-    return load
+    return lambda path, _: load_cifar_archive(path)
