@@ -29,6 +29,8 @@ PARTS = {
     "disk": "The disk is full, or may not be written",
     "files": "A file is damaged or gone",
     "training": "A candidate cannot be trained",
+    "environment": "The environment is unusual",
+    "use": "A command does not do what was meant",
     "hostile": "What is read is hostile",
 }
 _HEAD = """\
