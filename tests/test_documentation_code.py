@@ -15,6 +15,7 @@ import pytest
 from .test_documentation import PAGES, ROOT, fences, make_images
 
 TINY = """
+method = "grid"
 [axes]
 block = ["basic"]
 n = [1]

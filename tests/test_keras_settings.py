@@ -13,6 +13,7 @@ from resnet_search.keras_settings import keras_folder, own_settings
 
 from resnet_search.workers import local
 from resnet_search.workers.local import WorkerSettings
+from tests.faults.table import fault
 
 ASK = """
 import json, keras
@@ -52,6 +53,11 @@ def test_workers_have_no_settings_of_others(monkeypatch: pytest.MonkeyPatch) -> 
     assert environment["KERAS_HOME"] != "/somewhere"
 
 
+@fault(
+    "environment",
+    "`~/.keras/keras.json`, or a variable such as `KERAS_MAX_EPOCHS`, is set for another program",
+    here="commands and workers state their own float type, image format and backend; only `KERAS_BACKEND` is heeded",
+)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",

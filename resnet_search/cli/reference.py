@@ -16,7 +16,8 @@ Generated from the commands by `python -m resnet_search.cli.reference > docs/cli
 
 `RUN` is a name under `--runs-dir` (default `runs` in the current folder, or `$RESNET_SEARCH_RUNS_DIR`), a path, or
 `latest`. `SPACE` is a path, a name in `./search_spaces`, or a built-in space. `python -m resnet_search` is the same
-program.
+program. `~` is your home in every path. Whole numbers may have groups of three digits or a suffix: `50000`, `50_000`,
+`50k`, `1.5M`, `2G`.
 
 Results go to standard output, errors to standard error. On a terminal, a search shows a live view; elsewhere it prints
 a line for each trial that ends. `--json` prints exact and complete values instead of a table, with times in seconds;

@@ -25,27 +25,49 @@ DEFAULT = Speed(5.0, 1.7e-11, 8e-9, 3.0, "assumed: no run here has been measured
 ON_A_GPU = Speed(8.0, 5e-13, 2.5e-10, 4.0, "assumed: no run here has been measured on its GPU")
 MEASURED = 1.7  # factor that times may be wrong by after a run of such networks
 NEAR = 10  # factor between the times of networks up to which they are such networks
+_MOST_RUNS = 3  # whose speeds are averaged
+_WIDEST = 4.0  # largest factor for measured times
 _MOST_TRIALS = 100  # the last of a run that are looked at
 _BOUND = 4.0  # factor by which setting up and training may be slower or faster than each other, relative to DEFAULT
 
 
 def machine_speed(runs_dir: Path, costs: Sequence[Complexity], device: str = "auto") -> Speed:
-    """Return the speed of the latest run of this machine in `runs_dir` that shows it, else an assumption.
+    """Return the speed of the latest runs of this machine in `runs_dir` that show it, else an assumption.
 
-    `costs`: of the networks to train; if the run trained no networks of such a cost, times are less certain. `device`:
+    `costs`: of the networks to train; if the runs trained no networks of such a cost, times are less certain. `device`:
     auto, cpu or gpu; auto is a GPU where the machine has one.
     """
     if device == "auto":
         device = "gpu" if nvidia_gpus() else "cpu"
     assumed = ON_A_GPU if device == "gpu" else DEFAULT
+    near, far = list[Speed](), list[Speed]()
     for folder in reversed(list_runs(runs_dir)):
         try:
-            speed = _speed(folder, costs, device, assumed)
+            speed, is_near = _speed(folder, costs, device, assumed)
         except (RunError, LookupError, TypeError, ValueError, AttributeError):
-            continue  # A damaged run has nothing to say here; `list` shows what is wrong with it.
-        if speed is not None:
-            return speed
-    return assumed
+            continue  # Damaged, of another machine or too short; `list` shows what is wrong with a run.
+        (near if is_near else far).append(speed)
+        if len(near) == _MOST_RUNS or len(far) == 3 * _MOST_RUNS:
+            break
+    return joined(near or far, assumed) if near or far else assumed
+
+
+def joined(speeds: Sequence[Speed], assumed: Speed) -> Speed:
+    """Return the mean of the speeds of runs, the latest first; what else a machine did makes them differ."""
+    speeds = speeds[:_MOST_RUNS]
+    setup, training = (
+        math.exp(math.fsum(map(math.log, factors)) / len(speeds))
+        for factors in zip(*((one.trial_seconds, one.mac_seconds / assumed.mac_seconds) for one in speeds), strict=True)
+    )
+    slowest, fastest = (choose(one.trial_seconds for one in speeds) for choose in (max, min))
+    more = f" and {len(speeds) - 1} before it" if len(speeds) > 1 else ""
+    return Speed(
+        setup,
+        training * assumed.mac_seconds,
+        training * assumed.activation_seconds,
+        min(_WIDEST, speeds[0].error * math.sqrt(slowest / fastest)),
+        speeds[0].source + more,
+    )
 
 
 def crew_of(workers: int | Cluster | None, threads: int | None, device: str, trial_bytes: int) -> Crew:
@@ -94,14 +116,15 @@ def speed_from(trials: Sequence[Trained], images: Images, crew: Crew, assumed: S
     )
 
 
-def _speed(folder: RunFolder, costs: Sequence[Complexity], device: str, assumed: Speed) -> Speed | None:
+def _speed(folder: RunFolder, costs: Sequence[Complexity], device: str, assumed: Speed) -> tuple[Speed, bool]:
+    """Return the speed of a run, and whether it trained such networks; `ValueError` if it does not show it."""
     content = folder.read()
     workers, data = content["workers"], content["data"]
     if content["machine"]["host"] != socket.gethostname() or device != workers["device"]:
-        return None
+        raise ValueError("it ran on another machine or device")
     done = [one for one in read_run(folder).trials.values() if one.status == COMPLETED and not one.reused]
     if len(done) < _ENOUGH_TRIALS:
-        return None
+        raise ValueError("it has too few trials")
     shape, classes = tuple(data["image_shape"]), len(data["classes"])
     trials = [
         Trained(
@@ -117,8 +140,8 @@ def _speed(folder: RunFolder, costs: Sequence[Complexity], device: str, assumed:
     seconds = [speed.image_seconds(one.cost) for one in trials]
     planned = math.fsum(map(speed.image_seconds, costs)) / len(costs)
     if min(seconds) / NEAR <= planned <= max(seconds) * NEAR:
-        return speed
-    return replace(speed, error=assumed.error, source=f"{speed.source}, on networks of another size")
+        return speed, True
+    return replace(speed, error=assumed.error, source=f"{speed.source} on networks of another size"), False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import make_run
+from tests.faults.table import fault
 
 ROOT = Path(__file__).resolve().parents[2]
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -27,6 +28,11 @@ def shell(words: str, cwd: Path, **environment: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
+@fault(
+    "environment",
+    "Standard input, output or error is closed, as by a daemon",
+    here="what would be printed is lost, and nothing else",
+)
 @pytest.mark.parametrize(
     ("words", "status"),
     [
@@ -56,6 +62,11 @@ def test_what_is_opened_does_not_become_a_standard_stream(tmp_path: Path) -> Non
     assert int((tmp_path / "file").read_text()) > 2
 
 
+@fault(
+    "environment",
+    "The locale is `C`, without UTF-8",
+    here="names of files and classes are read as UTF-8",
+)
 def test_names_of_files_are_read_in_an_ascii_locale(tmp_path: Path) -> None:
     (tmp_path / "räume").mkdir()
     make_run(tmp_path / "räume", "lauf")
@@ -69,6 +80,11 @@ def test_names_of_files_are_read_in_an_ascii_locale(tmp_path: Path) -> None:
     assert "99" in err
 
 
+@fault(
+    "environment",
+    "`PYTHONWARNINGS=error` is set",
+    here="warnings of libraries stay warnings",
+)
 def test_warnings_of_libraries_are_no_errors() -> None:
     ask = (
         "import os, subprocess, sys, warnings; from resnet_search.cli.process import prepare; prepare(restart=False);"

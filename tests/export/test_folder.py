@@ -10,6 +10,7 @@ from resnet_search.errors import ExportError
 from resnet_search.export.folder import folder_bytes, replaced, replacing_export
 from resnet_search.export.formats import FORMATS
 from resnet_search.runs.exports import MANIFEST, Network
+from tests.faults.table import fault
 
 
 def fill(folder: Path, trial: str = "0000") -> None:
@@ -116,6 +117,11 @@ def test_the_earlier_export_comes_back_if_the_new_one_cannot_take_its_place(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+@fault(
+    "use",
+    "Another trial is exported after the best one",
+    here="each network has a folder of its own; elsewhere, `--replace` is required, and `predict` names the network",
+)
 def test_an_export_of_another_network_is_replaced_only_when_asked(tmp_path: Path) -> None:
     out = tmp_path / "out"
     export(out, "0007")

@@ -14,6 +14,7 @@ from resnet_search.export.make import images_of
 from resnet_search.runs.latency import Latency, read_latencies
 from resnet_search.runs.trials import RunView
 from resnet_search.training.job import WEIGHTS
+from tests.faults.table import fault
 
 MakeView = Callable[..., RunView]
 ONE = Latency(device="cpu", batch=1, p50=1.5, p99=2.5, throughput=600.0, calls=1000, threads=2)
@@ -45,6 +46,11 @@ def test_a_trial_is_measured_once(make_view: MakeView, built: list[Request]) -> 
     assert not Path(request.saved_model).parent.exists()
 
 
+@fault(
+    "use",
+    "A limit on the latency is given for a network in another format",
+    here="candidates are measured in that format and its runtime, and the export says so",
+)
 def test_each_format_is_measured_and_kept_by_itself(
     make_view: MakeView, built: list[Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,8 @@ PARTS = {
     "training": "A candidate cannot be trained",
     "images": "The images mislead",
     "numbers": "The numbers mislead",
+    "environment": "The environment is unusual",
+    "use": "A command does not do what was meant",
     "hostile": "What is read is hostile",
 }
 _HEAD = """\

@@ -15,6 +15,7 @@ from PIL import Image
 
 from resnet_search.errors import DataError
 from resnet_search.training.datasets import ImageCount, count_images, load_data, shapes, split
+from tests.faults.table import fault
 
 
 def _save(path: Path, value: int) -> None:
@@ -155,6 +156,11 @@ ARRAYS: dict[str, dict[str, Any]] = {
 }
 
 
+@fault(
+    "use",
+    "Labels start at 1 or are one-hot, channels come first, arrays differ in length",
+    here="`plan` and `run` report the same error before an image is read",
+)
 @pytest.mark.parametrize("case", ARRAYS)
 def test_what_headers_and_labels_show_to_be_wrong_is_an_error_of_both(case: str, tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
@@ -188,6 +194,11 @@ def _same_error(path: Path) -> None:
     assert first == second
 
 
+@fault(
+    "use",
+    "A CIFAR-10 folder lacks a batch, or the archive is truncated or one of CIFAR-100",
+    here="`plan` and `run` report the same error",
+)
 @pytest.mark.parametrize("case", ["missing", "cut", "empty", "CIFAR-100", "cut archive"])
 def test_wrong_batches_are_an_error_of_both(case: str, binary: Path, pack: Callable[[Path, str], Path]) -> None:
     batch, path = binary / "data_batch_3.bin", binary
