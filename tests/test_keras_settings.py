@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from resnet_search.keras_settings import keras_folder, own_settings
 
+from resnet_search.keras_settings import keras_folder, own_settings
 from resnet_search.workers import local
 from resnet_search.workers.local import WorkerSettings
 from tests.faults.table import fault
