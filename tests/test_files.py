@@ -491,7 +491,7 @@ ELSEWHERE = {
     "training/weights.py",  # a download, inside `replacing`
     "workers/local.py",  # worker.log, which the children write to
     "trackers/beside.py",  # trackers.log, likewise
-    "workers/on_ray.py", "workers/host.py",  # worker.log, and scratch on the worker's machine
+    "workers/host.py",  # scratch on the machine of the worker
 }  # fmt: skip
 
 
