@@ -508,7 +508,9 @@ def changes(path: Path) -> Iterator[str]:
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
             moves = name == "replace" and len(node.args) == 1 and not node.keywords
             words = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
-            opens = name in {"open", "open_plain"} and any(isinstance(word, str) and set(word) & set("wax") for word in words)
+            opens = name in {"open", "open_plain"} and any(
+                isinstance(word, str) and set(word) & set("wax") for word in words
+            )
             if (name in CHANGES and name not in ours) or moves or opens:
                 yield f"{path.name}:{node.lineno}: {ast.unparse(node)}"
 

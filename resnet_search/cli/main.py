@@ -18,7 +18,6 @@ from resnet_search.cli.options import RUNS_DIR, did_you_mean
 from resnet_search.cli.session import Interrupted, Session, Signals, leave, runs_dir_words
 from resnet_search.cli.text import cut_lines, safe, wrapped
 from resnet_search.errors import UserError
-from resnet_search.processes import protect
 
 # In the order in which a user needs them; each is the attribute `command` of its module.
 COMMANDS = (
@@ -91,7 +90,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done. 1: something outside the command line is wrong, such as a file or the machine. 2: the command line is
     wrong. 130, 143, 129: ended by Ctrl-C, SIGTERM, a closed terminal.
     """
-    protect()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # Print question marks instead of a traceback on a terminal that is not UTF-8.

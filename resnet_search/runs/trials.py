@@ -147,11 +147,11 @@ class RunView:
         return sum(size * epochs for size, epochs in self._rungs())
 
     def _rungs(self) -> Iterator[tuple[int, int]]:
-        """The trials in each rung and the epochs of each trial; asynchronous rungs may be larger than planned."""
-        hyperband = self.content.get("space", {}).get("hyperband", {})
-        filled: Counter[tuple[int, int, int]] = Counter()
-        if hyperband.get("promotion") == "async":
-            filled.update((t.iteration, t.bracket, t.rung) for t in self.trials.values() if t.status != FAILED)
+        """The trials in each rung and the epochs of each trial.
+
+        A rung may be larger than planned: an asynchronous one, and one with a failed trial that is tried again.
+        """
+        filled = Counter((t.iteration, t.bracket, t.rung) for t in self.trials.values() if t.status != FAILED)
         for bracket in self.content["plan"]:
             for index, rung in enumerate(bracket["rungs"]):
                 size = max(rung["size"], filled[bracket["iteration"], bracket["number"], index])

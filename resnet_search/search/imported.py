@@ -198,7 +198,9 @@ def _copy(project: Project, placed: Iterable[Placed], folder: Path) -> None:
             write_bytes(theirs / name, read_bytes(project.path / name, MOST_BYTES), durable=False)
     for trial in project.trials:
         make_folder(theirs / trial.path.parent.name)
-        write_bytes(theirs / trial.path.parent.name / trial.path.name, read_bytes(trial.path, MOST_BYTES), durable=False)
+        write_bytes(
+            theirs / trial.path.parent.name / trial.path.name, read_bytes(trial.path, MOST_BYTES), durable=False
+        )
     for one in placed:
         if one.theirs.message and not one.theirs.completed:
             make_folder(folder / f"trial_{one.number}")

@@ -48,7 +48,10 @@ def describe(folder: Path, classes: tuple[str, ...] = CLASSES) -> None:
     """The files of an export beside its model."""
     (folder / "saved_model").mkdir(parents=True, exist_ok=True)
     write_json(folder / "classes.json", classes)
-    write_json(folder / "export.json", {"trial": "0", "input": {"shape": [None, *SIZE, 3]}, "output": {"shape": [None, len(classes)]}})
+    write_json(
+        folder / "export.json",
+        {"trial": "0", "input": {"shape": [None, *SIZE, 3]}, "output": {"shape": [None, len(classes)]}},
+    )
 
 
 def paint(file: Path, colour: str, size: tuple[int, int] = (30, 20), **options: Any) -> Path:

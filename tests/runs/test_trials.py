@@ -10,10 +10,10 @@ import pytest
 
 from resnet_search.errors import RunError
 from resnet_search.files import append_line, write_lines
+from resnet_search.runs.content import MAX_WORKERS
 from resnet_search.runs.events import append_event
 from resnet_search.runs.folder import RunFolder, create_run
 from resnet_search.runs.trial import LARGE
-from resnet_search.runs.content import MAX_WORKERS
 from resnet_search.runs.trials import RunView, open_run, read_run
 from resnet_search.workers.cluster import MOST_SLOTS
 
