@@ -45,6 +45,8 @@ COMMANDS = (
 
 
 _LEAST_WIDTH = 20
+# Of the operating system and the libraries, where it is no MemoryError.
+_NO_MEMORY = ("Cannot allocate memory", "failed to map segment", "can't start new thread", "std::bad_alloc")
 
 
 class _Commands(click.Group):
@@ -154,11 +156,13 @@ def _worded(error: BaseException, session: Session) -> tuple[str, str, int]:
         return *_worded_usage(error), error.exit_code
     if isinstance(error, click.Abort | KeyboardInterrupt):
         return "interrupted", "", 130
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+        return "not enough memory", "Close other programs, use fewer --workers, or allow more (ulimit -v).", 1
+    if isinstance(error, ImportError):
+        return f"a package cannot be loaded: {error}", "Check the installation: resnet-search doctor", 1
     if isinstance(error, OSError):
         place = f": {error.filename}" if error.filename else ""
         return f"{error.strerror or error}{place}", _os_cure(error), 1
-    if isinstance(error, MemoryError):
-        return "not enough memory", "Close other programs, or use fewer --workers.", 1
     first = str(error).strip().splitlines()
     what = f"{type(error).__name__}: {first[0][:200]}" if first else type(error).__name__
     return (

@@ -57,7 +57,8 @@ def _work(job: Job, answers: TextIO) -> dict[str, Any]:
         return {"kind": "stopped", "trial": job.trial, "reason": f"{error.filename or job.folder}: {error.strerror}"}
     except Exception as error:  # noqa: BLE001 - whatever one candidate runs into must not end the search
         if of_the_machine(error):
-            traceback.print_exception(error)
+            # The last line is quoted by whoever reports the loss.
+            sys.stderr.write(f"{traceback.format_exc()}\n{type(error).__name__}: {_cause(str(error))}\n")
             sys.stderr.flush()
             # Not the next candidate's problem either: a new process may fare better.
             os._exit(MACHINE)
