@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from resnet_search.errors import RunError, UserError
-from resnet_search.networks.architecture import Architecture
+from resnet_search.runs.content import check_candidate
 from resnet_search.runs.folder import repair_words
 from resnet_search.runs.trial import DAMAGE, LARGE, Trial
 from resnet_search.runs.trials import RunView
@@ -32,8 +32,7 @@ def check_drivable(view: RunView) -> None:
             _ = content["data"][name]
         for known in content.get("known", ()):
             for candidate in known["candidates"]:
-                Architecture.from_dict(candidate["architecture"])
-                recipe_from({**content["recipe"], **candidate["recipe"]})
+                check_candidate(candidate["architecture"], candidate["recipe"], content)
                 _number(candidate.get("repeat", 0), 0)
     except (*DAMAGE, UserError) as error:
         what = f"{view.folder.path}: run.json, or an event that extends the plan, is damaged: {error!r:.200}"

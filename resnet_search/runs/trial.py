@@ -111,6 +111,8 @@ def apply_event(trial: Trial, event: Event) -> None:
         trial.status, trial.score, trial.ended, trial.cleaned = RUNNING, None, None, False
     elif kind == COMPLETED:
         ended, score = moment(event["time"]), _finite(event["score"])
+        if not 0 <= score <= 1:
+            raise ValueError(f"{score} is no accuracy")
         trial.setup_seconds, trial.train_seconds = _finite(event["setup_seconds"]), _finite(event["train_seconds"])
         trial.status, trial.ended, trial.score = COMPLETED, ended, score
     else:

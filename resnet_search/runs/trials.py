@@ -11,7 +11,7 @@ from typing import Any
 
 from resnet_search.errors import RunError
 from resnet_search.files import read_lines
-from resnet_search.runs.content import check_content
+from resnet_search.runs.content import check_candidate, check_content
 from resnet_search.runs.events import Event, read_events
 from resnet_search.runs.folder import RUN_JSON, RunFolder, find_run, repair_words
 from resnet_search.runs.trial import (
@@ -44,6 +44,7 @@ class RunView:
     sessions: list[tuple[float, float]] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     stopped: str = ""
+    retried: bool = False  # Failed trials were tried again, beside those that had replaced them.
     _of_candidate: dict[int, list[Trial]] = field(default_factory=dict)
     _planned: set[tuple[int, int]] = field(default_factory=set)  # Iteration and number of each bracket.
 
@@ -62,10 +63,12 @@ class RunView:
         elif kind == "created":
             trial = created_trial(event, self.trials)
             self._check_bracket(trial)
+            check_candidate(trial.architecture, trial.recipe, self.content)
             self.trials[trial.trial] = trial
             self._of_candidate.setdefault(trial.candidate, []).append(trial)
         elif kind in OF_A_TRIAL:
             apply_event(self.trials[event["trial"]], event)
+            self.retried |= kind == "retried"
         elif kind in {"finished", "stopped"}:
             self.state, self.stopped = kind, str(event.get("reason", ""))
         begin, end = self.sessions[-1]
@@ -151,7 +154,10 @@ class RunView:
 
         A rung may be larger than planned: an asynchronous one, and one with a failed trial that is tried again.
         """
-        filled = Counter((t.iteration, t.bracket, t.rung) for t in self.trials.values() if t.status != FAILED)
+        hyperband = self.content.get("space", {}).get("hyperband", {})
+        filled: Counter[tuple[int, int, int]] = Counter()
+        if hyperband.get("promotion") == "async" or self.retried:
+            filled.update((t.iteration, t.bracket, t.rung) for t in self.trials.values() if t.status != FAILED)
         for bracket in self.content["plan"]:
             for index, rung in enumerate(bracket["rungs"]):
                 size = max(rung["size"], filled[bracket["iteration"], bracket["number"], index])
