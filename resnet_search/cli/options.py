@@ -132,7 +132,7 @@ def _number(value: Any) -> Any:
         except (TypeError, ValueError):
             continue
         # Here nan is a name; 1_0 is a number only in TOML.
-        if math.isfinite(number) and "_" not in str(value):
+        if (kind is int or math.isfinite(number)) and "_" not in str(value):
             return number
     return value
 

@@ -53,6 +53,15 @@ def check_candidate(architecture: Mapping[str, Any], recipe: Mapping[str, Any], 
         raise ValueError(error.message) from error
 
 
+def check_epoch(line: Any) -> int:
+    """Return the epoch of a line of a history; `ValueError` unless its values are numbers."""
+    number = line["epoch"]
+    _check("history", "epoch", number, _whole(0, MOST_EPOCHS))
+    for name, value in line.items():
+        _check("history", name, value, _or_none(_number(-1e300, 1e300)))
+    return int(number)
+
+
 def _check_plan(plan: Iterable[Mapping[str, Any]]) -> None:
     trials = 0
     for bracket in plan:

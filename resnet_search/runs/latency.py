@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from resnet_search.runs.folder import RunFolder
 
 FILE = "latency.json"
 CPU = "cpu"
+_MOST = 1e12  # of any number here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,5 +90,5 @@ def _latencies(found: Any) -> tuple[Latency, ...]:
 def _whole(one: Latency) -> bool:
     device, *numbers = astuple(one)
     return isinstance(device, str) and all(
-        isinstance(number, int | float) and 0 < number < math.inf for number in numbers
+        type(number) in (int, float) and 0 < number < _MOST for number in numbers
     )

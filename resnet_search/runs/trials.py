@@ -11,7 +11,7 @@ from typing import Any
 
 from resnet_search.errors import RunError
 from resnet_search.files import read_lines
-from resnet_search.runs.content import check_candidate, check_content
+from resnet_search.runs.content import check_candidate, check_content, check_epoch
 from resnet_search.runs.events import Event, read_events
 from resnet_search.runs.folder import RUN_JSON, RunFolder, find_run, repair_words
 from resnet_search.runs.trial import (
@@ -211,7 +211,7 @@ class RunView:
 
     def find(self, ref: str) -> Trial:
         """The trial with an id, zeros in front or not; `RunError` names those there are."""
-        if ref.isdigit() and ref.isascii() and f"{int(ref):04d}" in self.trials:
+        if ref.isdigit() and ref.isascii() and len(ref) < _DIGITS and f"{int(ref):04d}" in self.trials:
             return self.trials[f"{int(ref):04d}"]
         ids = list(self.trials)
         known = f"{ids[0]} to {ids[-1]}" if ids else "none yet"
@@ -237,7 +237,7 @@ class RunView:
         for link in self.chain(trial):
             path = self.folder.trial(link.trial) / HISTORY
             try:
-                lines |= {line["epoch"]: line for line in read_lines(path) if line["epoch"] <= trial.epochs}
+                lines |= {check_epoch(line): line for line in read_lines(path) if line["epoch"] <= trial.epochs}
             except DAMAGE as error:
                 raise _damaged(path, repr(error), repair_words(self.folder)) from error
         return [lines[epoch] for epoch in sorted(lines)]
@@ -295,5 +295,6 @@ def extended(content: dict[str, Any], event: Event) -> dict[str, Any]:
     }
 
 
+_DIGITS = 20  # Of an id.
 # Events of commands that do not search: no time is spent on the search up to them.
 _AFTERWARDS = frozenset({"cleaned", "repaired", "dropped", "reopened"})

@@ -20,6 +20,8 @@ _CURE = (
     "(N, height, width, 3), labels whole numbers (N,)."
 )
 _BRIGHTEST = 255
+MOST_RATIO = 100  # of unpacked to packed bytes: images are below 20, an archive made to fill the memory at 1,000
+_SMALL = 2**26  # bytes that are unpacked in any case
 
 
 def load_npz(path: Path) -> ImageData:
@@ -69,6 +71,13 @@ def _arrays_in(file: zipfile.ZipFile, where: str) -> dict[str, NDArray[Any]]:
 
 def _check_size(file: zipfile.ZipFile, name: str, where: str) -> None:
     """Refuse an array that claims to be larger than its file, before memory is set aside for it."""
+    packed = file.getinfo(f"{name}.npy")
+    if packed.file_size > MOST_RATIO * packed.compress_size + _SMALL:
+        raise DataError(
+            f"{where}: {name} would unpack from {packed.compress_size:,} to {packed.file_size:,} bytes; allowed: up to "
+            f"{MOST_RATIO} times as many",
+            _CURE,
+        )
     with file.open(f"{name}.npy") as stream:
         version = np.lib.format.read_magic(stream)
         if version == (1, 0):
