@@ -21,7 +21,7 @@ from resnet_search.reading import BINARY, LOG, open_plain, read_bytes
 
 _TOLD = 100  # characters of a damaged line in a message
 # Leftovers of interrupted writes and exports. The name contains the process id.
-_LEFTOVER = re.compile(r"\.(?:partial|old)-\d+-.+")
+_LEFTOVER = re.compile(r"\.(partial|old)-(\d{1,9})-(.+)")
 
 
 @contextmanager
@@ -210,6 +210,12 @@ def _free_name(path: Path, word: str) -> Path:
 def leftovers(folder: Path) -> list[Path]:
     """List what interrupted writes have left in a folder, without its subfolders."""
     return sorted(path for path in folder.iterdir() if _LEFTOVER.fullmatch(path.name))
+
+
+def interrupted(path: Path) -> list[tuple[Path, str, int]]:
+    """List what replacements of `path` have left beside it: each with "partial" or "old", and its process."""
+    matches = ((place, _LEFTOVER.fullmatch(place.name)) for place in leftovers(path.parent))
+    return [(place, match[1], int(match[2])) for place, match in matches if match and match[3] == path.name]
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import numpy as np
 from resnet_search.export.card import card
 from resnet_search.export.checks import accuracy
 from resnet_search.export.choice import Limits, best_trials, chosen_trial, trial_within, weights_of
-from resnet_search.export.folder import CARD, CLASSES, MANIFEST, REPORT, SAVED_MODEL, replacing_export
+from resnet_search.export.folder import CARD, CLASSES, MANIFEST, REPORT, SAVED_MODEL, recover, replacing_export
 from resnet_search.export.formats import OPSET, chosen
 from resnet_search.export.interface import INPUT, OUTPUT
 from resnet_search.export.latency import latency_of, measured_now
@@ -96,6 +96,7 @@ def export_run(
         members = [trial_within(view, limits, lambda one: latency_of(view, one, images, progress))]
     out = view.folder.path / "export" if out is None else out
     first = members[0]
+    recovered = recover(out)
     with replacing_export(out) as partial:
         networks = [member_of(view, member, images.arrays) for member in members]
         files, labels = make_files(networks, wanted, images, partial, progress)
@@ -128,7 +129,7 @@ def export_run(
         difference=exported.difference,
         accuracy=exported.accuracy,
         exported=exported,
-        notes=_notes(view, first, files),
+        notes=(*recovered, *_notes(view, first, files)),
     )
 
 

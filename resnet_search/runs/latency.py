@@ -89,6 +89,4 @@ def _latencies(found: Any) -> tuple[Latency, ...]:
 
 def _whole(one: Latency) -> bool:
     device, *numbers = astuple(one)
-    return isinstance(device, str) and all(
-        type(number) in (int, float) and 0 < number < _MOST for number in numbers
-    )
+    return isinstance(device, str) and all(type(number) in (int, float) and 0 < number < _MOST for number in numbers)

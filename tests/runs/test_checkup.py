@@ -180,7 +180,6 @@ def test_a_number_of_epochs_that_cannot_be_is_counted_in_no_time(writer: Writer)
     assert any("history.jsonl" in check.text for check in findings(writer.folder))
 
 
-
 @fault(
     "files",
     "A byte inside an event is changed, so that the line is still JSON",
