@@ -14,9 +14,9 @@ if _AS_MODULE or "".join(sys.argv[:1]).endswith(("resnet-search", "resnet-search
 
     protect()
 
-from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from importlib import import_module  # noqa: E402
+from importlib.util import find_spec  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
 
 if TYPE_CHECKING:
     from resnet_search.export.saved_model import export_run

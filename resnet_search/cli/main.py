@@ -156,10 +156,8 @@ def _worded(error: BaseException, session: Session) -> tuple[str, str, int]:
         return *_worded_usage(error), error.exit_code
     if isinstance(error, click.Abort | KeyboardInterrupt):
         return "interrupted", "", 130
-    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
-        return "not enough memory", "Close other programs, use fewer --workers, or allow more (ulimit -v).", 1
-    if isinstance(error, ImportError):
-        return f"a package cannot be loaded: {error}", "Check the installation: resnet-search doctor", 1
+    if isinstance(error, MemoryError | ImportError) or any(words in str(error) for words in _NO_MEMORY):
+        return *_worded_machine(error), 1
     if isinstance(error, OSError):
         place = f": {error.filename}" if error.filename else ""
         return f"{error.strerror or error}{place}", _os_cure(error), 1
@@ -170,6 +168,12 @@ def _worded(error: BaseException, session: Session) -> tuple[str, str, int]:
         f"This is a bug. Details for a bug report: {_keep(error, session)}",
         1,
     )
+
+
+def _worded_machine(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, ImportError) and not any(words in str(error) for words in _NO_MEMORY):
+        return f"a package cannot be loaded: {error}", "Check the installation: resnet-search doctor"
+    return "not enough memory", "Close other programs, use fewer --workers, or allow more (ulimit -v)."
 
 
 def _worded_usage(error: click.ClickException) -> tuple[str, str]:

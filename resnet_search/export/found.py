@@ -44,7 +44,8 @@ def _check(item: Any) -> None:
     for field in fields(item):
         value = getattr(item, field.name)
         kinds = _KINDS.get(str(field.type))
-        if kinds and (type(value) not in kinds or (value if type(value) in (int, float) else 0) > _MOST):
+        measured = type(value) in (int, float)
+        if (kinds and type(value) not in kinds) or (measured and not 0 <= value <= _MOST):
             raise ValueError(f"{field.name} is {value!r:.20}")
         for inner in value if isinstance(value, tuple) else (value,):
             if is_dataclass(inner):
