@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 def test_what_is_no_plain_file_is_refused_by_name(kind: str, mode: str, path: Path) -> None:
     make, number = MAKE[kind]
     make(path)
-    with pytest.raises(OSError) as raised:  # noqa: PT011 - of several numbers
+    with pytest.raises(OSError) as raised:
         reading.open_plain(path, 99, mode)
     # A pipe that nobody reads cannot be opened to write.
     assert raised.value.errno in {number, errno.ENXIO if mode == "ab" else number}
@@ -79,7 +79,7 @@ def test_what_is_written_replaces_a_link_and_a_link_in_the_place_of_the_partial_
 @pytest.mark.parametrize("text", ["[" * 100_000, "{", "\udcff", "9" * 5000])
 def test_json_that_cannot_be_read_is_a_value_error(text: str, path: Path) -> None:
     path.write_text(text, errors="surrogateescape")
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError):
         reading.read_json(path)
 
 
