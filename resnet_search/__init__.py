@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
-# As `python -m resnet_search`, before any other import: a module of the current directory would be taken for it.
-if sys.argv[:1] == ["-m"] and not sys.flags.safe_path and any(word == __name__ for word in sys.orig_argv):
+# Before any other import of the program: a module of the current directory would be taken for it.
+_AS_MODULE = sys.argv[:1] == ["-m"] and __name__ in sys.orig_argv
+if _AS_MODULE and not sys.flags.safe_path:
     del sys.path[0]
+if _AS_MODULE or "".join(sys.argv[:1]).endswith(("resnet-search", "resnet-search.exe")):
+    from resnet_search.processes import protect
 
-import os
-from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+    protect()
+
+from importlib import import_module  # noqa: E402
+from importlib.util import find_spec  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
 
 if TYPE_CHECKING:
     from resnet_search.export.saved_model import export_run

@@ -21,7 +21,7 @@ from resnet_search.reading import BINARY, LOG, open_plain, read_bytes
 
 _TOLD = 100  # characters of a damaged line in a message
 # Leftovers of interrupted writes and exports. The name contains the process id.
-_LEFTOVER = re.compile(r"\.(?:partial|old)-\d+-.+")
+_LEFTOVER = re.compile(r"\.(partial|old)-(\d{1,9})-(.+)")
 
 
 @contextmanager
@@ -215,6 +215,12 @@ def leftovers(folder: Path) -> list[Path]:
 def expand_home(path: Path | str) -> Path:
     """Return a path with "~" replaced; unchanged for a user who does not exist."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path raises an error for such a user
+
+
+def interrupted(path: Path) -> list[tuple[Path, str, int]]:
+    """List what replacements of `path` have left beside it: each with "partial" or "old", and its process."""
+    matches = ((place, _LEFTOVER.fullmatch(place.name)) for place in leftovers(path.parent))
+    return [(place, match[1], int(match[2])) for place, match in matches if match and match[3] == path.name]
 
 
 @contextmanager

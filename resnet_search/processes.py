@@ -6,13 +6,12 @@ A `queue.py` in a folder of notes would otherwise replace the standard library's
 from __future__ import annotations
 
 import os
-import sys
-from typing import Final
+import sys  # and nothing else: this is imported before the path is safe
 
 from resnet_search.keras_settings import own_settings
 
 # -P keeps the current directory, and the folder of a script, off the path.
-PYTHON: Final = (sys.executable, "-P")
+PYTHON = (sys.executable, "-P")
 
 
 def safe_environment(**more: str) -> dict[str, str]:

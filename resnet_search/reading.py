@@ -18,6 +18,7 @@ SHORT: Final = 2**16  # a lock
 JSON: Final = 2**24  # run.json, export.json and others; as Python objects, up to 30 times as much
 LOG: Final = 2**28  # events.jsonl of 200,000 trials
 BINARY: Final = 2**34  # checkpoints and models, which libraries read
+_SHOWN: Final = 200  # characters of a line in a message
 # A pipe without a writer would make `open` wait.
 _FLAGS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
@@ -88,6 +89,17 @@ def read_json(path: Path) -> Any:
         return json.loads(read_text(path))
     except RecursionError as error:
         raise ValueError("values are nested too deeply") from error
+
+
+def last_line(path: Path) -> str:
+    """Return the start of the last line of a log that is not blank; empty if there is none."""
+    try:
+        with open_plain(path, BINARY) as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - SHORT))
+            lines = log.read(SHORT).decode(errors="replace").split("\n")
+    except OSError:
+        return ""
+    return next((line.strip()[:_SHOWN] for line in reversed(lines) if line.strip()), "")
 
 
 def refusal(path: Path, mode: int) -> OSError:

@@ -19,7 +19,6 @@ from resnet_search.cli.process import prepare
 from resnet_search.cli.session import Interrupted, Session, Signals, leave, runs_dir_words
 from resnet_search.cli.text import cut_lines, safe, wrapped
 from resnet_search.errors import UserError
-from resnet_search.processes import protect
 
 # In the order in which a user needs them; each is the attribute `command` of its module.
 COMMANDS = (
@@ -47,6 +46,8 @@ COMMANDS = (
 
 
 _LEAST_WIDTH = 20
+# Of the operating system and the libraries, where it is no MemoryError.
+_NO_MEMORY = ("Cannot allocate memory", "failed to map segment", "can't start new thread", "std::bad_alloc")
 
 
 class _Commands(click.Group):
@@ -92,7 +93,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done. 1: something outside the command line is wrong, such as a file or the machine. 2: the command line is
     wrong. 130, 143, 129: ended by Ctrl-C, SIGTERM, a closed terminal.
     """
-    protect()
     prepare(restart=arguments is None)
     signals = Signals(Session())
     signals.install()
@@ -154,11 +154,11 @@ def _worded(error: BaseException, session: Session) -> tuple[str, str, int]:
         return *_worded_usage(error), error.exit_code
     if isinstance(error, click.Abort | KeyboardInterrupt):
         return "interrupted", "", 130
+    if isinstance(error, MemoryError | ImportError) or any(words in str(error) for words in _NO_MEMORY):
+        return *_worded_machine(error), 1
     if isinstance(error, OSError):
         place = f": {error.filename}" if error.filename else ""
         return f"{error.strerror or error}{place}", _os_cure(error), 1
-    if isinstance(error, MemoryError):
-        return "not enough memory", "Close other programs, or use fewer --workers.", 1
     first = str(error).strip().splitlines()
     what = f"{type(error).__name__}: {first[0][:200]}" if first else type(error).__name__
     return (
@@ -166,6 +166,12 @@ def _worded(error: BaseException, session: Session) -> tuple[str, str, int]:
         f"This is a bug. Details for a bug report: {_keep(error, session)}",
         1,
     )
+
+
+def _worded_machine(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, ImportError) and not any(words in str(error) for words in _NO_MEMORY):
+        return f"a package cannot be loaded: {error}", "Check the installation: resnet-search doctor"
+    return "not enough memory", "Close other programs, use fewer --workers, or allow more (ulimit -v)."
 
 
 def _worded_usage(error: click.ClickException) -> tuple[str, str]:

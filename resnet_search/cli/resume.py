@@ -13,18 +13,20 @@ from resnet_search.cli.cluster import cluster_options, take_cluster
 from resnet_search.cli.options import quiet_options, run_argument
 from resnet_search.cli.session import Session
 from resnet_search.cli.text import safe
+from resnet_search.report.units import counted
 
 if TYPE_CHECKING:
     from resnet_search.runs.trials import RunView
     from resnet_search.search.resume import ResumeSettings
 
-_CHANGING = ("workers", "threads", "device", "hang_timeout", "add_iterations", "add_epochs")
+_CHANGING = ("workers", "threads", "device", "hang_timeout", "add_iterations", "add_epochs", "retry_failed")
 
 
 @click.command("resume", short_help="Resume a run that was stopped, or extend a finished one.")
 @run_argument
 @changing_options
 @cluster_options
+@click.option("--retry-failed", is_flag=True, help="Train failed trials again, such as those that a full memory ended.")
 @hang_option(None)
 @budget_options
 @fixed_options
@@ -34,13 +36,14 @@ def command(session: Session, /, *, run: str, runs_dir: Path, quiet: bool, no_ex
     """Resume a run that was stopped, or extend a finished one.
 
     After Ctrl-C, kill -9 or a reboot, a resumed run ends with the same trials as an uninterrupted one. A finished run
-    trains more only with --add-iterations or --add-epochs; otherwise only missing parts of its export are written.
+    trains more only with --add-iterations, --add-epochs or --retry-failed; otherwise only missing parts of its export
+    are written.
 
     Settings that define the run, such as its seed, cannot be changed.
     """
     from resnet_search.cli.searching import conclude, watch
     from resnet_search.runs.folder import find_run
-    from resnet_search.runs.trials import read_run
+    from resnet_search.runs.trials import FAILED, read_run
 
     budget = take_budget(options)
     take_cluster(session, options, runs_dir)
@@ -49,9 +52,13 @@ def command(session: Session, /, *, run: str, runs_dir: Path, quiet: bool, no_ex
     session.folder, session.runs_dir = folder.path, runs_dir
     view = read_run(folder)
     refuse_changes(folder.name, view.content, options)
-    if view.state == "finished" and not changing["add_iterations"] and not changing["add_epochs"]:
+    failed = sum(trial.status == FAILED for trial in view.trials.values())
+    again = changing["add_iterations"] or changing["add_epochs"] or (changing["retry_failed"] and failed)
+    if view.state == "finished" and not again:
         if not quiet:
-            click.echo(f"{safe(folder.full_name)} is finished: nothing is left to train.")
+            trials = counted(failed, "trial")
+            more = f" {trials} failed: --retry-failed trains {'it' if failed == 1 else 'them'} again." if failed else ""
+            click.echo(f"{safe(folder.full_name)} is finished: nothing is left to train.{more}")
     else:
         settings = _checked(view, changing)
         driver = folder.last_driver()

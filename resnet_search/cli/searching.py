@@ -224,8 +224,8 @@ def _nothing_trained(view: RunView) -> TrainingError:
     what = "could not be trained" if is_single(view) else "was the last to fail, and none could be trained"
     return TrainingError(
         f"{last.name} {what}: {last.reason}",
-        f"The details: {view.folder.trial(last.trial) / FAILURE}. If the loss is not finite, use a lower "
-        "learning rate.",
+        f"The details: {view.folder.trial(last.trial) / FAILURE}. If the loss is not finite, use a lower learning "
+        f"rate; if the machine was the cause: resnet-search resume {view.folder.word} --retry-failed",
     )
 
 

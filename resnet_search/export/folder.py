@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from resnet_search.errors import ExportError
 from resnet_search.export.formats import FORMATS, Format
-from resnet_search.files import replacing_folder
+from resnet_search.files import interrupted, move, remove, replacing_folder
 from resnet_search.runs.exports import MANIFEST, Network, network_in
 
 SAVED_MODEL = FORMATS["saved_model"].file
@@ -42,6 +44,27 @@ def replacing_export(out: Path, network: Network | None = None) -> Iterator[Path
             yield partial
     except OSError as error:
         raise unwritable(out, error) from error
+
+
+def recover(out: Path) -> tuple[str, ...]:
+    """Tidy up what killed exports to `out` have left; return a sentence about each thing that was found.
+
+    An earlier export that had made way for the new one is put back. Exports of living processes are left alone.
+    """
+    out = out.resolve()
+    if not out.parent.is_dir():
+        return ()
+    notes = []
+    for path, kind, process in interrupted(out):
+        if psutil.pid_exists(process):
+            continue
+        if kind == "old" and not out.exists():
+            move(path, out)
+            notes.append("An export was interrupted while it replaced the one before; that one was put back first.")
+        else:
+            remove(path)
+            notes.append("An export was interrupted; its incomplete files were removed.")
+    return tuple(dict.fromkeys(notes))
 
 
 def check_destination(out: Path) -> None:

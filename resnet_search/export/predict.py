@@ -80,6 +80,7 @@ def _of_run(given: str, runs_dir: Path) -> Path:
             f"EXPORT: got {given!r}, which has no {MANIFEST} and is not a run: {error.message}",
             "Give a folder that resnet-search export has written, or a run.",
         ) from error
+    run.check_links()
     folder = run.path / BEST
     if not (folder / MANIFEST).is_file():
         others = ", ".join(str(path) for path in exports_in(run))

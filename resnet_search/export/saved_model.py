@@ -17,7 +17,7 @@ import numpy as np
 from resnet_search.export.card import card
 from resnet_search.export.checks import accuracy
 from resnet_search.export.choice import Limits, best_trials, chosen_trial, trial_within, weights_of
-from resnet_search.export.folder import CARD, CLASSES, REPORT, SAVED_MODEL, replaced, replacing_export
+from resnet_search.export.folder import CARD, CLASSES, REPORT, SAVED_MODEL, recover, replaced, replacing_export
 from resnet_search.export.formats import OPSET, chosen
 from resnet_search.export.interface import INPUT, OUTPUT
 from resnet_search.export.latency import latency_of, measured_now, timed_formats
@@ -103,6 +103,7 @@ def export_run(
     own, network, first = place_of(view, members), network_of(view, members), members[0]
     follows = out is None and own.name == BEST
     out = own if out is None else out
+    recovered = recover(out)
     before = replaced(out, network, wanted)
     with replacing_export(out, None if replace or follows else network) as partial:
         networks = [member_of(view, member, images.arrays) for member in members]
@@ -137,7 +138,7 @@ def export_run(
         difference=exported.difference,
         accuracy=exported.accuracy,
         exported=exported,
-        notes=(*_notes(view, first, files), *_within(limits, files, formats), *before),
+        notes=(*recovered, *_notes(view, first, files), *_within(limits, files, formats), *before),
     )
 
 

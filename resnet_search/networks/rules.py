@@ -54,6 +54,7 @@ def check(a: Architecture) -> None:
         if type(getattr(a, axis)) is not bool:
             reject(f"{axis} is a flag", f"{axis} is {getattr(a, axis)!r}; allowed: true, false.")
     _check_sizes(a)
+    _check_bounds(a)
     _check_widths(a, kind)
     _check_groups(a, kind)
     _check_meaning(a, kind)
@@ -67,15 +68,6 @@ def _check_sizes(a: Architecture) -> None:
             f"blocks is {blocks!r}; allowed: one whole number of at least 1 for each stage.",
             "Three stages of two blocks are (2, 2, 2).",
         )
-    if len(blocks) > MOST_STAGES or sum(blocks) > MOST_BLOCKS:
-        reject(
-            "too many blocks",
-            f"blocks has {len(blocks):,} stages and {sum(blocks)!r:.20} blocks; allowed: {MOST_STAGES} stages and "
-            f"{MOST_BLOCKS:,} blocks.",
-        )
-    for axis in ("width", "cardinality", "attention_ratio", "base_width", "stem_width"):
-        if type(getattr(a, axis)) is int and getattr(a, axis) > MOST_CHANNELS:
-            reject(f"{axis} is too large", f"{axis} is {getattr(a, axis)!r:.20}; allowed: up to {MOST_CHANNELS:,}.")
     for axis in ("width", "cardinality", "attention_ratio"):
         value = getattr(a, axis)
         if type(value) is not int or value < 1:
@@ -90,6 +82,19 @@ def _check_sizes(a: Architecture) -> None:
             reject(f"{axis} is a rate", f"{axis} is {value!r}; allowed: 0 (off) to below 1.")
     if type(a.gate_bias) is bool or not isinstance(a.gate_bias, (int, float)) or not abs(a.gate_bias) <= MOST_BIAS:
         reject("gate_bias is a number", f"gate_bias is {a.gate_bias!r}; allowed: a number, -1 to -3 in the paper.")
+
+
+def _check_bounds(a: Architecture) -> None:
+    stages, blocks = len(a.blocks), sum(a.blocks)
+    if stages > MOST_STAGES or blocks > MOST_BLOCKS:
+        reject(
+            "too many blocks",
+            f"blocks has {stages:,} stages and {blocks!r:.20} blocks; allowed: {MOST_STAGES} stages and "
+            f"{MOST_BLOCKS:,} blocks.",
+        )
+    for axis in ("width", "cardinality", "attention_ratio", "base_width", "stem_width"):
+        if (getattr(a, axis) or 0) > MOST_CHANNELS:
+            reject(f"{axis} is too large", f"{axis} is {getattr(a, axis)!r:.20}; allowed: up to {MOST_CHANNELS:,}.")
 
 
 def _check_widths(a: Architecture, kind: BlockType) -> None:

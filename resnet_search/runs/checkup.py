@@ -15,7 +15,7 @@ from resnet_search.runs.doctor import OK, PROBLEM, WARNING, Check
 from resnet_search.runs.exports import BEST, MANIFEST, exports_in, is_current, network_in
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.salvage import Salvage, salvage
-from resnet_search.runs.trials import COMPLETED, FAILED, RUNNING, RunView, Trial
+from resnet_search.runs.trials import COMPLETED, FAILED, RUNNING, RunView, Trial, view_of
 from resnet_search.training.job import HISTORY, STATE, WEIGHTS
 
 _TOLD = 5  # damaged lines
@@ -34,6 +34,7 @@ class Checkup:
         """Every check that needs no Keras."""
         try:
             content = self.folder.read()
+            view_of(self.folder, content, (), locked=False)
         except RunError as error:
             yield Check("run.json", PROBLEM, error.message, error.cure)
             return

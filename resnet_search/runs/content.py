@@ -9,6 +9,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from resnet_search.errors import UserError
+from resnet_search.networks.architecture import Architecture
+from resnet_search.training.recipe import recipe_from
 from resnet_search.workers.cluster import MOST_SLOTS, Cluster
 
 # Every parallel worker holds its own TensorFlow: more than this on one machine is a typing error.
@@ -38,6 +41,25 @@ def check_content(content: Mapping[str, Any]) -> None:
     if not workers["slots"] <= most:
         raise ValueError(f"workers: slots is {workers['slots']}; allowed: 1 to {most}")
     _check_plan(content["plan"])
+
+
+def check_candidate(architecture: Mapping[str, Any], recipe: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+    """Raise `ValueError` if a candidate of a run cannot be trained: a byte of its event may have changed."""
+    try:
+        Architecture.from_dict(architecture)
+        if recipe:
+            recipe_from({**content["recipe"], **recipe})
+    except UserError as error:
+        raise ValueError(error.message) from error
+
+
+def check_epoch(line: Any) -> int:
+    """Return the epoch of a line of a history; `ValueError` unless its values are numbers."""
+    number = line["epoch"]
+    _check("history", "epoch", number, _whole(0, MOST_EPOCHS))
+    for name, value in line.items():
+        _check("history", name, value, _or_none(_number(-1e300, 1e300)))
+    return int(number)
 
 
 def _check_plan(plan: Iterable[Mapping[str, Any]]) -> None:

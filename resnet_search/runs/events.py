@@ -7,7 +7,8 @@
 | created | trial and the fields of `trials.Trial` that are known before training |
 | completed | trial, score, setup_seconds, train_seconds |
 | failed | trial, reason |
-| lost | trial, exit_code, reason: its worker was lost, another continues the trial; blameless: lost with its machine |
+| lost | trial, exit_code, reason: its worker was lost, another continues the trial; blameless: lost with its machine; \
+machine: by a fault of this machine |
 | divided | trial, parts: of each batch, since the memory does not suffice for a whole one |
 | retrained | trial: what it was to continue is gone; it trains its candidate from the first epoch on |
 | interrupted | reason |
@@ -16,6 +17,7 @@
 | cleaned | trials, bytes: their checkpoints are removed, as the user wanted |
 | repaired | done: what `doctor --repair` did, a sentence each |
 | dropped | trial: its line here was damaged; its id is not given again |
+| retried | trial: it had failed, and is trained again |
 | reopened | trial, reason: its weights are gone; it is trained again, to the score it had |
 
 Each has `time`, seconds since 1970.

@@ -120,7 +120,7 @@ class RunFolder:
         if links:
             raise RunError(
                 f"{links[0]}: is a link, which a run's folder must not have",
-                f"Remove the link, or put what it leads to in its place: {os.readlink(links[0])}",
+                f"Remove the link, or put what it leads to in its place: {links[0].readlink()}",
             )
 
     @contextmanager

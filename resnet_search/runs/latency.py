@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from resnet_search.runs.folder import RunFolder
 FILE = "latency.json"
 CPU = "cpu"
 SAVED_MODEL = "saved_model"
+_MOST = 1e12  # of any number here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +99,4 @@ def _latencies(found: Any) -> tuple[Latency, ...]:
 
 def _whole(one: Latency) -> bool:
     device, *numbers = astuple(one)
-    return isinstance(device, str) and all(
-        isinstance(number, int | float) and 0 < number < math.inf for number in numbers
-    )
+    return isinstance(device, str) and all(type(number) in (int, float) and 0 < number < _MOST for number in numbers)

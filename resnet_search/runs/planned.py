@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 from resnet_search.errors import RunError, UserError
-from resnet_search.networks.architecture import Architecture
+from resnet_search.runs.content import check_candidate
 from resnet_search.runs.folder import repair_words
 from resnet_search.runs.trial import DAMAGE, LARGE, Trial
 from resnet_search.runs.trials import RunView
@@ -27,14 +26,13 @@ def check_drivable(view: RunView) -> None:
         _number(content["horizon"], 1)
         _number(content["seed"], 0)
         brackets_from(content["plan"])
-        recipe = recipe_from(content["recipe"])
+        recipe_from(content["recipe"])
         WorkerSettings(**{key: value for key, value in content["workers"].items() if key != "slots"})
-        for name in ("image_shape", "classes", "mean", "std", "train", "train_examples", "data_dir", "fingerprint"):
+        for name in ("image_shape", "classes", "train", "train_examples", "data_dir", "fingerprint"):
             _ = content["data"][name]
         for known in content.get("known", ()):
             for candidate in known["candidates"]:
-                Architecture.from_dict(candidate["architecture"])
-                replace(recipe, **candidate["recipe"])
+                check_candidate(candidate["architecture"], candidate["recipe"], content)
                 _number(candidate.get("repeat", 0), 0)
     except (*DAMAGE, UserError) as error:
         what = f"{view.folder.path}: run.json, or an event that extends the plan, is damaged: {error!r:.200}"

@@ -12,7 +12,7 @@ from resnet_search.reading import LOG, read_bytes
 from resnet_search.runs.events import Event, read_each
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trial import DAMAGE
-from resnet_search.runs.trials import RunView
+from resnet_search.runs.trials import RunView, view_of
 
 _TOLD = 100  # characters of a damaged line
 _MOST_MISSING = 10_000  # trials: a file that has lost more is no file of this program
@@ -29,8 +29,8 @@ class Salvage:
 
 
 def salvage(folder: RunFolder, content: dict[str, Any]) -> Salvage:
-    """Read a run's events as far as they can be read; `OSError` if the file cannot be."""
-    view = RunView(folder, content)
+    """Read a run's events as far as they can be read; `OSError` if the file cannot be, `RunError` for run.json."""
+    view = view_of(folder, content, (), locked=False)
     kept: list[bytes] = []
     wrong: list[str] = []
     for number, line, event in read_each(folder.events):

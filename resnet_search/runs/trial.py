@@ -62,7 +62,7 @@ class Trial:
 
 # What reading values that are missing, or of another kind, raises.
 DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
-OF_A_TRIAL = frozenset({"completed", "failed", "lost", "divided", "retrained", "reopened"})
+OF_A_TRIAL = frozenset({"completed", "failed", "lost", "divided", "retrained", "reopened", "retried"})
 _KINDS: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
@@ -105,10 +105,14 @@ def apply_event(trial: Trial, event: Event) -> None:
         trial.parts = _whole(event["parts"], 1)
     elif kind == "retrained":
         trial.parent, trial.initial_epoch, trial.reused = None, 0, False
+    elif kind == "retried":
+        trial.status, trial.ended, trial.reason, trial.losses = RUNNING, None, "", 0
     elif kind == "reopened":
         trial.status, trial.score, trial.ended, trial.cleaned = RUNNING, None, None, False
     elif kind == COMPLETED:
         ended, score = moment(event["time"]), _finite(event["score"])
+        if not 0 <= score <= 1:
+            raise ValueError(f"{score} is no accuracy")
         trial.setup_seconds, trial.train_seconds = _finite(event["setup_seconds"]), _finite(event["train_seconds"])
         trial.status, trial.ended, trial.score = COMPLETED, ended, score
     else:

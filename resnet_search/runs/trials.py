@@ -11,7 +11,7 @@ from typing import Any
 
 from resnet_search.errors import RunError
 from resnet_search.files import read_lines
-from resnet_search.runs.content import check_content
+from resnet_search.runs.content import check_candidate, check_content, check_epoch
 from resnet_search.runs.events import Event, read_events
 from resnet_search.runs.folder import RUN_JSON, RunFolder, find_run, repair_words
 from resnet_search.runs.trial import (
@@ -44,6 +44,7 @@ class RunView:
     sessions: list[tuple[float, float]] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     stopped: str = ""
+    retried: bool = False  # Failed trials were tried again, beside those that had replaced them.
     _of_candidate: dict[int, list[Trial]] = field(default_factory=dict)
     _planned: set[tuple[int, int]] = field(default_factory=set)  # Iteration and number of each bracket.
 
@@ -62,10 +63,12 @@ class RunView:
         elif kind == "created":
             trial = created_trial(event, self.trials)
             self._check_bracket(trial)
+            check_candidate(trial.architecture, trial.recipe, self.content)
             self.trials[trial.trial] = trial
             self._of_candidate.setdefault(trial.candidate, []).append(trial)
         elif kind in OF_A_TRIAL:
             apply_event(self.trials[event["trial"]], event)
+            self.retried |= kind == "retried"
         elif kind in {"finished", "stopped"}:
             self.state, self.stopped = kind, str(event.get("reason", ""))
         begin, end = self.sessions[-1]
@@ -147,10 +150,13 @@ class RunView:
         return sum(size * epochs for size, epochs in self._rungs())
 
     def _rungs(self) -> Iterator[tuple[int, int]]:
-        """The trials in each rung and the epochs of each trial; asynchronous rungs may be larger than planned."""
+        """The trials in each rung and the epochs of each trial.
+
+        A rung may be larger than planned: an asynchronous one, and one with a failed trial that is tried again.
+        """
         hyperband = self.content.get("space", {}).get("hyperband", {})
         filled: Counter[tuple[int, int, int]] = Counter()
-        if hyperband.get("promotion") == "async":
+        if hyperband.get("promotion") == "async" or self.retried:
             filled.update((t.iteration, t.bracket, t.rung) for t in self.trials.values() if t.status != FAILED)
         for bracket in self.content["plan"]:
             for index, rung in enumerate(bracket["rungs"]):
@@ -207,7 +213,7 @@ class RunView:
 
     def find(self, ref: str) -> Trial:
         """The trial with an id, zeros in front or not; `RunError` names those there are."""
-        if ref.isdigit() and ref.isascii() and f"{int(ref):04d}" in self.trials:
+        if ref.isdigit() and ref.isascii() and len(ref) < _DIGITS and f"{int(ref):04d}" in self.trials:
             return self.trials[f"{int(ref):04d}"]
         ids = list(self.trials)
         known = f"{ids[0]} to {ids[-1]}" if ids else "none yet"
@@ -233,7 +239,7 @@ class RunView:
         for link in self.chain(trial):
             path = self.folder.trial(link.trial) / HISTORY
             try:
-                lines |= {line["epoch"]: line for line in read_lines(path) if line["epoch"] <= trial.epochs}
+                lines |= {check_epoch(line): line for line in read_lines(path) if line["epoch"] <= trial.epochs}
             except DAMAGE as error:
                 raise _damaged(path, repr(error), repair_words(self.folder)) from error
         return [lines[epoch] for epoch in sorted(lines)]
@@ -291,5 +297,6 @@ def extended(content: dict[str, Any], event: Event) -> dict[str, Any]:
     }
 
 
+_DIGITS = 20  # Of an id.
 # Events of commands that do not search: no time is spent on the search up to them.
 _AFTERWARDS = frozenset({"cleaned", "repaired", "dropped", "reopened"})

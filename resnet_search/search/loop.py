@@ -21,14 +21,10 @@ from resnet_search.runs.events import Event, append_event, read_events
 from resnet_search.runs.trials import FAILED, RUNNING, RunView, Trial
 from resnet_search.search.budget import Budget
 from resnet_search.search.candidates import Candidate
+from resnet_search.search.losses import Losses
 from resnet_search.search.oracle import HyperbandOracle
 from resnet_search.training.job import FAILURE, Epoch, Job
 from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Ready, Stopped, Waiting, Workers
-
-# A trial that kills its worker so many times fails.
-LOSSES_OF_A_TRIAL = 3
-# So many failures in a row are not the candidates' fault.
-FAILURES_IN_A_ROW = 10
 
 
 class Observer(Protocol):
@@ -62,11 +58,14 @@ class SearchLoop:
         self._jobs: dict[str, Job] = {}
         self._parked: set[str] = set()  # of these, trials whose last epoch in this session is done
         self._started = 0
-        self._failures = 0
-        oracle.restore(read_events(self._folder.events))
+        events = read_events(self._folder.events)
+        self._losses = Losses(self._folder, events)
+        oracle.restore(events)
         self._projected = len(oracle.end_order)  # trials ended when Keras Tuner's files were last written
-        # Trials that ran when the last driver ended come first.
-        self._pending = [trial for trial in view.trials.values() if trial.status == RUNNING]
+        # Trials that ran when the last driver ended come first, unless they may have ended it.
+        running = [trial for trial in view.trials.values() if trial.status == RUNNING]
+        self._pending = [trial for trial in running if not self._losses.suspects(trial)]
+        self._suspects = [trial for trial in running if self._losses.suspects(trial)]
 
     def run(self) -> None:
         """Search to the end of the plan or the budget; `TrainingError` if too many trials in a row fail."""
@@ -99,6 +98,8 @@ class SearchLoop:
         self._slots = max(self._slots, slots)
         while self._free and len(self._jobs) < slots and not self._budget.spent(self._started):
             trial = self._pending.pop(0) if self._pending else self._create()
+            if trial is None and self._suspects:
+                trial = self._suspects.pop(0)
             if trial is None:
                 return
             self._begin(trial)
@@ -179,6 +180,7 @@ class SearchLoop:
             self._tell({"event": "worker_ready", "slot": message.slot, "devices": message.devices})
         elif isinstance(message, EpochDone):
             self._see_retraining(message)
+            self._losses.epoch(message.trial)
             line = message.epoch.to_dict()
             self._tell({"event": "epoch", "slot": message.slot, "trial": message.trial, "line": line})
             # After its last epoch the trial itself reports its end in a moment.
@@ -223,12 +225,12 @@ class SearchLoop:
         del self._jobs[message.trial]
         self._free.append(message.slot)
         if isinstance(message, Done):
-            self._failures = 0
+            self._losses.completed()
             seconds = sum(line.train_seconds + line.validation_seconds for line in message.history)
             self._complete(trial, message.history, setup_seconds=message.setup_seconds, train_seconds=seconds)
         else:
             self._fail(trial, message.reason, message.detail)
-            self._count_failure(trial)
+            self._losses.failed(trial)
         self._project_now_and_then()
 
     def _complete(self, trial: Trial, history: Sequence[Epoch], *, setup_seconds: float, train_seconds: float) -> None:
@@ -256,30 +258,20 @@ class SearchLoop:
             self._oracle.project(self._folder)
             self._projected = ended
 
-    def _count_failure(self, trial: Trial) -> None:
-        self._failures += 1
-        if self._failures == FAILURES_IN_A_ROW:
-            raise TrainingError(
-                f"{self._failures} trials failed in a row; the last, {trial.trial}, with: {trial.reason}",
-                f"See {self._folder.trial(trial.trial) / FAILURE}, fix the cause, and resume the run: "
-                "it continues with other candidates.",
-            )
-
     def _lost(self, message: Lost) -> None:
         if message.trial is None or message.trial not in self._jobs:
             self._tell({"event": "worker_lost", "slot": message.slot, "exit_code": message.exit_code})
             return
-        blame = {"blameless": True} if message.blameless else {}
+        blame = {"blameless": True} if message.blameless or message.machine else {}
+        blame |= {"machine": True} if message.machine else {}
         self._note("lost", trial=message.trial, exit_code=message.exit_code, reason=message.reason, **blame)
-        trial = self._view.trials[message.trial]
-        if trial.losses < LOSSES_OF_A_TRIAL and self._budget.time_is_up:
+        reason = self._losses.lost(self._view.trials[message.trial], message)
+        if reason:
+            self._end(Failed(message.slot, message.trial, reason, f"{reason}; see {self._folder.worker_log}"))
+        elif self._budget.time_is_up:
             self._parked.add(message.trial)
-            return
-        if trial.losses < LOSSES_OF_A_TRIAL:
+        else:
             self._workers.submit(message.slot, self._jobs[message.trial])
-            return
-        reason = f"lost {trial.losses} times, the last time because its worker {message.reason}"
-        self._end(Failed(message.slot, message.trial, reason, f"{reason}; see {self._folder.worker_log}"))
 
     def _note(self, event: str, **fields: Any) -> None:
         """Write an event to disk, apply it to the view, and pass it to the observers."""

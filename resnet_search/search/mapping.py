@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from resnet_search.errors import ArchitectureError, RunError, UsageError
-from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.architecture import BLOCKS, Architecture
+from resnet_search.networks.rules import check_choice
 from resnet_search.search.project import Hyperparameter, Project
 from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.points import architecture_of
@@ -74,6 +75,7 @@ class Mapped:
             words = f"it has no {' and no '.join(missing)}"
             raise ArchitectureError(words, rule=words)
         block, attention = values["block"], values.get("attention", "none")
+        check_choice("block", block, BLOCKS)
         having = [axis for axis in AXES if axis in values and has_axis(axis, block, attention)]
         return architecture_of({axis: values[axis] for axis in having})
 

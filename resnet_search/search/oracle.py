@@ -121,7 +121,10 @@ class HyperbandOracle(TunerStore):
                 # Keras Tuner numbers trials by their count.
                 self.trials[event["trial"]] = TunerTrial(hyperparameters=self.hyperparameters, status="INVALID")
             elif event["event"] == FAILED:
-                self.fail(event["trial"], event["reason"])
+                # A trial that is tried again runs, or has failed twice.
+                failed = self._view.trials[event["trial"]].status == FAILED
+                if failed and self.trials[event["trial"]].status == "RUNNING":
+                    self.fail(event["trial"], event["reason"])
         self.release()
 
     def _draw(self, draw: Draw) -> Candidate | None:

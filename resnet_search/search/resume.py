@@ -30,7 +30,7 @@ class ResumeSettings:
 
     `workers`, `threads`, `device` and `hang_timeout` as in `SearchSettings`. `add_iterations`: repeat all brackets so
     many more times, with new draws. `add_epochs`: train the best of a finished search, one in `factor`, for so many
-    more epochs and rank those.
+    more epochs and rank those. `retry_failed`: train failed trials again.
     """
 
     workers: int | Cluster | None = None
@@ -39,6 +39,7 @@ class ResumeSettings:
     hang_timeout: float | None = None
     add_iterations: int = 0
     add_epochs: int = 0
+    retry_failed: bool = False
 
     @property
     def extends(self) -> bool:

@@ -21,7 +21,7 @@ from resnet_search.runs.energy import Meter
 from resnet_search.runs.events import append_event, make_event
 from resnet_search.runs.folder import DATA_FOLDER, RunFolder, check_name, create_run, default_name, name_taken
 from resnet_search.runs.planned import check_drivable
-from resnet_search.runs.trials import RunView, read_run
+from resnet_search.runs.trials import FAILED, RunView, read_run
 from resnet_search.search.counted import counted_images
 from resnet_search.search.images import arrays_of, read_data, with_absolute_source
 from resnet_search.search.known import baselines_of, with_baselines
@@ -182,7 +182,8 @@ def _drive(
 ) -> RunView:
     with folder.lock():
         view = read_run(folder, locked=False)
-        if view.state == "finished" and not settings.extends:
+        failed = [trial.trial for trial in view.trials.values() if trial.status == FAILED and settings.retry_failed]
+        if view.state == "finished" and not settings.extends and not failed:
             return view
         check_drivable(view)
         check_backend(view.content.get("backend", "tensorflow"))
@@ -193,6 +194,7 @@ def _drive(
         events = [make_event(event, process=os.getpid(), host=socket.gethostname(), workers=workers)]
         if settings.extends:
             events.append(make_event("extended", **extension(view, settings)))
+        events += [make_event("retried", trial=trial) for trial in failed]
         for line in events:
             append_line(folder.events, line)
             view.apply(line)

@@ -63,6 +63,6 @@ def _number(text: str) -> Any:
             number = kind(text)
         except ValueError:
             continue
-        if math.isfinite(number) and text.isascii() and "_" not in text:
+        if (kind is int or math.isfinite(number)) and text.isascii() and "_" not in text:
             return number
     return text

@@ -106,7 +106,7 @@ class Follower:
             self._members.setdefault(rung, set()).add(trial.candidate)
             if trial.promoted_from is not None:
                 self._promoted.add(trial.promoted_from)
-        if kind in {"created", "reopened"}:
+        if kind in {"created", "reopened", "retried"}:
             self._running.add(trial.trial)
             self._completed[rung] -= kind == "reopened"
         elif kind in {"completed", "failed"}:

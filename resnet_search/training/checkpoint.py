@@ -74,23 +74,25 @@ def open_h5(path: Path) -> Iterator[h5py.File]:
     """
     check_plain(path)
     with h5py.File(path, "r") as file:
-        file.visititems_links(_check_link)
-        file.visititems(_check_values)
+        # An error must not be raised in these functions, which HDF5 calls; a text ends the visit.
+        wrong = file.visititems_links(_wrong_link) or file.visititems(_wrong_values)
+        if wrong:
+            raise ValueError(wrong)
         yield file
 
 
-def _check_link(name: str, link: Any) -> None:
-    if not isinstance(link, h5py.HardLink):
-        raise ValueError(f"{name} is a link to another place")
+def _wrong_link(name: str, link: Any) -> str | None:
+    return None if isinstance(link, h5py.HardLink) else f"{name} is a link to another place"
 
 
-def _check_values(name: str, item: Any) -> None:
+def _wrong_values(name: str, item: Any) -> str | None:
     if not isinstance(item, h5py.Dataset):
-        return
+        return None
     if item.external or item.is_virtual:
-        raise ValueError(f"the values of {name} are in another file")
+        return f"the values of {name} are in another file"
     if item.nbytes > item.id.get_storage_size():
-        raise ValueError(f"{name} claims {item.nbytes:,} bytes and holds {item.id.get_storage_size():,}")
+        return f"{name} claims {item.nbytes:,} bytes and holds {item.id.get_storage_size():,}"
+    return None
 
 
 def read_epoch(path: Path) -> int:

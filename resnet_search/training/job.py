@@ -9,6 +9,7 @@ from typing import Any
 WEIGHTS = "checkpoint.weights.h5"  # the scored weights
 HISTORY = "history.jsonl"  # one `Epoch` per line
 FAILURE = "failure.txt"  # the cause of a failure
+MACHINE = 75  # exit status of a worker whose machine, not its candidate, is at fault: EX_TEMPFAIL
 STATE = "state.h5"  # the state to continue from: `training.checkpoint`
 ANSWERS = "answers.bits"  # which validation images the scored weights classify correctly: image i is bit i
 

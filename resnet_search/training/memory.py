@@ -65,7 +65,7 @@ def is_out_of_memory(error: BaseException) -> bool:
         isinstance(one, MemoryError)
         or type(one).__name__ == "ResourceExhaustedError"
         or any(words in str(one) for words in _WORDS)
-        for one in _chain(error)
+        for one in chain(error)
     )
 
 
@@ -92,7 +92,8 @@ def _too_large(job: Job, arrays: Arrays, batch: int) -> str:
     )
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and its causes."""
     one: Any = error
     while one is not None:
         yield one

@@ -17,7 +17,7 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
-from resnet_search.training.job import Epoch, Job, TrialFailure
+from resnet_search.training.job import MACHINE, Epoch, Job, TrialFailure
 
 
 def main() -> None:
@@ -56,6 +56,12 @@ def _work(job: Job, answers: TextIO) -> dict[str, Any]:
             return _failed(job, error)
         return {"kind": "stopped", "trial": job.trial, "reason": f"{error.filename or job.folder}: {error.strerror}"}
     except Exception as error:  # noqa: BLE001 - whatever one candidate runs into must not end the search
+        if of_the_machine(error):
+            # The last line is quoted by whoever reports the loss.
+            sys.stderr.write(f"{traceback.format_exc()}\n{type(error).__name__}: {_cause(str(error))}\n")
+            sys.stderr.flush()
+            # Not the next candidate's problem either: a new process may fare better.
+            os._exit(MACHINE)
         return _failed(job, error)
     return {
         "kind": "done",
@@ -63,6 +69,19 @@ def _work(job: Job, answers: TextIO) -> dict[str, Any]:
         "history": [line.to_dict() for line in history],
         "setup_seconds": time.perf_counter() - begin - seconds,
     }
+
+
+def of_the_machine(error: BaseException) -> bool:
+    """Return whether an error would come with every candidate: for want of memory, or by a broken installation."""
+    from resnet_search.training.memory import chain
+
+    return any(
+        isinstance(one, ImportError) or any(words in str(one) for words in _OF_THE_MACHINE) for one in chain(error)
+    )
+
+
+# Of oneDNN and the operating system, where other programs have taken the memory, or the threads.
+_OF_THE_MACHINE = ("could not create a primitive", "std::bad_alloc", "can't start new thread", "pthread_create failed")
 
 
 class _Beat:

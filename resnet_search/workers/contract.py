@@ -70,7 +70,9 @@ class Stopped:
 class Lost:
     """The worker process is gone, and what it trained since its last epoch with it. `trial` is None if it had none.
 
-    `reason` completes "its worker ...": "crashed (SIGSEGV)". `blameless`: the trial did not cause it.
+    `reason` completes "its worker ...": "crashed (SIGSEGV)". `blameless`: the trial did not cause it. `machine`: nor
+    would another trial fare better here, as memory is short or the installation broken; several such losses without an
+    epoch in between end the search.
     """
 
     slot: int
@@ -78,6 +80,7 @@ class Lost:
     exit_code: int
     reason: str
     blameless: bool = False
+    machine: bool = False
 
 
 @dataclass(frozen=True, slots=True)

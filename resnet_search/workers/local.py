@@ -22,7 +22,7 @@ from typing import IO, Any, cast
 
 from resnet_search.processes import PYTHON, safe_environment
 from resnet_search.reading import BINARY, open_plain
-from resnet_search.training.job import Epoch, Job
+from resnet_search.training.job import MACHINE, Epoch, Job
 from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Message, Ready, Stopped
 
 # About 14 MB stay with the process per trained model on a CPU (measured with Keras 3.15, TensorFlow 2.21).
@@ -32,6 +32,10 @@ CHILD = [*PYTHON, "-m", "resnet_search.workers.child"]
 HANG_TIMEOUT = 600.0
 # The images are read and the network is compiled before the first step of a trial: so many times longer is waited.
 FIRST_STEP = 3
+# How processes end where the machine fails, not the candidate: as they say themselves, for want of memory, as mapped
+# images cannot be read, and by instructions that the processor lacks.
+_SIGNALS = (getattr(signal, name, 0) for name in ("SIGABRT", "SIGBUS", "SIGILL"))
+OF_THE_MACHINE = frozenset({MACHINE, *(-number for number in _SIGNALS if number)})
 # A driver that was suspended counts no more than this as waiting, in seconds: its workers' words are on their way.
 _MOST_WAITED = 5.0
 
@@ -84,7 +88,7 @@ class LocalWorkers:
             hanging.kill()
             del self._processes[hanging.slot]
             reason = f"made no progress for {hanging.silent:.0f} s and was killed"
-            return Lost(hanging.slot, hanging.trial, -signal.SIGKILL, reason)
+            return Lost(hanging.slot, hanging.trial, -signal.SIGKILL, reason, machine=not hanging.stepped)
         try:
             process, message = self._messages.get(timeout=seconds)
         except queue.Empty:
@@ -124,8 +128,8 @@ class LocalWorkers:
 class _Process:
     """One child, and the thread that reads what it says."""
 
-    silent: float  # Seconds since a child that has a trial was last heard of.
-    stepped: bool  # Whether its trial has started.
+    silent = 0.0  # Seconds since a child that has a trial was last heard of.
+    stepped = False  # Whether its trial has started.
 
     def __init__(
         self, slot: int, settings: WorkerSettings, log: Path, messages: queue.Queue[tuple[_Process, Message]]
@@ -184,10 +188,13 @@ class _Process:
         except ValueError:
             pass  # A line torn by the end of the process, or the pipe closed by `end`.
         status = self._child.wait()
-        self._messages.put((self, Lost(self.slot, self.trial, status, _how_it_ended(status))))
+        machine = not self.stepped or status in OF_THE_MACHINE
+        self._messages.put((self, Lost(self.slot, self.trial, status, _how_it_ended(status), machine=machine)))
 
 
 def _how_it_ended(status: int) -> str:
+    if status == MACHINE:
+        return "could not compute on this machine"
     if status >= 0:
         return f"ended with exit status {status}"
     try:

@@ -81,10 +81,10 @@ def test_what_is_no_saved_model_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "answer", [np.zeros((2, 3), np.float64), np.zeros(2, np.float32), np.full((2, 3), np.nan, np.float32)]
 )
-def test_what_gives_no_probabilities_is_refused(answer: np.ndarray, monkeypatch) -> None:
+def test_what_gives_no_probabilities_is_refused(answer: np.ndarray, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(evaluate, "send", lambda *_: None)
     monkeypatch.setattr(evaluate, "receive", lambda _: answer)
-    with running(Path("nowhere")) as run, pytest.raises(ExportError, match="allowed: finite float32"):
+    with running(tmp_path) as run, pytest.raises(ExportError, match="allowed: finite float32"):
         run(random_images(2))
 
 

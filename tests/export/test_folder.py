@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 
+import psutil
 import pytest
 
 from resnet_search.errors import ExportError
-from resnet_search.export.folder import folder_bytes, replaced, replacing_export
+from resnet_search.export.folder import folder_bytes, recover, replaced, replacing_export
 from resnet_search.export.formats import FORMATS
 from resnet_search.runs.exports import MANIFEST, Network
 from tests.faults.table import fault
@@ -139,3 +141,38 @@ def test_an_export_of_another_network_is_replaced_only_when_asked(tmp_path: Path
         with replacing_export(out, network) as partial:
             fill(partial, "0007")
     assert not (out / "model.onnx").exists()
+
+
+@fault(
+    "crash",
+    "`kill -9` of an export, at any moment, and `export` again",
+    here="the new export is whole; a note says what the killed one had left, and an earlier export that had made way is "
+    "put back first",
+)
+@pytest.mark.parametrize(
+    ("names", "notes", "there"),
+    [
+        ([], 0, False),
+        ([".partial-{dead}-export"], 1, False),
+        ([".old-{dead}-export"], 1, True),
+        ([".old-{dead}-export", "export"], 1, True),
+        ([".old-{dead}-export", ".partial-{dead}-export"], 2, True),
+        ([".partial-{alive}-export", ".partial-{dead}-other"], 0, False),
+    ],
+)
+def test_what_a_killed_export_left_is_found_and_tidied_up(
+    names: list[str], notes: int, there: bool, tmp_path: Path
+) -> None:
+    dead = next(number for number in range(10**6, 10**7) if not psutil.pid_exists(number))
+    for name in names:
+        folder = tmp_path / name.format(dead=dead, alive=os.getpid())
+        folder.mkdir()
+        (folder / "mark").write_text(name)
+    assert len(recover(tmp_path / "export")) == notes
+    left = {path.name for path in tmp_path.iterdir()} - {"export"}
+    assert left == {name.format(dead=dead, alive=os.getpid()) for name in names if "alive" in name or "other" in name}
+    assert (tmp_path / "export").is_dir() is there
+    if there:
+        assert (tmp_path / "export" / "mark").read_text() == ("export" if "export" in names else names[0])
+    assert recover(tmp_path / "export") == ()
+    assert recover(tmp_path / "nowhere" / "export") == ()

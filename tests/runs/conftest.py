@@ -14,6 +14,7 @@ from resnet_search.runs.events import append_event
 from resnet_search.runs.folder import RunFolder, create_run
 from resnet_search.runs.trials import RunView, read_run
 
+ARCHITECTURE = {"block": "basic", "blocks": [1, 1, 1], "width": 4}
 CONTENT = {
     "created": "2026-01-01",
     "space": {"hyperband": {"max_epochs": 3}},
@@ -33,7 +34,7 @@ def created(trial: str, candidate: int, **values: Any) -> dict[str, Any]:
     return {
         "trial": trial, "candidate": candidate, "iteration": 0, "bracket": 1, "rung": 0, "slot": candidate,
         "replacement": 0, "promoted_from": None, "parent": None, "initial_epoch": 0, "epochs": 1, "name": "basic8-w4",
-        "depth": 8, "architecture": {}, "recipe": {}, "params": 10, "macs": 100, "reused": False, **values,
+        "depth": 8, "architecture": ARCHITECTURE, "recipe": {}, "params": 10, "macs": 100, "reused": False, **values,
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.salvage import salvage
 from resnet_search.training import arrays
 from resnet_search.training.arrays import Arrays, write_arrays
+from tests.faults.table import fault
 
 from .conftest import Writer, created
 
@@ -204,3 +205,23 @@ def test_a_number_of_epochs_that_cannot_be_is_counted_in_no_time(writer: Writer)
     writer.create("0000", 0, epochs=2**62)
     append_event(writer.folder.events, "completed", trial="0000", score=0.3, setup_seconds=0, train_seconds=0)
     assert any("history.jsonl" in check.text for check in findings(writer.folder))
+
+
+@fault(
+    "files",
+    "A byte inside an event is changed, so that the line is still JSON",
+    here="`doctor RUN` names the line; `--repair` drops it and what follows from it",
+)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [('"basic"', '"bashc"'), ('"width": 4', '"width": 0'), ('"score": 0.3', '"score": 9.3'), ('"epochs": 1', '"epochs": "')],
+)  # fmt: skip
+def test_a_changed_byte_is_in_the_line_that_has_it(well: RunFolder, before: str, after: str) -> None:
+    lines = well.events.read_text().splitlines(keepends=True)
+    number = next(number for number, line in enumerate(lines, 1) if before in line)
+    lines[number - 1] = lines[number - 1].replace(before, after, 1)
+    well.events.write_text("".join(lines))
+    found = salvage(well, well.read())
+    assert found.wrong[0].startswith(f"line {number} ")
+    assert not any(b"bashc" in line for line in found.kept)
+    assert [check.name for check in findings(well)][0] == "events.jsonl"

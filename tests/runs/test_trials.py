@@ -17,6 +17,7 @@ from resnet_search.runs.trial import LARGE
 from resnet_search.runs.trials import RunView, open_run, read_run
 from resnet_search.workers.cluster import MOST_SLOTS
 
+ARCHITECTURE = {"block": "basic", "blocks": [1, 1, 1], "width": 4}
 CONTENT = {
     "created": "2026-01-01",
     "space": {"hyperband": {"max_epochs": 3}},
@@ -35,7 +36,7 @@ def created(trial: str, candidate: int, **values):
     return {
         "trial": trial, "candidate": candidate, "iteration": 0, "bracket": 1, "rung": 0, "slot": candidate,
         "replacement": 0, "promoted_from": None, "parent": None, "initial_epoch": 0, "epochs": 1, "name": "basic8-w4",
-        "depth": 8, "architecture": {}, "recipe": {}, "params": 10, "macs": 100, "reused": False, **values,
+        "depth": 8, "architecture": ARCHITECTURE, "recipe": {}, "params": 10, "macs": 100, "reused": False, **values,
     }  # fmt: skip
 
 

@@ -127,10 +127,13 @@ class Search:
     ) -> RunView:
         view = read_run(self.folder, locked=False)
         check_drivable(view)
-        longer = extension(view, settings) if settings else None
+        longer = extension(view, settings) if settings and settings.extends else None
+        failed = [t.trial for t in view.trials.values() if settings and settings.retry_failed and t.status == "failed"]
         view.apply(append_event(self.folder.events, "started", process=os.getpid(), host="test"))
         if longer:
             view.apply(append_event(self.folder.events, "extended", **longer))
+        for trial in failed:
+            view.apply(append_event(self.folder.events, "retried", trial=trial))
         content = view.content
         space = SearchSpace.from_dict(content["space"])
         oracle = HyperbandOracle(space, view, brackets_from(content["plan"]), content["seed"])
@@ -151,7 +154,10 @@ def new_search(runs_dir: Path, space: SearchSpace | None = None, seed: int = 0, 
         "data": {
             "image_shape": [32, 32, 3],
             "classes": [str(i) for i in range(10)],
+            "data_dir": None,
+            "fingerprint": "0" * 64,
             "train": 100,
+            "train_examples": None,
             "validation": 50,
             "test": 50,
             "notes": [],

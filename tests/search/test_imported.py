@@ -314,7 +314,7 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(project, images, tmp_path):
     path = make_project(tmp_path / "p")
     (path / "trial_0002" / "trial.json").unlink()
     os.mkfifo(path / "trial_0002" / "trial.json")
-    with pytest.raises(RunError, match="not a regular file"):
+    with pytest.raises(RunError, match="is a pipe"):
         read_project(path)
 
 

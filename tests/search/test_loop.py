@@ -13,20 +13,23 @@ from pathlib import Path
 
 import pytest
 
-from resnet_search.errors import TrainingError
+from resnet_search.errors import RunError, TrainingError
 from resnet_search.files import read_lines, write_json, write_lines
 from resnet_search.runs.checkpoints import superseded
 from resnet_search.runs.events import read_events
 from resnet_search.runs.trials import read_run
 from resnet_search.search.budget import Budget
 from resnet_search.search.candidates import Candidates
-from resnet_search.search.loop import LOSSES_OF_A_TRIAL, SearchLoop
+from resnet_search.search.loop import SearchLoop
+from resnet_search.search.losses import LOSSES_OF_A_TRIAL
+from resnet_search.search.resume import ResumeSettings
 from resnet_search.search.schedule import Draw
 from resnet_search.search.store import TunerStore
 from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.plan import brackets_from
 from resnet_search.training.job import STATE
 from resnet_search.workers.contract import Lost, Ready
+from tests.faults.table import fault
 
 from . import conftest
 from .conftest import KnownWorkers, make_space
@@ -245,14 +248,13 @@ def test_a_full_disk_ends_the_search_and_costs_no_candidate(make_search, whole):
     assert not [t for t in view.trials.values() if t.status == "failed"]
 
 
-def test_a_link_to_nowhere_in_the_place_of_a_trials_folder_is_set_aside(make_search):
+def test_a_link_in_the_place_of_a_trials_folder_is_named(make_search):
     search = make_search()
     link = search.folder.trial("0000")
     link.symlink_to(search.folder.path / "nowhere")
-    search.drive(KnownWorkers(1))
-    assert link.is_dir()
-    assert not link.is_symlink()
-    assert (search.folder.path / "trial_0000.unknown-1").is_symlink()
+    with pytest.raises(RunError, match="trial_0000: is a link"):
+        search.drive(KnownWorkers(1))
+    assert list(link.parent.glob("nowhere")) == []
 
 
 def test_recipe_values_that_vary_are_drawn_for_each_candidate(make_search):
@@ -495,7 +497,7 @@ def test_jobs_are_of_the_run(make_search, precision):
     search = make_search(make_space(extra="[recipe]\nnesterov = [true, false]"))
     content = search.folder.read()
     content["horizon"] = 12
-    content["recipe"] = {"name": "search", "batch_size": 7, "nesterov": None}
+    content["recipe"] = {"name": "search", "batch_size": 7, "nesterov": True}
     if precision:
         content["workers"]["precision"] = precision
     write_json(search.folder.path / "run.json", content)
@@ -554,3 +556,61 @@ def test_a_lost_worker_is_in_the_events(make_search):
     (lost,) = [event for event in read_events(search.folder.events) if event["event"] == "lost"]
     del lost["time"]
     assert lost == {"event": "lost", "trial": "0000", "exit_code": -9, "reason": "was killed (SIGKILL)"}
+
+
+class Machine(KnownWorkers):
+    """Workers of a machine that fails whatever `fails` says, by trial and by how often it was tried before."""
+
+    def __init__(self, fails):
+        super().__init__(1)
+        self.fails = fails
+
+    def _work(self, slot, job):
+        times = sum(other.trial == job.trial for other in self.submitted)
+        if self.fails(job.trial, times):
+            return [Lost(slot, job.trial, -6, "crashed (SIGABRT)", machine=True)]
+        return super()._work(slot, job)
+
+
+@fault(
+    "training",
+    "Memory is short, or the installation broken: workers end before their first step",
+    here="the search stops and says so, no candidate has failed, and `resume` continues once the machine is in order",
+)
+def test_a_machine_that_fails_ends_the_search_and_costs_no_candidate(make_search, whole):
+    search = make_search()
+    search.folder.worker_log.write_text("ImportError: no module\n\n")
+    with pytest.raises(TrainingError, match=r"trial 0000 lost its worker 3 times .*SIGABRT.*ImportError: no module"):
+        search.drive(Machine(lambda *_: True))
+    view = read_run(search.folder, locked=False)
+    assert [(t.status, t.losses) for t in view.trials.values()] == [("running", 0)]
+    assert table(search.drive(KnownWorkers(1))) == table(whole())
+
+
+def test_a_machine_that_fails_now_and_then_is_no_reason_to_stop(make_search, whole):
+    assert table(make_search().drive(Machine(lambda _, times: times < 3))) == table(whole())
+
+
+def test_a_candidate_that_only_ends_its_own_workers_fails_in_the_second_session(make_search):
+    search = make_search()
+    with pytest.raises(TrainingError):
+        search.drive(Machine(lambda trial, _: trial == "0001"))
+    assert read_run(search.folder, locked=False).trials["0001"].status == "running"
+    view = search.drive(Machine(lambda trial, _: trial == "0001"))
+    assert [t.trial for t in view.trials.values() if t.status == "failed"] == ["0001"]
+    assert rungs(view) == planned(view)
+
+
+@fault(
+    "training",
+    "Candidates have failed for a reason that is gone",
+    here="`resume --retry-failed` trains them again, in the places that they had",
+)
+def test_failed_trials_are_tried_again(make_search, whole):
+    search = make_search()
+    with pytest.raises(TrainingError, match="10 trials failed in a row"):
+        search.drive(KnownWorkers(1, lambda *_: "failed"))
+    view = search.drive(KnownWorkers(1), settings=ResumeSettings(retry_failed=True))
+    assert view.state == "finished"
+    assert {t.status for t in view.trials.values()} == {"completed"}
+    assert view.completed == view.planned_trials

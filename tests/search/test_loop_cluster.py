@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from resnet_search.runs.events import read_events
 from resnet_search.search.budget import Budget
-from resnet_search.search.loop import LOSSES_OF_A_TRIAL
+from resnet_search.search.losses import LOSSES_OF_A_TRIAL
 from resnet_search.training.job import Job
 from resnet_search.workers.contract import Lost, Message, Waiting
 

@@ -28,7 +28,7 @@ from resnet_search.errors import TrainingError
 from resnet_search.networks.architecture import Architecture
 from resnet_search.runs.trials import RunView, Trial
 from resnet_search.search.candidates import Candidate, Candidates
-from resnet_search.search.loop import LOSSES_OF_A_TRIAL
+from resnet_search.search.losses import LOSSES_OF_A_TRIAL
 from resnet_search.search.oracle import HyperbandOracle
 from resnet_search.search.schedule import Draw
 from resnet_search.spaces.brackets import Bracket

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import os
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +15,8 @@ import pytest
 
 from resnet_search.networks.architecture import Architecture
 from resnet_search.training import arrays, memory
-from resnet_search.training.job import Job
+from resnet_search.training.job import MACHINE, Job
+from resnet_search.workers import child
 from resnet_search.workers.child import _cause, _configure, _work
 
 SMALL = Architecture.from_axes(block="basic", n=1, width=2)
@@ -83,3 +86,37 @@ def test_a_share_of_a_gpu_is_a_limit_of_tensorflow(monkeypatch, limit, asked):
     monkeypatch.setattr(tf.config.optimizer, "set_jit", lambda _: None)
     _configure(threads=1, jit=False, gpu_limit=limit)
     assert told == asked
+
+
+@pytest.mark.parametrize(
+    ("error", "machine"),
+    [
+        (RuntimeError("could not create a primitive [Op:Conv2D]"), True),
+        (RuntimeError("can't start new thread"), True),
+        (ImportError("no module named scipy"), True),
+        (ValueError("negative dimension"), False),
+        (RuntimeError("the loss was nan"), False),
+    ],
+)
+def test_an_error_that_every_candidate_would_meet_is_the_machines(error, machine):
+    assert child.of_the_machine(error) is machine
+    try:
+        raise KeyError("training") from error
+    except KeyError as outer:
+        assert child.of_the_machine(outer) is machine
+
+
+def test_a_worker_on_a_machine_that_fails_ends_with_the_status_that_says_so(data, tmp_path):
+    """In a process of its own, as it ends."""
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom resnet_search.training import memory\n"
+        "from resnet_search.training.job import Job\nfrom resnet_search.workers import child\n"
+        "def fail(*_): raise RuntimeError('could not create a primitive')\n"
+        "memory.train_in_parts = fail\n"
+        "job = Job(trial='0', folder='x', parent=None, architecture={}, recipe={}, seed=0, initial_epoch=0, epochs=1,"
+        " horizon=1, data=sys.argv[1])\n"
+        "child._work(job, sys.stdout)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(data)], capture_output=True, text=True, check=False)
+    assert done.returncode == MACHINE
+    assert done.stderr.splitlines()[-1] == "RuntimeError: could not create a primitive"

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import pytest
 
-from resnet_search.training.job import Epoch
+from resnet_search.training.job import MACHINE, Epoch
 from resnet_search.workers import local
 from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Message, Ready, Stopped
 from resnet_search.workers.local import LocalWorkers, WorkerSettings
@@ -222,6 +222,20 @@ def test_a_process_that_ends_is_lost_once_with_its_trial(fakes, status, words):
     assert fakes.pass_time(2 * FIRST_TIMEOUT) is None
     fakes.submit("0000", slot=1)
     assert [child.jobs for child in fakes.children] == [[], ["0000"], ["0000"]]
+
+
+@pytest.mark.parametrize(
+    ("status", "stepped", "machine"),
+    [(1, False, True), (-9, False, True), (1, True, False), (-9, True, False), (-11, True, False), (-6, True, True),
+     (-7, True, True), (MACHINE, True, True)],
+)  # fmt: skip
+def test_a_loss_before_the_first_step_or_by_an_abort_is_the_machines(fakes, status, stepped, machine):
+    fakes.pool(1)
+    fakes.submit("0000")
+    if stepped:
+        fakes.children[0].say("step")
+    fakes.children[0].end(status)
+    assert fakes.hear().machine is machine
 
 
 def test_closing_ends_every_process(fakes):

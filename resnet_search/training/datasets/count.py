@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import zipfile
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from resnet_search.reading import read_json
 from resnet_search.training.datasets.image_data import printable
 from resnet_search.training.datasets.image_files import SPLITS, check_class_count, classes_in, files_in, without_images
 from resnet_search.training.datasets.locate import OFFICIAL_SIZES
@@ -92,7 +92,7 @@ def _in_batches(path: Path) -> ImageCount | None:
 
 def _in_prepared(place: Path) -> ImageCount | None:
     """What TensorFlow Datasets has written beside its records."""
-    info, features = (json.loads((place / name).read_bytes()) for name in ("dataset_info.json", "features.json"))
+    info, features = (read_json(place / name) for name in ("dataset_info.json", "features.json"))
     images = {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}
     kinds = features["featuresDict"]["features"].values()
     [classes] = [int(kind["classLabel"]["numClasses"]) for kind in kinds if "classLabel" in kind]

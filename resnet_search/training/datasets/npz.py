@@ -23,6 +23,8 @@ _CURE = (
     "Write it with numpy.savez(path, x_train=..., y_train=..., x_test=..., y_test=...): images uint8 "
     "(N, height, width, 3), labels whole numbers (N,)."
 )
+MOST_RATIO = 100  # of unpacked to packed bytes: images are below 20, an archive made to fill the memory at 1,000
+_SMALL = 2**26  # bytes that are unpacked in any case
 
 
 def load_npz(path: Path, value_range: tuple[float, float] | None = None, *, certain: bool = True) -> ImageData:
@@ -113,7 +115,17 @@ def _array(file: zipfile.ZipFile, name: str) -> NDArray[Any]:
 
 
 def _header(file: zipfile.ZipFile, name: str, where: str) -> NDArray[Any]:
-    """Return an array of zeros like that in the file; refuse one that claims to be larger than its file."""
+    """Return an array of zeros like that in the file; refuse one that claims to be larger than its file.
+
+    One that would fill the memory when it is unpacked is refused as well.
+    """
+    packed = file.getinfo(f"{name}.npy")
+    if packed.file_size > MOST_RATIO * packed.compress_size + _SMALL:
+        raise DataError(
+            f"{where}: {name} would unpack from {packed.compress_size:,} to {packed.file_size:,} bytes; allowed: up to "
+            f"{MOST_RATIO} times as many",
+            _CURE,
+        )
     with file.open(f"{name}.npy") as stream:
         version = np.lib.format.read_magic(stream)
         if version == (1, 0):

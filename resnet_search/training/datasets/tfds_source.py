@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from resnet_search.errors import DataError
+from resnet_search.reading import read_json
 from resnet_search.training.datasets import locate
 from resnet_search.training.datasets.image_data import ImageData, Images, Labels, printable, resized
 from resnet_search.training.datasets.network import unreachable
@@ -21,6 +24,8 @@ from resnet_search.training.datasets.values import Extent, Values, check_within,
 
 _STORE = "https://storage.googleapis.com/tfds-data"
 _TEST_SPLITS = ("test", "validation")  # the first whose labels are given
+_FEATURES = "features.json"
+_FEATURE = re.compile(r"tensorflow_datasets\.[\w.]+", re.ASCII)
 _HELD_OUT = 0.2  # of train, where a set has no test split
 _CURE = (
     "Prepare it where there is a network, with `python -c \"import tensorflow_datasets as t; t.load('NAME', "
@@ -72,12 +77,35 @@ def download(name: str, data_dir: Path | None, reading: Reading) -> ImageData:
 
 def load_prepared(folder: Path, reading: Reading) -> ImageData:
     """The set in `folder`, a prepared version's; asks no network."""
+    check_features(folder)
     tfds = _tfds(str(folder))
     try:
         builder = tfds.builder_from_directory(folder)
     except Exception as error:  # whatever a damaged folder leads TFDS to
         raise _failure(folder.parent.name, folder, error) from error
     return _load(builder, builder.info.name, reading)
+
+
+def check_features(folder: Path) -> None:
+    """Raise `DataError` if features.json names a class outside TensorFlow Datasets, whose module TFDS would import."""
+    try:
+        strange = sorted(name for name in _named_classes(read_json(folder / _FEATURES)) if not _FEATURE.fullmatch(name))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{printable(folder / _FEATURES)}: cannot be read: {printable(error)}", _DAMAGED) from error
+    if strange:
+        raise DataError(
+            f"{printable(folder / _FEATURES)}: names {printable(strange[0][:100])}; allowed: features of "
+            "tensorflow_datasets, since reading another would import its module",
+            "Convert the images to a folder or an .npz file.",
+        )
+
+
+def _named_classes(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        named = (value.get(key) for key in ("pythonClassName", "python_class_name", "type"))
+        yield from (name for name in named if isinstance(name, str) and "." in name)
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _named_classes(inner)
 
 
 def _tfds(what: str) -> Any:
