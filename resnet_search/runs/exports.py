@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ def place_of(view: RunView, members: Sequence[Trial]) -> Path:
 
 def network_in(folder: Path) -> Network:
     """Read which network an export holds; `OSError` without an export.json, `ValueError` if it is damaged."""
+    if not (folder / MANIFEST).is_file():  # Reading a pipe may never end.
+        raise FileNotFoundError(errno.ENOENT, "no regular file", str(folder / MANIFEST))
     return network_from(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
 
 

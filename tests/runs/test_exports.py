@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -59,5 +60,8 @@ def test_exports_are_listed_and_checked(view: RunView) -> None:
     assert (checks(), is_current(view)) == ([(WARNING, True)], False)
     (view.folder.path / "export" / MANIFEST).write_text(json.dumps({"trial": best.trial}))
     assert (checks(), is_current(view)) == ([(OK, True)], True)
+    (view.folder.path / "export" / MANIFEST).unlink()
+    os.mkfifo(view.folder.path / "export" / MANIFEST)  # not waited for
+    assert (checks(), is_current(view)) == ([(OK, True)], False)
     put(view, "export-ensemble-2", trial=7)
     assert checks()[0][0] == PROBLEM
