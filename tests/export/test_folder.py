@@ -120,8 +120,7 @@ def test_the_earlier_export_comes_back_if_the_new_one_cannot_take_its_place(
 @fault(
     "crash",
     "`kill -9` of an export, at any moment, and `export` again",
-    here="the new export is whole; a note says what the killed one had left, and an earlier export that had made way is "
-    "put back first",
+    here="the new export is whole; a note says what the killed one had left, and an earlier export is put back first",
 )
 @pytest.mark.parametrize(
     ("names", "notes", "there"),
