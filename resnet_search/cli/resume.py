@@ -78,10 +78,13 @@ def command(session: Session, /, *, run: str, runs_dir: Path, quiet: bool, no_ex
 
 def _checked(view: RunView, changing: dict[str, Any]) -> ResumeSettings:
     """Return the changed settings; raise errors before anything is printed or read."""
+    from resnet_search.runs.planned import check_drivable
     from resnet_search.search.resume import ResumeSettings, extension
 
     if view.state == "running":
         raise view.folder.in_use()
+    if not view.content.get("imported"):
+        check_drivable(view)
     settings = ResumeSettings(**changing)
     if settings.extends:
         extension(view, settings)

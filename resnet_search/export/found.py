@@ -45,7 +45,7 @@ def _latencies(values: list[dict[str, Any]]) -> tuple[Latency, ...]:
 
 
 def _check(item: Any) -> None:
-    """Raise `ValueError` if a value of a dataclass is of another kind, or a number that no export has."""
+    """Raise `ValueError` for a value of another type than its field, or a number that no export can have."""
     for field in fields(item):
         value = getattr(item, field.name)
         kinds = _KINDS.get(str(field.type))

@@ -29,17 +29,19 @@ from tests.faults.table import fault
 from .conftest import Outcome, make_run
 
 CASES = 10_000
+KINDS = ["link", "pipe", "device", "folder", "gone"]
 MEMORY = 2 * 2**30  # bytes that a case may take, beyond what the process has
 ODD: list[Any] = [
-    None, True, False, -1, 0, 1, 2**63, 10**18, 10**400, -(10**400), 1.5, -0.0, 1e308, -1e308, float("nan"), float("inf"), "",
-    "a", "0000", "../../x", "/dev/zero", "\x1b[2J[red]", "9" * 5000, "\u202e", "%s{}", "bashc", "imagenet", [], [[]], {},
-    {"x": 1}, [None], ["a"] * 50, [10**9] * 3, {"name": "search"}, "nan", 10**9,
+    None, True, False, -1, 0, 1, 2**63, 10**18, 10**400, -(10**400), 1.5, -0.0, 1e308, -1e308, float("nan"),
+    float("inf"), "", "a", "0000", "../../x", "/dev/zero", "\x1b[2J[red]", "9" * 5000, "\u202e", "%s{}", "bashc",
+    "imagenet", [], [[]], {}, {"x": 1}, [None], ["a"] * 50, [10**9] * 3, {"name": "search"}, "nan", 10**9,
 ]  # fmt: skip
 WORDS = [
-    "", " ", "-1", "0", "1", "9" * 300, "9" * 5000, "nan", "inf", "-inf", "1e308", "1e400", "1_000", "0x10", "1.5", "é",
-    "../..", "/dev/zero", "/", ".", "~nobody/x", "x" * 5000, "[red]\x1b[2J", "%s{}", "--", "a,b", ",", "a=b", "=", "auto", "ray",
-    "ray://x", "latest", "tfds:x", "tfds:", "cifar10", "block=basic,n=1,width=4", "block=basic,n=" + "9" * 400, "1d", "2h", "run",
-    "runs/run", "\udcff", "0000", "keras,onnx", "{", "resnet-20", "1-2-3", "\u0661",
+    "", " ", "-1", "0", "1", "9" * 300, "9" * 5000, "nan", "inf", "-inf", "1e308", "1e400", "1_000", "0x10", "1.5",
+    "é", "../..", "/dev/zero", "/", ".", "~nobody/x", "x" * 5000, "[red]\x1b[2J", "%s{}", "--", "a,b", ",", "a=b",
+    "=", "auto", "ray", "ray://x", "latest", "tfds:x", "tfds:", "cifar10", "block=basic,n=1,width=4",
+    "block=basic,n=" + "9" * 400, "1d", "2h", "run", "runs/run", "\udcff", "0000", "keras,onnx", "{", "resnet-20",
+    "1-2-3", "\u0661",
 ]  # fmt: skip
 FILES = [
     "run.json", "events.jsonl", "lock", "latency.json", "test.json", "test_reads.jsonl", "energy.jsonl", "oracle.json",
@@ -53,14 +55,14 @@ READERS = [
     ["resume", "run"], ["resume", "run", "--retry-failed"], ["resume", "run", "--add-epochs", "3"], ["stop", "run"],
     ["confirm", "run"], ["train", "run"], ["plan", "--space", "space.toml"],
 ]  # fmt: skip
+STARTS = [
+    ["plan", "--space", "space.toml"], ["import", "project", "--epochs", "3"], ["run", "--space", "space.toml"],
+    ["plan", "--space", "space.toml", "--data", "set"],
+]  # fmt: skip
 OTHERS = [
-    "space.toml",
-    "images.npz",
-    "project/oracle.json",
-    "project/trial_00/trial.json",
-    "set/features.json",
+    "space.toml", "images.npz", "project/oracle.json", "project/trial_00/trial.json", "set/features.json",
     "set/dataset_info.json",
-]
+]  # fmt: skip
 SPACE = (
     '[axes]\nblock = ["basic"]\nn = [1, 2]\nwidth = [4]\n[hyperband]\nmax_epochs = 3\n[data]\nsource = "./images.npz"\n'
 )
@@ -83,17 +85,40 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images = np.arange(40 * 8 * 8 * 3, dtype=np.uint8).reshape(40, 8, 8, 3)
     np.savez(folder / "images.npz", x_train=images, y_train=np.arange(40) % 2, x_test=images, y_test=np.arange(40) % 2)
     for name, content in {
-        "project/oracle.json": {"display": {}, "start_order": ["00"], "hyperparameters": {"space": [
-            {"class_name": "Choice", "config": {"name": "block", "values": ["basic"], "default": "basic", "conditions": []}},
-            {"class_name": "Int", "config": {"name": "n", "min_value": 1, "max_value": 2, "default": 1, "conditions": []}},
-            {"class_name": "Int", "config": {"name": "width", "min_value": 4, "max_value": 8, "default": 4, "conditions": []}},
-        ]}},
-        "project/trial_00/trial.json": {"trial_id": "00", "status": "COMPLETED", "score": 0.5, "best_step": 0, "message": None,
+        "project/oracle.json": {
+            "display": {},
+            "start_order": ["00"],
+            "hyperparameters": {
+                "space": [
+                    {
+                        "class_name": "Choice",
+                        "config": {"name": "block", "values": ["basic"], "default": "basic", "conditions": []},
+                    },
+                    {
+                        "class_name": "Int",
+                        "config": {"name": "n", "min_value": 1, "max_value": 2, "default": 1, "conditions": []},
+                    },
+                    {
+                        "class_name": "Int",
+                        "config": {"name": "width", "min_value": 4, "max_value": 8, "default": 4, "conditions": []},
+                    },
+                ]
+            },
+        },
+        "project/trial_00/trial.json": {
+            "trial_id": "00",
+            "status": "COMPLETED",
+            "score": 0.5,
+            "best_step": 0,
+            "message": None,
             "hyperparameters": {"values": {"block": "basic", "n": 1, "width": 4}},
-            "metrics": {"metrics": {"val_accuracy": {"direction": "max", "observations": [{"value": [0.5], "step": 0}]}}}},
+            "metrics": {
+                "metrics": {"val_accuracy": {"direction": "max", "observations": [{"value": [0.5], "step": 0}]}}
+            },
+        },
         "set/features.json": {"pythonClassName": "tensorflow_datasets.core.features.features_dict.FeaturesDict"},
         "set/dataset_info.json": {"name": "set", "splits": [{"name": "train", "shardLengths": ["3"]}]},
-    }.items():  # fmt: skip
+    }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(content))
     (folder / "x.png").write_bytes(b"")
@@ -124,8 +149,9 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_examine", lambda folder: list(Checkup(folder).checks()))
     monkeypatch.setattr("resnet_search.runs.doctor.examine", lambda *_: [])
     for module, name in (
-        (start, "check_backend"), (start, "read_data"), (start, "keras_backend"), (imported, "read_data"), (make, "images_of"),
-        (saved_model, "images_of"), (saved_model, "chosen"), (predict, "running"), (after, "check_backend"),
+        (start, "check_backend"), (start, "read_data"), (start, "keras_backend"), (imported, "read_data"),
+        (make, "images_of"), (saved_model, "images_of"), (saved_model, "chosen"), (predict, "running"),
+        (after, "check_backend"),
     ):  # fmt: skip
         if hasattr(module, name):
             monkeypatch.setattr(module, name, ends)
@@ -168,25 +194,34 @@ def changed(value: Any, path: tuple[Any, ...], how: str, odd: Any) -> Any:
     return found
 
 
+def change_value(draw: Callable[[Any], Any], path: Path, text: str) -> None:
+    """Change a value in one of the lines of JSON."""
+    lines = text.splitlines() if path.suffix == ".jsonl" else [text]
+    number = draw(st.integers(0, len(lines) - 1))
+    value = json.loads(lines[number])
+    odd, way = draw(st.sampled_from(ODD)), draw(st.sampled_from(["replace", "replace", "remove", "add"]))
+    lines[number] = json.dumps(changed(value, draw(st.sampled_from(list(paths(value)))), way, odd))
+    path.write_text("\n".join(lines) + "\n")
+
+
+def change_kind(kind: str, path: Path) -> None:
+    """Put something else in the place of a file, or nothing."""
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind != "gone":
+        path.symlink_to("/dev/zero" if kind == "device" else Path("../precious/file").absolute())
+
+
 def damage(draw: Callable[[Any], Any], path: Path) -> None:
     """Change one file: a value in its JSON, some of its bytes, or what kind of thing it is."""
     raw = path.read_bytes()
-    how = draw(
-        st.sampled_from(["value"] * 8 + ["bytes", "cut", "text", "link", "pipe", "device", "folder", "large", "gone"])
-    )
-    if how == "value":
-        lines = raw.decode(errors="replace").splitlines() if path.suffix == ".jsonl" else [raw.decode(errors="replace")]
-        number = draw(st.integers(0, max(0, len(lines) - 1)))
-        try:
-            value = json.loads(lines[number])
-        except (ValueError, IndexError):
-            how = "bytes"
-        else:
-            odd, way = draw(st.sampled_from(ODD)), draw(st.sampled_from(["replace", "replace", "remove", "add"]))
-            lines[number] = json.dumps(changed(value, draw(st.sampled_from(list(paths(value)))), way, odd))
-            path.write_text("\n".join(lines) + "\n")
-            return
-    if how == "bytes":
+    how = draw(st.sampled_from([*["value"] * 8, "bytes", "cut", "text", "large", *KINDS]))
+    if how == "value" and path.suffix in {".json", ".jsonl"}:
+        change_value(draw, path, raw.decode())
+    elif how in {"value", "bytes"}:
         at = draw(st.integers(0, max(0, len(raw) - 1)))
         path.write_bytes(raw[:at] + draw(st.binary(max_size=3)) + raw[at + 1 :])
     elif how == "cut":
@@ -196,13 +231,7 @@ def damage(draw: Callable[[Any], Any], path: Path) -> None:
     elif how == "large":
         os.truncate(path, 2**40)
     else:
-        path.unlink()
-        if how == "pipe":
-            os.mkfifo(path)
-        elif how == "folder":
-            path.mkdir()
-        elif how != "gone":
-            path.symlink_to("/dev/zero" if how == "device" else Path("../precious/file").absolute())
+        change_kind(how, path)
 
 
 def options_of(name: str) -> list[click.Parameter]:
@@ -211,18 +240,12 @@ def options_of(name: str) -> list[click.Parameter]:
     return found.params
 
 
-@st.composite
-def cases(draw: Callable[[Any], Any]) -> tuple[str, Any]:
-    return draw(st.sampled_from(["run", "run", "other", "options"])), draw(st.randoms(use_true_random=False))
-
-
 def odd_words(draw: Callable[[Any], Any]) -> list[str]:
     """A command with an odd value behind one or two of its options and arguments."""
     name = draw(st.sampled_from([one for one in main.COMMANDS if one not in {"dashboard", "track"}]))
-    words = [name]
-    for param in options_of(name):
-        if isinstance(param, click.Argument) and (param.required or draw(st.booleans())):
-            words.append(draw(st.sampled_from(["run", "run", "x.png", *WORDS])))
+    arguments = [param for param in options_of(name) if isinstance(param, click.Argument)]
+    wanted = [param for param in arguments if param.required or draw(st.booleans())]
+    words = [name, *(draw(st.sampled_from(["run", "run", "x.png", *WORDS])) for _ in wanted)]
     if name in {"run", "plan"}:
         words += ["--space", "space.toml"]
     for param in draw(st.lists(st.sampled_from(options_of(name)), max_size=2)):
@@ -258,10 +281,7 @@ def test_whatever_is_read_is_answered(whole: Path, place: Path, command: Callabl
             words = data.draw(st.sampled_from(READERS))
         else:
             damage(data.draw, place / data.draw(st.sampled_from(OTHERS)))
-            words = data.draw(st.sampled_from([
-                ["plan", "--space", "space.toml"], ["import", "project", "--epochs", "3"], ["plan", "--space", "space.toml", "--data", "set"],
-                ["run", "--space", "space.toml"],
-            ]))  # fmt: skip
+            words = data.draw(st.sampled_from(STARTS))
         outcome = command(*words)
         said = outcome.out + outcome.err
         assert outcome.status in {0, 1, 2}, (words, outcome)

@@ -146,8 +146,7 @@ def test_an_export_of_another_network_is_replaced_only_when_asked(tmp_path: Path
 @fault(
     "crash",
     "`kill -9` of an export, at any moment, and `export` again",
-    here="the new export is whole; a note says what the killed one had left, and an earlier export that had made way is "
-    "put back first",
+    here="the new export is whole; a note says what the killed one had left, and an earlier export is put back first",
 )
 @pytest.mark.parametrize(
     ("names", "notes", "there"),

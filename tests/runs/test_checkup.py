@@ -214,7 +214,8 @@ def test_a_number_of_epochs_that_cannot_be_is_counted_in_no_time(writer: Writer)
 )
 @pytest.mark.parametrize(
     ("before", "after"),
-    [('"basic"', '"bashc"'), ('"width": 4', '"width": 0'), ('"score": 0.3', '"score": 9.3'), ('"epochs": 1', '"epochs": "')],
+    [('"basic"', '"bashc"'), ('"width": 4', '"width": 0'), ('"score": 0.3', '"score": 9.3'),
+     ('"epochs": 1', '"epochs": "')],
 )  # fmt: skip
 def test_a_changed_byte_is_in_the_line_that_has_it(well: RunFolder, before: str, after: str) -> None:
     lines = well.events.read_text().splitlines(keepends=True)
@@ -224,4 +225,4 @@ def test_a_changed_byte_is_in_the_line_that_has_it(well: RunFolder, before: str,
     found = salvage(well, well.read())
     assert found.wrong[0].startswith(f"line {number} ")
     assert not any(b"bashc" in line for line in found.kept)
-    assert [check.name for check in findings(well)][0] == "events.jsonl"
+    assert findings(well)[0].name == "events.jsonl"

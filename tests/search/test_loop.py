@@ -580,7 +580,7 @@ class Machine(KnownWorkers):
 def test_a_machine_that_fails_ends_the_search_and_costs_no_candidate(make_search, whole):
     search = make_search()
     search.folder.worker_log.write_text("ImportError: no module\n\n")
-    with pytest.raises(TrainingError, match=r"trial 0000 lost its worker 3 times .*SIGABRT.*ImportError: no module"):
+    with pytest.raises(TrainingError, match=r"0000 .*3.*SIGABRT.*ImportError: no module"):
         search.drive(Machine(lambda *_: True))
     view = read_run(search.folder, locked=False)
     assert [(t.status, t.losses) for t in view.trials.values()] == [("running", 0)]
