@@ -58,30 +58,39 @@ class Learning:
 
 def learning(view: RunView) -> Learning:
     """Compare the best completed trial of a run, after any number of epochs, with chance."""
-    scores = [trial.score for trial in view.trials.values() if trial.status == COMPLETED and trial.score is not None]
-    networks = {trial.trial for trial in view.trials.values() if trial.status == COMPLETED and not trial.reused}
-    images = 0 if is_final(view) else int(view.content["data"]["validation"])
-    best = max(scores, default=None)
-    chance = chance_of(view)
-    number = 1 if is_single(view) else max(1, len(networks))
-    p = None if best is None or not images else min(1.0, number * above(round(best * images), images, chance))
+    completed = [trial for trial in view.trials.values() if trial.status == COMPLETED]
+    best = max((trial.score for trial in completed if trial.score is not None), default=None)
+    networks = 1 if is_single(view) else max(1, sum(not trial.reused for trial in completed))
+    p = None if best is None else _p(view, best)
     return Learning(
-        chance=chance, classes=len(view.content["data"]["classes"]), images=images, networks=number, best=best, p=p
+        chance=chance_of(view),
+        classes=len(view.content["data"]["classes"]),
+        images=0 if p is None else int(view.content["data"]["validation"]),
+        networks=networks,
+        best=best,
+        p=None if p is None else min(1.0, networks * p),
     )
 
 
 def chance_of(view: RunView) -> float:
     """Return the validation accuracy of guessing: that of the most frequent class, where a run recorded it."""
     data = view.content["data"]
-    return max(1 / max(1, len(data["classes"])), float(data.get("largest_class") or 0.0))
+    largest = data.get("largest_class")
+    return max(1 / max(1, len(data["classes"])), largest if isinstance(largest, float) and largest <= 1 else 0.0)
 
 
 def at_chance(view: RunView, trial: Trial) -> bool:
     """Return whether a trial's own score is not significantly above chance; never for a final network."""
-    images = 0 if is_final(view) else int(view.content["data"]["validation"])
-    if trial.score is None or not images:
-        return False
-    return above(round(trial.score * images), images, chance_of(view)) > LEVEL
+    p = None if trial.score is None else _p(view, trial.score)
+    return p is not None and p > LEVEL
+
+
+def _p(view: RunView, score: float) -> float | None:
+    """Return the p value of a score against chance; None for a final network, and for values that no run has."""
+    images = view.content["data"]["validation"]
+    if is_final(view) or not isinstance(images, int) or images < 1 or not 0 <= score <= 1:
+        return None
+    return above(round(score * images), images, chance_of(view))
 
 
 def measured_at_chance(measured: Measured) -> str:

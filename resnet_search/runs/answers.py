@@ -17,5 +17,5 @@ def answers_of(view: RunView, trial: Trial) -> int | None:
         bits = int.from_bytes(path.read_bytes(), "little")
     except OSError:
         return None
-    right = bits.bit_count()
-    return bits if trial.score is not None and right == round(trial.score * images) else None
+    score = trial.score
+    return bits if score is not None and 0 <= score <= 1 and bits.bit_count() == round(score * images) else None

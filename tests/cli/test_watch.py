@@ -58,7 +58,7 @@ def test_it_ends_with_the_run(
     assert outcome.err == ""
     assert min(slept) >= watch._PAUSE
     # What changed meanwhile is shown behind what was there.
-    new = "9/23" if words == ["list"] else "0.9870"
+    new = "9/23" if words == ["list"] else "98.70 %"
     assert 0 < outcome.out.find("Ctrl-C closes this view") < outcome.out.rfind(new)
     assert len(slept) <= 5
 

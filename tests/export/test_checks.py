@@ -70,5 +70,5 @@ def test_the_accuracy_is_that_of_the_score(right: int, precision: str, fits: boo
         found = accuracy(labels(right), TRUTH, score=0.9, precision=precision, trial="0001")
         assert found == pytest.approx(right / 1000)
         return
-    with pytest.raises(ExportError, match=f"trial 0001: .*{right} of 1,000 .*0.9000"):
+    with pytest.raises(ExportError, match=f"trial 0001: .*{right} of 1,000 .*90.00 %"):
         accuracy(labels(right), TRUTH, score=0.9, precision=precision, trial="0001")
