@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from resnet_search.files import replacing
 
 
-def batches(inputs: Any, labels: Any = None, *, size: int) -> dict[str, Any]:
+def batches(inputs: Any, labels: Any = None, *, size: int, together: int = 1) -> dict[str, Any]:
     """Return arguments for Keras's `fit`, `evaluate` and `predict`: equally long arrays as batches of `size`, in order.
+
+    `together`: of `run_together`: on JAX, so many batches are one batch to Keras.
 
     On TensorFlow, Keras's own input pipeline tunes itself as it runs. With more than one worker on a processor, an
     epoch then ends only when the tuner next wakes, after 5.1, 10.2 or 20.5 s (docs/decisions.md).
     """
     if keras.backend.backend() != "tensorflow":
-        return {"x": inputs, "batch_size": size, **({} if labels is None else {"y": labels})}
+        if together > 1:
+            missing = -len(labels) % (size * together)
+            inputs = tuple(_padded(values, missing) for values in inputs)
+            labels = _padded(labels, missing, value=_NO_LABEL)
+        return {"x": inputs, "batch_size": size * together, **({} if labels is None else {"y": labels})}
     import tensorflow as tf
 
     options = tf.data.Options()
@@ -29,18 +37,54 @@ def batches(inputs: Any, labels: Any = None, *, size: int) -> dict[str, Any]:
 
 
 def steps_per_execution() -> int:
-    """Return the training steps per call of the compiled function: many with TensorFlow on a GPU, where Python is slow.
+    """Return the training steps per call of the compiled function: many on a GPU, for which Python is too slow.
 
-    On a processor that gains nothing, and Keras's trainer for JAX runs the steps in Python in any case.
+    On a processor that gains nothing with TensorFlow, and with JAX, whose convolutions are slow in a loop, it takes
+    eight times as long (docs/decisions.md).
     """
-    if keras.backend.backend() != "tensorflow":
-        return 1
-    import tensorflow as tf
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
 
-    return _STEPS_ON_A_GPU if tf.config.list_physical_devices("GPU") else 1
+        gpu = bool(tf.config.list_physical_devices("GPU"))
+    else:
+        import jax
+
+        gpu = jax.default_backend() == "gpu"
+    return _STEPS_ON_A_GPU if gpu else 1
 
 
 _STEPS_ON_A_GPU = 25
+
+
+def run_together(model: Any, together: int) -> None:
+    """Let `fit` of a compiled model run `together` steps in each call; its batches are those of `batches`.
+
+    Keras's trainer for JAX would call the compiled function at each step all the same. Here, one program serves the
+    last call of an epoch too, which may have fewer steps.
+    """
+    if keras.backend.backend() == "tensorflow" or together == 1:
+        model.steps_per_execution = together
+        return
+    import jax
+
+    @partial(jax.jit, donate_argnums=0)
+    def steps(state: Any, data: Any) -> Any:
+        inputs, labels = jax.tree.map(lambda values: values.reshape(together, -1, *values.shape[1:]), data)
+
+        def step(number: Any, state: Any) -> Any:
+            batch = jax.tree.map(lambda values: values[number], (inputs, labels))
+            return model.train_step(state, batch)[1]
+
+        return jax.lax.fori_loop(0, (labels[:, 0] != _NO_LABEL).sum(), step, state)
+
+    model.train_function = lambda state, iterator: ({}, steps(state, next(iterator)))
+
+
+_NO_LABEL = -1
+
+
+def _padded(values: NDArray[Any], missing: int, value: int = 0) -> NDArray[Any]:
+    return np.pad(values, [(0, missing), *[(0, 0)] * (values.ndim - 1)], constant_values=value)
 
 
 def validation_batch(shape: tuple[int, ...], *, part: int, parts: int) -> int:
@@ -101,8 +145,8 @@ class Answers(keras.metrics.Metric):
     def write(self, path: Path) -> None:
         """Write one bit an image, image i being bit i."""
         bits = np.packbits(keras.ops.convert_to_numpy(self.right) > 0, bitorder="little")
-        with replacing(path, durable=False) as partial:
-            partial.write_bytes(bits.tobytes())
+        with replacing(path, durable=False) as place:
+            place.write_bytes(bits.tobytes())
 
 
 class InTrainingMode(keras.Model):

@@ -37,6 +37,7 @@ from resnet_search.training.steps import (
     InTrainingMode,
     batches,
     cross_entropy,
+    run_together,
     steps_per_execution,
     validation_batch,
 )
@@ -130,6 +131,7 @@ class Trainer:
         self.optimizer = build_optimizer(self.recipe, horizon=job.horizon, steps_per_epoch=self.steps, parts=job.parts)
         self.optimizer.build(self.network.trainable_variables)
         self.answers = Answers(len(arrays.x_validation))
+        self.together = steps_per_execution()
         self.model = self._compile()
         self.in_training_mode = InTrainingMode(self.network)
         self.state = {"network": self.network.variables, "optimizer": lasting_variables(self.optimizer)}
@@ -154,8 +156,8 @@ class Trainer:
             self.optimizer,
             cross_entropy(self.recipe.label_smoothing, len(self.arrays.classes)),
             metrics=[accuracy("accuracy")],
-            steps_per_execution=steps_per_execution(),
         )
+        run_together(model, self.together)
         # The cross-entropy is a metric too, because Keras adds the weight decay to its loss.
         unpenalised = keras.metrics.SparseCategoricalCrossentropy("cross_entropy", from_logits=True)
         metrics = [unpenalised, accuracy("accuracy"), self.answers]
@@ -236,13 +238,12 @@ class Trainer:
             self.job.seed, epoch, len(self.arrays.x_train), padding=self.recipe.crop_padding, flip=self.recipe.flip
         )
         count = self.steps * self.batch
-        shown = {"index": plan.index[:count], "shift": plan.shift[:count], "flip": plan.flip[:count]}
-        labels = self.arrays.y_train[shown["index"]]
-        inputs = tuple(shown[name] for name in _PLAN_INPUTS)
-        fitted = self.model.fit(
-            **batches(inputs, labels, size=self.part), shuffle=False, verbose=0, callbacks=self.callbacks
-        )
-        return float(fitted.history["loss"][0]), float(fitted.history["accuracy"][0])
+        inputs = tuple(getattr(plan, name)[:count] for name in _PLAN_INPUTS)
+        labels = self.arrays.y_train[plan.index[:count]]
+        shown = batches(inputs, labels, size=self.part, together=self.together)
+        self.model.fit(**shown, shuffle=False, verbose=0, callbacks=self.callbacks)
+        scores = self.model.get_metrics_result()
+        return float(scores["loss"]), float(scores["accuracy"])
 
     def _validate(self, epoch: int, *, keep: bool) -> tuple[float, float]:
         """Return loss and accuracy of the averaged weights with their own batch-norm statistics; then restore all."""

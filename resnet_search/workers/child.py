@@ -120,7 +120,7 @@ _PLACES = ("Graph execution error:", "Detected at node", 'File "', "<stack trace
 _THE_CANDIDATE = frozenset({None, errno.ENOMEM})
 
 
-def _configure(threads: int, jit: bool, gpu_limit: int = 0) -> list[str]:
+def _configure(threads: int, gpu_limit: int = 0) -> list[str]:
     """Set the backend up before its first use; the names of the devices it has.
 
     `gpu_limit`: bytes of a GPU's memory that TensorFlow may take, 0 for all. JAX reads all from the environment.
@@ -132,7 +132,6 @@ def _configure(threads: int, jit: bool, gpu_limit: int = 0) -> list[str]:
 
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-        tf.config.optimizer.set_jit(jit)
         if gpu_limit:
             share = tf.config.LogicalDeviceConfiguration(memory_limit=gpu_limit // 2**20)
             for gpu in tf.config.list_physical_devices("GPU"):

@@ -224,7 +224,6 @@ def _message(slot: int, said: dict[str, Any]) -> Message:
 def _settings_dict(settings: WorkerSettings) -> dict[str, Any]:
     return {
         "threads": settings.threads,
-        "jit": settings.jit,
         "gpu_limit": int(settings.gpu_share * settings.gpu_bytes),
     }
 
@@ -238,7 +237,8 @@ def _environment(settings: WorkerSettings, slot: int) -> dict[str, str]:
     # A step compiles for longer than a short trial takes, and a promotion compiles the same again.
     with suppress(RuntimeError):  # Without a home, without a cache.
         environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(_compiled()))
-        environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+        # Small programs too: together they take longer to compile than to read.
+        environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     if settings.device == "cpu":
         return environment | {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
     # Memory as it is needed, so that several trials can share one GPU; by default JAX takes 75 %.

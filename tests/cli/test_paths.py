@@ -40,7 +40,8 @@ def test_runs_and_exports_are_found(home: Path) -> None:
 
 
 def test_spaces_and_images_are_found(home: Path) -> None:
-    text = 'axes = { block = ["basic"], n = [1], width = [4] }\nhyperband = { max_epochs = 1 }\ndata = { source = "~/a.npz" }\n'
+    axes = 'axes = { block = ["basic"], n = [1], width = [4] }\n'
+    text = f'{axes}hyperband = {{ max_epochs = 1 }}\ndata = {{ source = "~/a.npz" }}\n'
     (home / "mine.toml").write_text(text)
     np.savez(home / "a.npz", x=np.zeros(1))
     assert load_space("~/mine.toml").name == "mine"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -59,10 +62,22 @@ def test_validation_takes_fewer_of_larger_images(side, part, parts, images, expe
     assert validation_batch((images, side, side, 3), part=part, parts=parts) == expected
 
 
-def test_many_steps_at_once_are_of_a_gpu(monkeypatch):
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_many_steps_at_once_are_of_a_gpu(monkeypatch, backend):
+    found = []
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: found)
+    monkeypatch.setitem(sys.modules, "jax", SimpleNamespace(default_backend=lambda: "gpu" if found else "cpu"))
     assert steps_per_execution() == 1
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    found.append("a GPU")
     assert steps_per_execution() == steps._STEPS_ON_A_GPU > 1
+
+
+@pytest.mark.parametrize(("images", "rows"), [(4, 6), (6, 6), (7, 12)])
+def test_steps_of_one_call_on_jax_are_one_batch_to_keras_and_the_last_is_filled_up(monkeypatch, images, rows):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    assert steps_per_execution() == 1
+    inputs, labels = (np.arange(images), np.ones((images, 2), np.int32)), np.arange(images)
+    given = batches(inputs, labels, size=2, together=3)
+    assert given["batch_size"] == 6
+    assert [values.shape for values in given["x"]] == [(rows,), (rows, 2)]
+    assert given["y"].tolist() == [*range(images), *[-1] * (rows - images)]

@@ -232,6 +232,14 @@ def test_validation_changes_nothing_that_training_goes_on_from(reference):
     assert equal(before, [keras.ops.convert_to_numpy(v) for v in trainer.network.variables])
 
 
+def test_validation_copies_no_weights_to_the_host(reference, monkeypatch):
+    copied = []
+    own = keras.ops.convert_to_numpy
+    monkeypatch.setattr(keras.ops, "convert_to_numpy", lambda values: copied.append(values) or own(values))
+    reference.trainer._validate(0, keep=False)
+    assert copied == []
+
+
 def test_statistics_are_of_the_present_weights_even_after_one_step(make_job, arrays):
     """Keras's moving statistics would still be 90 % those of initialisation."""
     job = make_job(recipe={"batch_size": 80, "bn_batches": 16, "crop_padding": 0})

@@ -83,8 +83,7 @@ def test_a_share_of_a_gpu_is_a_limit_of_tensorflow(monkeypatch, limit, asked):
     )
     for name in ("set_intra_op_parallelism_threads", "set_inter_op_parallelism_threads"):
         monkeypatch.setattr(tf.config.threading, name, lambda _: None)
-    monkeypatch.setattr(tf.config.optimizer, "set_jit", lambda _: None)
-    _configure(threads=1, jit=False, gpu_limit=limit)
+    _configure(threads=1, gpu_limit=limit)
     assert told == asked
 
 
