@@ -79,7 +79,7 @@ def command(session: Session, /, *, run: str, runs_dir: Path, top: int | None, s
     if as_json:
         _print_json(view, found, outdated)
     else:
-        _tell(found, [*filter(None, [outdated]), *_of_chance(view)])
+        _tell(found, [*filter(None, [outdated]), *_of_chance(view)], learnt=not _of_chance(view))
     report_again(view, quiet=quiet)
     if not quiet:
         words = run_words(view.folder.path, runs_dir)
@@ -89,7 +89,7 @@ def command(session: Session, /, *, run: str, runs_dir: Path, top: int | None, s
         if outdated:
             click.echo(f"  resnet-search confirm {words} --discard   # the best of the extended search")
         click.echo(f"  resnet-search train {words}")
-        if not outdated and (smaller := _smaller(view, found)) is not None:
+        if not outdated and not _of_chance(view) and (smaller := _smaller(view, found)) is not None:
             click.echo(f"  resnet-search train {words} --trial {smaller.trial}   # the smallest of the tied")
 
 
@@ -128,7 +128,7 @@ def _print_json(view: RunView, found: Confirmation, outdated: str) -> None:
     show_json("confirm/1", {"run": view.folder.name, **values, "outdated": outdated})
 
 
-def _tell(found: Confirmation, notes: list[str]) -> None:
+def _tell(found: Confirmation, notes: list[str], *, learnt: bool) -> None:
     """Print the candidates, the best mean first, with failures and notes; `notes` come first."""
     from resnet_search.cli.grid import Column, Grid, Hanging
     from resnet_search.cli.screen import show
@@ -157,6 +157,6 @@ def _tell(found: Confirmation, notes: list[str]) -> None:
                 title=title,
             ),
             *(Hanging(f"Failed     {what}: {reason}") for what, reason in found.failures),
-            *(Hanging(f"Note       {remark}") for remark in (*notes, *remarks(found))),
+            *(Hanging(f"Note       {remark}") for remark in (*notes, *remarks(found, learnt=learnt))),
         ]
     )

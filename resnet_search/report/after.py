@@ -49,7 +49,7 @@ def followed(facts: Facts) -> Iterator[Section]:
     if facts.tested is not None:
         yield from on_test_images(facts.tested.measured, facts.duplicates)
     if facts.confirmed is not None:
-        section = confirmed(facts.confirmed.found)
+        section = confirmed(facts.confirmed.found, learnt=not facts.learning.nothing)
         old = (Paragraph(Strong(facts.confirmed.outdated)),) if facts.confirmed.outdated else ()
         yield Section(section.title, (*old, *section.blocks))
     if facts.full is not None:

@@ -110,8 +110,8 @@ def _against(comparison: Any) -> dict[str, Any]:
     return {"behind": comparison.behind, "p": comparison.p, "tied": comparison.tied}
 
 
-def confirmed(found: Confirmation) -> Section:
-    """Make the section of a report."""
+def confirmed(found: Confirmation, *, learnt: bool = True) -> Section:
+    """Make the section of a report. `learnt`: whether the search is better than chance."""
     what = (
         f"The best {counted(len(found.candidates), 'candidate')} of the search, trained from scratch with "
         f"{counted(found.seeds, 'seed')} each, for {counted(found.epochs, 'epoch')} with recipe "
@@ -125,7 +125,10 @@ def confirmed(found: Confirmation) -> Section:
     blocks: list[Block] = [Paragraph(told)]
     if found.candidates:
         rows = tuple(map(_row, found.candidates))
-        blocks += [Table(_HEADER, rows, right=frozenset(range(2, len(_HEADER)))), Bullets(tuple(remarks(found)))]
+        blocks += [
+            Table(_HEADER, rows, right=frozenset(range(2, len(_HEADER)))),
+            Bullets(tuple(remarks(found, learnt=learnt))),
+        ]
     if found.failures:
         lost = tuple((Code(what), Code(reason)) for what, reason in found.failures)
         blocks += [Paragraph("Could not be trained:"), Table(("Network", "Reason"), lost)]
@@ -169,12 +172,12 @@ def verdict(one: Confirmed) -> str:
     return f"-{one.behind * 100:.2f}, {'tied' if one.tied else 'worse'}"
 
 
-def remarks(found: Confirmation) -> list[str]:
-    """Return what follows from the numbers, and what does not."""
+def remarks(found: Confirmation, *, learnt: bool = True) -> list[str]:
+    """Return what follows from the numbers, and what does not; of networks at chance, no order and no choice."""
     best = found.best
     if best is None:
         return []
-    said = [_ties(found, best), _search(found)]
+    said = [_ties(found, best), _search(found)] if learnt else []
     said.append("The same validation images chose these candidates, so the means are still slightly optimistic.")
     return said
 

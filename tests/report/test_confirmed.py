@@ -59,6 +59,7 @@ def test_the_best_mean_comes_first_with_its_interval() -> None:
 
 def test_ties_are_told() -> None:
     one = found({"0007": [0.70, 0.76, 0.73], "0004": [0.75, 0.72, 0.74]})
+    assert len(remarks(one, learnt=False)) == 1, "of chance, no order"
     assert one.candidates[1].tied
     for name in ("basic8-w16", "basic20-w8"):
         assert name in remarks(one)[0]
