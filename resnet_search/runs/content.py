@@ -58,7 +58,8 @@ def check_epoch(line: Any) -> int:
     number = line["epoch"]
     _check("history", "epoch", number, _whole(0, MOST_EPOCHS))
     for name, value in line.items():
-        _check("history", name, value, _or_none(_number(-1e300, 1e300)))
+        # A loss may be NaN.
+        _check("history", name, value, lambda one: one is None or type(one) is float or _whole(-(2**63), 2**63)(one))
     return int(number)
 
 
