@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import sys  # and nothing else: this is imported before the path is safe
 
-from resnet_search.keras_settings import own_settings
-
 # -P keeps the current directory, and the folder of a script, off the path.
 PYTHON = (sys.executable, "-P")
 
 
 def safe_environment(**more: str) -> dict[str, str]:
     """Return the environment of a child: this process's with `more`, without settings of the user's other programs."""
+    from resnet_search.keras_settings import own_settings
+
     return {**own_settings(os.environ), **more, **_safe_path()}
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from resnet_search.reading import read_json
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import RunView, Trial
 
@@ -49,9 +48,7 @@ def place_of(view: RunView, members: Sequence[Trial]) -> Path:
 
 def network_in(folder: Path) -> Network:
     """Read which network an export holds; `OSError` without an export.json, `ValueError` if it is damaged."""
-    if not (folder / MANIFEST).is_file():  # Reading a pipe may never end.
-        raise FileNotFoundError(errno.ENOENT, "no regular file", str(folder / MANIFEST))
-    return network_from(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+    return network_from(read_json(folder / MANIFEST))
 
 
 def network_from(manifest: Any) -> Network:

@@ -31,6 +31,7 @@ from resnet_search.runs.trial import (
 from resnet_search.training.job import HISTORY
 
 __all__ = ["COMPLETED", "FAILED", "RUNNING", "STATUSES", "RunView", "Trial", "open_run", "read_run", "view_of"]
+_DIGITS = 20  # of an id
 
 
 @dataclass(slots=True)
@@ -287,16 +288,14 @@ def _damaged(path: Path, what: str, cure: str) -> RunError:
 def extended(content: dict[str, Any], event: Event) -> dict[str, Any]:
     """What a run is since an event that extends its plan."""
     hyperband = {**content["space"]["hyperband"], **event["hyperband"]}
-    known = [event["known"]] if event["known"] else []
     return {
         **content,
         "space": {**content["space"], "hyperband": hyperband},
         "plan": event["plan"],
         "horizon": event["horizon"],
-        "known": [*content.get("known", []), *known],
+        "known": [*content.get("known", []), *([event["known"]] if event["known"] else [])],
     }
 
 
-_DIGITS = 20  # Of an id.
 # Events of commands that do not search: no time is spent on the search up to them.
 _AFTERWARDS = frozenset({"cleaned", "repaired", "dropped", "reopened"})

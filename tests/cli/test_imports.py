@@ -62,7 +62,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, s
     """The exit status of each command, and the packages that were loaded when it had ended."""
     folder = tmp_path_factory.mktemp("imports")
     make_run(folder / "runs")
-    make_folder(folder / "photos", cat=20)
+    make_folder(folder / "photos", cat=20, dog=20)
     process = subprocess.run(
         [sys.executable, "-c", PROGRAM, *COMMANDS], cwd=folder, capture_output=True, text=True, check=True
     )

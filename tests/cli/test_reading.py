@@ -206,7 +206,7 @@ def test_plan_fits_a_terminal(
     name: str, tmp_path: Path, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    make_folder(tmp_path / "images", cat=9)  # of the space `folder`
+    make_folder(tmp_path / "images", cat=9, dog=9)  # of the space `folder`
     assert max(map(len, command("plan", "--space", name).out.splitlines()[1:])) <= 80
 
 

@@ -15,7 +15,7 @@ def test_writes_a_page_and_words(command, tmp_path):
     assert outcome.status == 0
     assert str(folder / "report.html") in outcome.out
     assert {path.name for path in folder.iterdir()} == {"report.html", "report.md"}
-    assert "SavedModel" not in (folder / "report.md").read_text()
+    assert "reloaded" not in (folder / "report.md").read_text()
 
 
 def test_again_it_replaces_them(command, tmp_path):

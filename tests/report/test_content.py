@@ -288,7 +288,7 @@ def test_hostile_files_are_shown_as_text(make_view: MakeView) -> None:
     content["feasible"]["excluded"] = {hostile: 3}
     content["created"] = hostile
     run = search_events()
-    run.create(7, 5, (0, 0, 0), (0, 3), name=hostile, recipe={hostile: hostile})
+    run.create(7, 5, (0, 0, 0), (0, 3), name=hostile)
     run.fail(7, hostile)
     view = make_view(run, content)
     for trial in (None, view.trials["0007"]):
