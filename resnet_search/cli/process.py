@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from codecs import lookup
+from locale import getencoding
 
 from resnet_search.keras_settings import own_settings
 from resnet_search.workers.quiet import open_streams
@@ -31,7 +32,9 @@ def prepare(*, restart: bool) -> None:
         warnings.resetwarnings()
         for category in _SILENT:
             warnings.simplefilter("ignore", category)
+    # A process that was started again reads UTF-8, but its terminal does not show it.
+    encoding = "ascii" if "utf8" in sys._xoptions and lookup(getencoding()).name == "ascii" else None  # noqa: SLF001 - documented
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # Print question marks instead of a traceback on a terminal that is not UTF-8.
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(encoding=encoding, errors="replace")

@@ -31,7 +31,6 @@ from resnet_search.runs.trial import (
 from resnet_search.training.job import HISTORY
 
 __all__ = ["COMPLETED", "FAILED", "RUNNING", "STATUSES", "RunView", "Trial", "open_run", "read_run", "view_of"]
-_DIGITS = 20  # of an id
 
 
 @dataclass(slots=True)
@@ -214,7 +213,7 @@ class RunView:
 
     def find(self, ref: str) -> Trial:
         """The trial with an id, zeros in front or not; `RunError` names those there are."""
-        if ref.isdigit() and ref.isascii() and len(ref) < _DIGITS and f"{int(ref):04d}" in self.trials:
+        if ref.isdigit() and ref.isascii() and len(ref) <= len(str(LARGE)) and f"{int(ref):04d}" in self.trials:
             return self.trials[f"{int(ref):04d}"]
         ids = list(self.trials)
         known = f"{ids[0]} to {ids[-1]}" if ids else "none yet"
@@ -287,10 +286,10 @@ def _damaged(path: Path, what: str, cure: str) -> RunError:
 
 def extended(content: dict[str, Any], event: Event) -> dict[str, Any]:
     """What a run is since an event that extends its plan."""
-    hyperband = {**content["space"]["hyperband"], **event["hyperband"]}
+    space = content["space"]
     return {
         **content,
-        "space": {**content["space"], "hyperband": hyperband},
+        "space": {**space, "hyperband": {**space["hyperband"], **event["hyperband"]}},
         "plan": event["plan"],
         "horizon": event["horizon"],
         "known": [*content.get("known", []), *([event["known"]] if event["known"] else [])],

@@ -110,7 +110,7 @@ def test_every_text_of_a_run_is_evil(run: RunFolder, command: Callable[..., Outc
     for words in [*READERS, ["doctor", "run"]]:
         check(command(*words))
     path.write_text(json.dumps(content))
-    kept = {"event", "trial", "parent", "promoted_from"}
+    kept = {"event", "trial", "parent", "promoted_from", "architecture", "recipe"}
     lines = [json.loads(line) for line in run.events.read_text().splitlines()]
     evil = [{key: value if key in kept else strings(value, EVIL) for key, value in line.items()} for line in lines]
     run.events.write_text("".join(json.dumps(line) + "\n" for line in evil))

@@ -127,7 +127,7 @@ def test_a_model_that_gives_other_outputs_fails_and_leaves_the_earlier_export(
 
     monkeypatch.setattr(make, "build_saved_model", plant)
     with pytest.raises(ExportError, match=r"saved_model .*allowed: 1e-05"):
-        export_run(make_view(), out=out)
+        export_run(make_view(), out=out, replace=True)
     assert [path.name for path in out.iterdir()] == ["export.json"]
     assert {path.name for path in tmp_path.iterdir()} == {"runs", "out", "other"}
 
