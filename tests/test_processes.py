@@ -55,9 +55,14 @@ def test_a_worker_and_a_tracker_run_none_either(
     command: list[str], notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", f":{ROOT}")
+    # A worker ends without a word when its input does, maybe before it reads its settings.
+    reading, writing = os.pipe()
     done = subprocess.run(
-        [*command, "[]"], cwd=notes, env=processes.safe_environment(), capture_output=True, text=True, check=False
-    )
+        [*command, "[]"], cwd=notes, env=processes.safe_environment(), stdin=reading, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    os.close(reading)
+    os.close(writing)
     assert marks(notes) == []
     assert done.returncode == 1
     assert "resnet_search" in done.stderr
