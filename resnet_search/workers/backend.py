@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Final
@@ -41,3 +42,9 @@ def keras_backend() -> str:
     check_backend()
     import_module("keras")
     return os.environ.get("KERAS_BACKEND") or DEFAULT
+
+
+def has_gpu(devices: Iterable[str]) -> bool:
+    """Return whether one of a backend's devices is a GPU, by their names on TensorFlow or JAX."""
+    named = " ".join(devices).lower()
+    return any(word in named for word in ("gpu", "cuda", "rocm"))

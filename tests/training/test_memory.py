@@ -15,7 +15,7 @@ from resnet_search.networks.memory import training_memory
 from resnet_search.training import memory
 from resnet_search.training.job import TrialFailure
 from resnet_search.training.kept import KEPT
-from resnet_search.training.memory import is_out_of_memory, more_parts, train_in_parts
+from resnet_search.training.memory import more_parts, out_of_memory, train_in_parts
 from resnet_search.training.train import Trainer, train
 
 pytestmark = pytest.mark.interface
@@ -74,6 +74,16 @@ def attempts(monkeypatch, quick_collection):
         (RuntimeError("failed call to cuInit: CUDA_ERROR_OUT_OF_MEMORY: out of memory"), True),
         (RuntimeError("Could not create cudnn handle: CUDNN_STATUS_ALLOC_FAILED"), True),
         (RuntimeError("failed to create cublas handle: CUBLAS_STATUS_ALLOC_FAILED"), True),
+        # As recorded in issues 7025 of TensorFlow, and 8506, 13612 and 23145 of JAX.
+        (RuntimeError("Dst tensor is not initialized.\n\t [[Node: resize/_11 = _Recv[]()]]"), True),
+        (RuntimeError("UNKNOWN: Failed to determine best cudnn convolution algorithm: INTERNAL: All algorithms tried for"
+                      " %cudnn-conv failed. CUDNN_STATUS_EXECUTION_FAILED"), True),
+        (RuntimeError("FAILED_PRECONDITION: DNN library initialization failed. Look at the errors above."), True),
+        (RuntimeError("Could not create cudnn handle: CUDNN_STATUS_NOT_INITIALIZED"), True),
+        (RuntimeError("failed to create cublas handle: CUBLAS_STATUS_NOT_INITIALIZED"), True),
+        (RuntimeError("No algorithm worked!  Error messages:"), True),
+        (RuntimeError("Failed to determine best cudnn convolution algorithm: CUDA_ERROR_ILLEGAL_ADDRESS"), False),
+        (RuntimeError("UNIMPLEMENTED: DNN library is not found."), False),
         (raised_from(MemoryError()), True),
         (raised_during(MemoryError()), True),
         (raised_from(raised_during(raised_from(MemoryError()))), True),
@@ -83,14 +93,26 @@ def attempts(monkeypatch, quick_collection):
         (RuntimeError("CUDA_ERROR_INVALID_VALUE"), False),
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_what_running_out_of_memory_looks_like(error, memory_ran_out):
-    assert is_out_of_memory(error) is memory_ran_out
+    assert bool(out_of_memory(error)) is memory_ran_out
+
+
+def test_the_line_that_says_it_is_kept(make_job, arrays, monkeypatch, quick_collection):
+    def planted(*_):
+        raise raised_from(RuntimeError("In a step:\n  Dst tensor is not initialized.\n\t [[a node]]"))
+
+    monkeypatch.setattr(memory, "train", planted)
+    with pytest.raises(TrialFailure, match=r"\(Dst tensor is not initialized\.\)$"):
+        train_in_parts(make_job(recipe={"batch_size": 16}), arrays, print, repr, repr)
+    assert out_of_memory(MemoryError()) == "MemoryError"
+    assert out_of_memory(ResourceExhaustedError("OOM, said the allocator")).endswith("said the allocator")
+    assert len(out_of_memory(MemoryError("x" * 1000))) == 200
 
 
 def test_the_error_of_tensorflow_is_of_that_name():
     tensorflow = pytest.importorskip("tensorflow")
-    assert is_out_of_memory(tensorflow.errors.ResourceExhaustedError(None, None, ""))
+    assert out_of_memory(tensorflow.errors.ResourceExhaustedError(None, None, ""))
 
 
 @pytest.mark.parametrize(

@@ -336,6 +336,35 @@ def test_real_processes_are_replaced_and_ended(tmp_path, monkeypatch):
     assert set(psutil.Process().children()) <= before
 
 
+# A worker on a GPU whose context is lost in its first trial. Nothing but `train_in_parts` and `_configure` is replaced.
+POISONED = """
+from pathlib import Path
+from resnet_search.training import arrays, memory
+from resnet_search.workers import child
+class XlaRuntimeError(RuntimeError): pass
+def train(job, *_):
+    if job.trial == "0000":
+        raise XlaRuntimeError("INTERNAL: Failed to launch: CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access")
+    return []
+memory.train_in_parts, arrays.read_arrays, child._configure = train, lambda _: None, lambda **_: ["cuda:0"]
+child.main()
+"""
+
+
+def test_after_a_lost_context_the_next_trial_has_another_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "CHILD", [sys.executable, "-c", POISONED])
+    pool = LocalWorkers(1, WorkerSettings(threads=1), tmp_path / "worker.log")
+    try:
+        pool.submit(0, job(tmp_path, tmp_path, "0000"))
+        lost = hear(pool, Lost)
+        assert (lost.trial, lost.exit_code, lost.machine) == ("0000", MACHINE, True)
+        assert "CUDA_ERROR_ILLEGAL_ADDRESS" in (tmp_path / "worker.log").read_text().splitlines()[-1]
+        pool.submit(0, job(tmp_path, tmp_path, "0001"))
+        assert hear(pool, Done).trial == "0001"
+    finally:
+        pool.close()
+
+
 def test_what_a_worker_on_the_processor_is_told(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
