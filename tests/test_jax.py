@@ -76,6 +76,15 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+@needs_jax
+def test_the_installed_jax_reads_the_memory_fraction_that_workers_are_given():
+    from importlib.resources import files
+
+    from resnet_search.workers.backend import memory_fraction
+
+    assert f"'{memory_fraction()}'" in files("jaxlib").joinpath("xla_client.py").read_text(encoding="utf-8")
+
+
 def environment(folder: Path) -> dict[str, str]:
     # Its own cache of compiled steps: the first trial of a kind compiles, the others do not.
     return {

@@ -14,6 +14,7 @@ from typing import Any
 
 from resnet_search.files import append_line, read_lines
 from resnet_search.runs.folder import RunFolder
+from resnet_search.workers.nvidia import nvml, visible_gpus
 
 ENERGY = "energy.jsonl"
 POWERCAP = Path("/sys/class/powercap")
@@ -21,7 +22,7 @@ POWERCAP = Path("/sys/class/powercap")
 _INTERVAL = 30.0
 
 
-Counter = tuple[Callable[[], int], int]  # reads microjoules; the count at which it wraps around
+Counter = tuple[Callable[[], int], int]  # reads microjoules; the count at which it wraps around, 0 for never
 
 
 class Meter:
@@ -49,7 +50,9 @@ class Meter:
         with suppress(OSError, ValueError):
             for name, (counter, limit) in self._counters.items():
                 now = counter()
-                self._sums[name] += (now - self._last[name]) % limit
+                spent = now - self._last[name]
+                # A GPU's counter does not wrap around; it falls when its driver is loaded again.
+                self._sums[name] += spent % limit if limit else max(0, spent)
                 self._last[name] = now
             joules = {name: round(value / 1e6, 1) for name, value in self._sums.items()}
             append_line(self._path, {"session": self._session, "time": round(time.time(), 3), "joules": joules})
@@ -92,24 +95,22 @@ def _reader(path: Path) -> Callable[[], int]:
 
 
 def _gpus() -> Iterator[tuple[str, Counter]]:
-    try:
-        import pynvml
-    except ImportError:
+    library = nvml()
+    if library is None:
         return
-    with suppress(pynvml.NVMLError, OSError):
-        pynvml.nvmlInit()
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            counter = _gpu_reader(pynvml, handle)
+    # The counter of a divided GPU is that of all its parts, which others may use.
+    for index in sorted({gpu.index for gpu in visible_gpus() if not gpu.mig and gpu.index >= 0}):
+        with suppress(library.NVMLError, OSError):
+            counter = _gpu_reader(library, library.nvmlDeviceGetHandleByIndex(index))
             counter()
-            yield f"GPU {index}", (counter, 2**63)
+            yield f"GPU {index}", (counter, 0)
 
 
-def _gpu_reader(pynvml: Any, handle: Any) -> Callable[[], int]:
+def _gpu_reader(library: Any, handle: Any) -> Callable[[], int]:
     def read() -> int:
         try:
-            return int(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) * 1000  # of millijoules
-        except pynvml.NVMLError as error:
+            return int(library.nvmlDeviceGetTotalEnergyConsumption(handle)) * 1000  # of millijoules
+        except library.NVMLError as error:
             raise OSError(str(error)) from error
 
     return read
