@@ -105,7 +105,8 @@ def check_devices() -> Iterable[Check]:
     """Whether the training backend starts, and what it can train on."""
     from resnet_search.errors import TrainingError
     from resnet_search.workers.backend import keras_backend
-    from resnet_search.workers.devices import backend_gpus, gpu_cure, nvidia_gpus, unusable_gpu
+    from resnet_search.workers.devices import backend_gpus, nvidia_gpus, unusable_gpu
+    from resnet_search.workers.probe import gpu_cure
     from resnet_search.workers.quiet import quiet_stderr
 
     try:
@@ -123,8 +124,12 @@ def check_devices() -> Iterable[Check]:
     why = unusable_gpu(nvidia_gpus(), usable)
     if why:
         yield Check("GPU", PROBLEM, why, gpu_cure(backend))
+    elif usable:
+        from resnet_search.runs.doctor_gpu import check_gpus
+
+        yield from check_gpus(backend, usable)
     else:
-        yield Check("GPU", OK, ", ".join(usable) or "none; trials train on the processor")
+        yield Check("GPU", OK, "none; trials train on the processor")
 
 
 _BACKEND_CURE = "Install it again: pip install --force-reinstall tensorflow keras. KERAS_BACKEND=jax chooses the other."

@@ -1,7 +1,7 @@
 """What the hardware's own counters say a search has used, in joules; nothing where it has none that may be read.
 
-Intel's RAPL (also of AMD processors) counts each processor package, NVIDIA's driver each GPU. Both include
-whatever else the machine does. Since 2020 Linux lets only the administrator read RAPL, unless configured otherwise.
+Intel's RAPL (also of AMD processors) counts each processor package, NVIDIA's driver each GPU; only those that are
+visible and trained on are read. Both include whatever else these do. Since 2020 Linux lets only the administrator read RAPL, unless configured otherwise.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Counter = tuple[Callable[[], int], int]  # reads microjoules; the count at which
 class Meter:
     """Counts from its making on; an observer of a search, which has it look at the counters and note the sums.
 
-    `counters`: by name, those of this machine by default.
+    `counters`: by name, those of this machine by default, with its GPUs only if `gpus`.
     """
 
-    def __init__(self, folder: RunFolder, counters: dict[str, Counter] | None = None) -> None:
+    def __init__(self, folder: RunFolder, counters: dict[str, Counter] | None = None, *, gpus: bool = True) -> None:
         self._path, self._session = folder.path / ENERGY, round(time.time(), 3)
-        self._counters = dict(_counters()) if counters is None else counters
+        self._counters = dict(_counters(gpus=gpus)) if counters is None else counters
         self._last = {name: counter() for name, (counter, _) in self._counters.items()}
         self._sums = dict.fromkeys(self._last, 0)
         self._next = 0.0
@@ -73,9 +73,10 @@ def used(folder: RunFolder) -> dict[str, float]:
     return sums
 
 
-def _counters() -> Iterator[tuple[str, Counter]]:
+def _counters(*, gpus: bool) -> Iterator[tuple[str, Counter]]:
     yield from _processors()
-    yield from _gpus()
+    if gpus:
+        yield from _gpus()
 
 
 def _processors() -> Iterator[tuple[str, Counter]]:
