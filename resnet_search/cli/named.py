@@ -97,8 +97,8 @@ def space_of(model: Preset, recipe: dict[str, Any], epochs: int, data: dict[str,
 
 def _told(model: Preset, space: SearchSpace, plan: Plan, images: Counted, options: dict[str, Any]) -> Iterable[str]:
     """Describe the network, the recipe, the data and the estimated time."""
-    from resnet_search.cli.memory import memory_lines, too_large
     from resnet_search.cli.gpu import gpu_lines
+    from resnet_search.cli.memory import memory_lines, too_large
     from resnet_search.cli.precision import precision_lines
     from resnet_search.cli.text import count
     from resnet_search.cli.timing import time_of

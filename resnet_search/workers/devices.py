@@ -140,7 +140,7 @@ def share_gpus(workers: int | None, gpus: int, memory: int, trial_bytes: int) ->
     if not memory:
         raise TrainingError(
             f"--workers: got {workers} for {gpus} GPU{'s' * (gpus > 1)} of unknown memory, which cannot be shared",
-            f"Use --workers {gpus}. The driver tells the memory where its package is installed: pip install nvidia-ml-py.",
+            f"Use --workers {gpus}. Where nvidia-ml-py is installed, the driver may tell the memory.",
         )
     share = _USABLE / each - CONTEXT_BYTES / memory
     if share <= 0:

@@ -12,7 +12,7 @@ from resnet_search.processes import PYTHON, safe_environment
 from resnet_search.workers.backend import INSTALL_GPU
 
 # Importing a backend and compiling one convolution takes half a minute on a slow disk.
-SECONDS: Final = 300.0
+SECONDS: Final = 180.0
 _PROGRAM = """
 import keras
 import numpy as np
