@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from resnet_search.errors import TrainingError
-from resnet_search.runs import doctor, doctor_gpu
+from resnet_search.runs import doctor
 from resnet_search.runs.doctor import OK, PROBLEM, WARNING
-from resnet_search.workers import backend, devices
+from resnet_search.workers import backend, devices, nvidia, probe
 from resnet_search.workers.probe import Fault
 from tests.workers.nvml import Device, fake
 
@@ -112,8 +112,8 @@ def h200(monkeypatch: pytest.MonkeyPatch) -> list[Device]:
     monkeypatch.setitem(sys.modules, "pynvml", fake(found))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(devices, "backend_gpus", lambda _: ["NVIDIA H200"])
-    monkeypatch.setattr(doctor_gpu, "gpu_fault", lambda _: None)
-    monkeypatch.setattr(doctor_gpu, "mps_serves", lambda: False)
+    monkeypatch.setattr(probe, "gpu_fault", lambda _: None)
+    monkeypatch.setattr(nvidia, "mps_serves", lambda: False)
     return found
 
 
@@ -130,7 +130,7 @@ def test_a_gpu_that_can(h200: list[Device], monkeypatch: pytest.MonkeyPatch) -> 
     assert found["Capability"].text == "9.0, bfloat16"
     assert found["GPU memory"].text == "107.4 of 150.3 GB free"
     assert (found["MPS"].text.startswith("off"), found["MIG"].text) == (True, "off")
-    monkeypatch.setattr(doctor_gpu, "mps_serves", lambda: True)
+    monkeypatch.setattr(nvidia, "mps_serves", lambda: True)
     assert gpu_checks()["MPS"].text == "serves"
     h200[0].capability, h200[0].free = (7, 5), 10**9
     found = gpu_checks()
@@ -143,7 +143,7 @@ def test_a_gpu_that_can(h200: list[Device], monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_gpu_that_does_not_compute(h200: list[Device], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_gpu, "gpu_fault", lambda _: Fault("it fails", "Replace it."))
+    monkeypatch.setattr(probe, "gpu_fault", lambda _: Fault("it fails", "Replace it."))
     gpu = gpu_checks()["GPU"]
     assert (gpu.status, gpu.text, gpu.cure) == (PROBLEM, "NVIDIA H200, but it fails", "Replace it.")
 

@@ -76,8 +76,8 @@ def attempts(monkeypatch, quick_collection):
         (RuntimeError("failed to create cublas handle: CUBLAS_STATUS_ALLOC_FAILED"), True),
         # As recorded in issues 7025 of TensorFlow, and 8506, 13612 and 23145 of JAX.
         (RuntimeError("Dst tensor is not initialized.\n\t [[Node: resize/_11 = _Recv[]()]]"), True),
-        (RuntimeError("UNKNOWN: Failed to determine best cudnn convolution algorithm: INTERNAL: All algorithms tried for"
-                      " %cudnn-conv failed. CUDNN_STATUS_EXECUTION_FAILED"), True),
+        (RuntimeError("UNKNOWN: Failed to determine best cudnn convolution algorithm: INTERNAL: All algorithms tried "
+                      "for %cudnn-conv failed. CUDNN_STATUS_EXECUTION_FAILED"), True),
         (RuntimeError("FAILED_PRECONDITION: DNN library initialization failed. Look at the errors above."), True),
         (RuntimeError("Could not create cudnn handle: CUDNN_STATUS_NOT_INITIALIZED"), True),
         (RuntimeError("failed to create cublas handle: CUBLAS_STATUS_NOT_INITIALIZED"), True),

@@ -143,7 +143,7 @@ def test_the_number_of_workers_has_its_reason(monkeypatch):
 def test_a_gpu_that_does_not_compute_is_refused_at_the_start(monkeypatch):
     monkeypatch.setattr(devices, "backend_gpus", lambda _: ["NVIDIA RTX 5080"])
     monkeypatch.setattr(devices, "gpu_fault", lambda backend: Fault("it fails", f"No {backend}."))
-    with pytest.raises(TrainingError, match=r"--device: got 'auto' and NVIDIA RTX 5080, but it fails") as caught:
+    with pytest.raises(TrainingError, match=r"NVIDIA RTX 5080, but it fails") as caught:
         devices.choose_settings("auto", 2, backend="tensorflow")
     assert caught.value.cure == "No tensorflow."
     assert devices.choose_settings("cpu", 2, backend="tensorflow").device == "cpu"

@@ -149,7 +149,8 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fakes:
     fakes = Fakes(tmp_path)
     monkeypatch.setattr(local, "time", SimpleNamespace(monotonic=lambda: fakes.now))
     monkeypatch.setattr(
-        local, "subprocess",
+        local,
+        "subprocess",
         SimpleNamespace(Popen=fakes.start, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired),
     )
     return fakes
