@@ -29,7 +29,7 @@ from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.presets import preset
 from resnet_search.training.arrays import Arrays, channel_statistics, read_arrays, write_arrays
 from resnet_search.training.job import STATE, Job
-from resnet_search.workers import local
+from resnet_search.workers import devices, local
 from resnet_search.workers.contract import Done, EpochDone, Failed, Lost, Message, Stopped
 from resnet_search.workers.devices import CONTEXT_BYTES, choose_workers, gpu_memory, nvidia_gpus
 from resnet_search.workers.precision import FLOAT32
@@ -79,7 +79,9 @@ class Visit:
 
     def settings(self, workers: int = 1, precision: str = "auto") -> local.WorkerSettings:
         """What `--workers N --precision P` sets."""
-        return choose_workers("auto", workers, None, precision=precision)[1]
+        # Each part has a process of its own, and no time to try the GPU before it uses it.
+        with mock.patch.object(devices, "gpu_fault", return_value=None):
+            return choose_workers("auto", workers, None, precision=precision)[1]
 
     def precisions(self) -> list[str]:
         """Those to compare: what `auto` takes, and float32 where that is another one."""

@@ -8,6 +8,7 @@ from resnet_search.files import append_line
 from resnet_search.runs import energy
 from resnet_search.runs.energy import ENERGY, Meter, used
 from resnet_search.runs.folder import RunFolder
+from tests.faults.table import fault
 from tests.workers.nvml import Device, fake
 
 
@@ -107,6 +108,11 @@ def test_gpus_are_read_from_their_driver(folder, monkeypatch):
     assert used(folder) == {"GPU 0": 0.0, "GPU 1": 3.0}
 
 
+@fault(
+    "numbers",
+    "Other users' GPUs of a shared machine use energy, or a GPU has no counter",
+    here="only visible GPUs with a counter are read",
+)
 @pytest.mark.parametrize(
     ("visible", "counted"),
     [(None, ["GPU 1", "GPU 2"]), ("2", ["GPU 2"]), ("GPU-b", ["GPU 1"]), ("", []), ("GPU-a,GPU-c", ["GPU 2"])],

@@ -17,6 +17,7 @@ from resnet_search.training.job import ImagesError, TrialFailure
 from resnet_search.training.kept import KEPT
 from resnet_search.training.memory import more_parts, out_of_memory, train_in_parts
 from resnet_search.training.train import Trainer, train
+from tests.faults.table import fault
 
 pytestmark = pytest.mark.interface
 
@@ -98,6 +99,11 @@ def test_what_running_out_of_memory_looks_like(error, memory_ran_out):
     assert bool(out_of_memory(error)) is memory_ran_out
 
 
+@fault(
+    "training",
+    "A network does not fit on a GPU, even with 8 images at a time",
+    here="its failure has the memory that it needs and the backend's own line, which may name a broken installation",
+)
 def test_the_line_that_says_it_is_kept(make_job, arrays, monkeypatch, quick_collection):
     def planted(*_):
         raise raised_from(RuntimeError("In a step:\n  Dst tensor is not initialized.\n\t [[a node]]"))
@@ -191,6 +197,11 @@ def test_networks_kept_for_promotions_go_before_a_batch_is_divided(make_job, att
     assert not KEPT.forget()
 
 
+@fault(
+    "training",
+    "The training images themselves do not fit on the GPU",
+    here="the search stops after three attempts with their size, and no candidate is blamed",
+)
 def test_images_without_room_are_not_divided(make_job, monkeypatch, quick_collection):
     """The candidate is not the cause; networks that are kept may be."""
     attempts = []

@@ -7,6 +7,7 @@ import pytest
 from resnet_search.errors import TrainingError
 from resnet_search.workers import backend, devices
 from resnet_search.workers.probe import Fault
+from tests.faults.table import fault
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +119,11 @@ def test_no_more_workers_on_a_gpu_than_processors_or_than_the_machines_memory_ho
         assert devices.share_gpus(None, 1, 80 * GIB, GIB)[0] == workers
 
 
+@fault(
+    "environment",
+    "The driver does not say how much memory a GPU has",
+    here="each GPU has one worker; more are refused, with the package that may tell",
+)
 @pytest.mark.parametrize(("workers", "gpus"), [(2, 1), (4, 1), (3, 2)])
 def test_a_gpu_of_unknown_memory_is_not_shared(workers, gpus):
     with pytest.raises(TrainingError, match=f"--workers: got {workers} for {gpus} GPU") as caught:
@@ -149,6 +155,11 @@ def test_a_gpu_that_does_not_compute_is_refused_at_the_start(monkeypatch):
     assert devices.choose_settings("cpu", 2, backend="tensorflow").device == "cpu"
 
 
+@fault(
+    "environment",
+    "An NVIDIA card in Windows, where neither backend can use it",
+    here="an error that names WSL2 and `--device cpu`, in place of packages that do not exist there",
+)
 def test_on_windows_no_backend_uses_a_gpu(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(devices.sys, "platform", "win32")

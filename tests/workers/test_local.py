@@ -25,6 +25,7 @@ from resnet_search.workers import backend, local
 from resnet_search.workers.backend import MEMORY_FRACTIONS, memory_fraction
 from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Message, Ready, Stopped
 from resnet_search.workers.local import LocalWorkers, WorkerSettings
+from tests.faults.table import fault
 from tests.workers.jobs import PATIENCE, hear, job
 
 EPOCH = Epoch(
@@ -277,6 +278,11 @@ def test_a_process_that_makes_no_progress_is_killed(fakes):
     assert fakes.children[2].jobs == ["0001"]
 
 
+@fault(
+    "training",
+    "A deep network compiles for longer than a worker may be silent, for validation after its steps too",
+    here="the limit is three times as long until its first epoch has ended",
+)
 def test_the_first_epoch_may_take_longer(fakes):
     """The network is compiled before its first step, and for validation after the last; again if its batches divide."""
     fakes.pool()
@@ -301,6 +307,11 @@ def test_a_process_that_ends_when_it_is_asked_to_is_not_killed(fakes, monkeypatc
     assert killed == []
 
 
+@fault(
+    "crash",
+    "A fatal error on a GPU whose workers share an MPS server",
+    here="all of its workers are replaced, and the other trials continue without blame",
+)
 @pytest.mark.parametrize(("mps", "status", "ended"), [
     (True, -6, [2]), (True, MACHINE, [2]), (True, -11, [2]), (True, -9, []), (False, -6, []),
 ])  # fmt: skip
@@ -400,6 +411,11 @@ child.main()
 """
 
 
+@fault(
+    "crash",
+    "A CUDA error leaves a worker's process unusable",
+    here="the worker ends, its trial continues in another process, and no candidate is blamed",
+)
 def test_after_a_lost_context_the_next_trial_has_another_process(tmp_path, monkeypatch):
     monkeypatch.setattr(local, "CHILD", [sys.executable, "-c", POISONED])
     pool = LocalWorkers(1, WorkerSettings(threads=1), tmp_path / "worker.log")

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import pytest
 
 from resnet_search.workers import probe
+from tests.faults.table import fault
 
 # As recorded in issues 101746, 99592, 97387 and 7025 of TensorFlow and 16078 and 12461 of JAX; the third from
 # NVIDIA's list of errors.
@@ -31,6 +32,11 @@ def asked_anew() -> None:
     probe.gpu_fault.cache_clear()
 
 
+@fault(
+    "environment",
+    "A GPU is there but does not compute: driver, CUDA libraries or its generation do not fit",
+    here="one convolution before the search fails or takes too long; the error names the cure, and `doctor` does too",
+)
 @pytest.mark.parametrize(("backend", "message", "cure"), RECORDED)
 def test_what_fails_has_its_line_and_its_cure(monkeypatch, backend, message, cure):
     monkeypatch.setattr(probe, "_PROGRAM", f"import sys; sys.exit({message!r} + chr(10) + 'more')")
