@@ -18,7 +18,7 @@ from resnet_search.processes import PYTHON, safe_environment
 from resnet_search.workers.backend import keras_backend
 from resnet_search.workers.cluster import Cluster
 from resnet_search.workers.local import WorkerSettings
-from resnet_search.workers.nvidia import present_gpus, visible_gpus
+from resnet_search.workers.nvidia import VISIBLE, present_gpus, visible_gpus, visible_names
 from resnet_search.workers.precision import AUTO, on_gpu, on_processor
 from resnet_search.workers.probe import gpu_cure, gpu_fault
 
@@ -88,8 +88,8 @@ def unusable_gpu(present: list[str], usable: list[str]) -> str:
     if not present or usable:
         return ""
     names = ", ".join(present)
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}:
-        return f"this machine has {names}, but CUDA_VISIBLE_DEVICES hides it"
+    if visible_names() == []:
+        return f"this machine has {names}, but {VISIBLE} hides it"
     if sys.platform == "win32":
         return f"this machine has {names}, but TensorFlow and JAX cannot use it on Windows"
     return (

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 _FIELDS = ("index", "name", "uuid", "memory.total", "memory.free", "driver_version", "mig.mode.current", "compute_cap")
 
 
@@ -30,7 +31,7 @@ class Gpu:
 
 def visible_names() -> list[str] | None:
     """Return what CUDA_VISIBLE_DEVICES names, as CUDA reads it; None where it is not set, which shows all GPUs."""
-    value = os.environ.get("CUDA_VISIBLE_DEVICES")
+    value = os.environ.get(VISIBLE)
     if value is None:
         return None
     names = [name.strip() for name in value.split(",")]

@@ -10,6 +10,7 @@ from typing import Final
 
 from resnet_search.processes import PYTHON, safe_environment
 from resnet_search.workers.backend import INSTALL_GPU
+from resnet_search.workers.nvidia import VISIBLE, visible_names
 
 # Importing a backend and compiling one convolution takes half a minute on a slow disk.
 SECONDS: Final = 180.0
@@ -73,11 +74,13 @@ def gpu_fault(backend: str) -> Fault | None:
 
 def gpu_cure(backend: str) -> str:
     """Return what to do where the backend cannot use a GPU; on Windows neither backend can."""
+    if visible_names() == []:
+        return f"Unset {VISIBLE}. To train on the processor all the same: --device cpu"
     if sys.platform == "win32":
         return (
             "Install resnet-search in WSL2, where it can be used. To train on the processor all the same: --device cpu"
         )
-    return f"Install them: {INSTALL_GPU[backend]}. To train on the processor all the same: --device cpu"
+    return f"Install its CUDA libraries: {INSTALL_GPU[backend]}. To train on the processor all the same: --device cpu"
 
 
 def _fault(said: str, backend: str) -> Fault:

@@ -29,6 +29,7 @@ def no_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "keras_backend", lambda: "tensorflow")
     monkeypatch.setattr(devices, "backend_gpus", lambda _: [])
     monkeypatch.setattr(devices, "nvidia_gpus", list)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
 def test_everything_that_is_wrong_has_a_cure(tmp_path: Path) -> None:

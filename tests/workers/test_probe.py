@@ -28,7 +28,8 @@ RECORDED = [
 
 
 @pytest.fixture(autouse=True)
-def asked_anew() -> None:
+def asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     probe.gpu_fault.cache_clear()
 
 
@@ -60,7 +61,14 @@ def test_what_hangs_is_ended_and_has_a_cure(monkeypatch):
     assert "KERAS_BACKEND=jax" in found.cure
 
 
+def test_a_hidden_gpu_is_to_be_shown(monkeypatch):
+    for value in ("", "-1", "-1,0"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
+        assert probe.gpu_cure("jax").startswith("Unset CUDA_VISIBLE_DEVICES")
+
+
 def test_on_windows_the_cure_is_wsl2(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(probe.sys, "platform", "win32")
     assert all("WSL2" in probe.gpu_cure(backend) and "--device cpu" in probe.gpu_cure(backend)
                for backend in ("tensorflow", "jax"))  # fmt: skip
