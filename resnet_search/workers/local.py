@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -106,7 +106,10 @@ class LocalWorkers:
             process.trial = None
         if isinstance(message, Lost):
             del self._processes[message.slot]
-            if message.exit_code in OF_THE_MACHINE | {-signal.SIGSEGV} and not message.blameless:
+            if process.blameless:
+                reason = "was ended with another one on its GPU, which shares an MPS server"
+                return replace(message, reason=reason, blameless=True, machine=False)
+            if message.exit_code in OF_THE_MACHINE | {-signal.SIGSEGV}:
                 self._end_neighbours(message.slot)
         return message
 
@@ -124,10 +127,12 @@ class LocalWorkers:
         """
         if not (self._settings.device == "gpu" and mps_serves()):
             return
-        for process in self._processes.values():
-            if (process.slot - slot) % self._settings.gpus == 0:
-                process.blameless = True
-                process.kill()
+        neighbours = [one for one in self._processes.values() if (one.slot - slot) % self._settings.gpus == 0]
+        for process in neighbours:
+            process.blameless = True
+            process.ask_to_end()
+        for process in neighbours:
+            process.kill()
 
     def _hanging(self) -> _Process | None:
         """A process that has a trial and finishes no step of it."""
@@ -222,11 +227,8 @@ class _Process:
         except ValueError:
             pass  # A line torn by the end of the process, or the pipe closed by `end`.
         status = self._child.wait()
-        reason = "was ended with another one on its GPU, which shares an MPS server" if self.blameless else ""
-        reason = reason or _how_it_ended(status)
-        machine = not self.blameless and (not self.stepped or status in OF_THE_MACHINE)
-        lost = Lost(self.slot, self.trial, status, reason, blameless=self.blameless, machine=machine)
-        self._messages.put((self, lost))
+        machine = not self.stepped or status in OF_THE_MACHINE
+        self._messages.put((self, Lost(self.slot, self.trial, status, _how_it_ended(status), machine=machine)))
 
 
 def _how_it_ended(status: int) -> str:

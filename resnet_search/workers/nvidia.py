@@ -40,9 +40,12 @@ def visible_names() -> list[str] | None:
 
 
 def visible_gpus() -> list[Gpu]:
-    """Return the GPUs that CUDA_VISIBLE_DEVICES shows, without memory those that the driver does not describe."""
+    """Return the GPUs that CUDA_VISIBLE_DEVICES shows, without memory those that the driver does not describe.
+
+    None where the driver describes none at all.
+    """
     found, names = present_gpus(), visible_names()
-    if names is None:
+    if names is None or not found:
         return found
     # By default CUDA counts the fastest GPU first, the driver by PCI bus; on equal GPUs that is the same for memory.
     in_order = os.environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID" or len({gpu.name for gpu in found}) == 1

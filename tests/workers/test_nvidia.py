@@ -50,6 +50,12 @@ def test_memory_is_that_of_the_smallest_visible_gpu(monkeypatch, value, order, m
     assert devices.gpu_memory() == memory * GIB
 
 
+def test_a_machine_without_gpus_has_none_whatever_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pynvml", fake([]))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,GPU-a")
+    assert nvidia.visible_gpus() == []
+
+
 def test_equal_gpus_have_one_order(monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", fake([Device("GPU-a"), Device("GPU-b", memory=None)]))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
