@@ -29,8 +29,8 @@ def deterministic_option(function: Function) -> Function:
     """Add --deterministic; a run keeps it."""
     return click.option(
         "--deterministic", is_flag=True,
-        help="Use only GPU operations that give the same bits in every process; they are slower. A processor always "
-        "gives the same bits with the same --threads.",
+        help="Compile only GPU operations that give the same bits in every process, which may be slower. A processor "
+        "always gives the same bits with the same --threads.",
     )(function)  # fmt: skip
 
 
