@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from resnet_search.errors import TrainingError
-from resnet_search.workers import backend, devices
+from resnet_search.workers import backend, devices, host
+from resnet_search.workers.local import WorkerSettings
 from resnet_search.workers.probe import Fault
 from tests.faults.table import fault
 
@@ -130,6 +131,15 @@ def test_a_gpu_of_unknown_memory_is_not_shared(workers, gpus):
         devices.share_gpus(workers, gpus, 0, GIB)
     assert f"--workers {gpus}" in caught.value.cure
     assert "nvidia-ml-py" in caught.value.cure
+
+
+def test_nor_is_one_on_a_node_of_a_cluster(monkeypatch):
+    monkeypatch.setattr(host, "gpu_memory", lambda: 0)
+    node = host.Host(WorkerSettings(threads=1, device="gpu"), 0.5, "session", "")
+    with pytest.raises(TrainingError, match=r"--gpus-per-trial: got 0\.5, .*unknown memory"):
+        node._shared_gpu()
+    monkeypatch.setattr(host, "gpu_memory", lambda: 80 * GIB)
+    assert 0 < node._shared_gpu().gpu_share < 0.45
 
 
 def test_the_number_of_workers_has_its_reason(monkeypatch):
