@@ -29,7 +29,7 @@ from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.presets import preset
 from resnet_search.training.arrays import Arrays, channel_statistics, read_arrays, write_arrays
 from resnet_search.training.job import STATE, Job
-from resnet_search.workers import local
+from resnet_search.workers import devices, local
 from resnet_search.workers.contract import Done, EpochDone, Failed, Lost, Message, Stopped
 from resnet_search.workers.devices import CONTEXT_BYTES, choose_workers, gpu_memory, nvidia_gpus
 from resnet_search.workers.precision import FLOAT32
@@ -79,7 +79,9 @@ class Visit:
 
     def settings(self, workers: int = 1, precision: str = "auto") -> local.WorkerSettings:
         """What `--workers N --precision P` sets."""
-        return choose_workers("auto", workers, None, precision=precision)[1]
+        # Each part has a process of its own, and no time to try the GPU before it uses it.
+        with mock.patch.object(devices, "gpu_fault", return_value=None):
+            return choose_workers("auto", workers, None, precision=precision)[1]
 
     def precisions(self) -> list[str]:
         """Those to compare: what `auto` takes, and float32 where that is another one."""
@@ -318,14 +320,14 @@ def digest(state: Path) -> str:
 def memory(visit: Visit) -> Iterator[dict[str, Any]]:
     """What happens where memory runs out, what is left of the images, and whether parts and the next trial train."""
     from resnet_search.training.augmentation import on_device
-    from resnet_search.training.memory import is_out_of_memory, train_in_parts
+    from resnet_search.training.memory import out_of_memory, train_in_parts
     from resnet_search.training.train import train as train_whole
 
     arrays, precision = read_arrays(visit.data), visit.settings().precision
     network = visit.networks()[0 if visit.small else 1]
     large = visit.job("large", network, 1, precision, batch_size=128 if visit.small else 4096)
     yield {"fraction": os.environ.get(FRACTIONS[0]), "large": network.name, "batch": large.recipe["batch_size"],
-           **outcome(lambda: train_whole(large, arrays, lambda _: None), is_out_of_memory)}  # fmt: skip
+           **outcome(lambda: train_whole(large, arrays, lambda _: None), out_of_memory)}  # fmt: skip
     yield {"readable_images": outcome(lambda: np.asarray(on_device(arrays)))["error"] is None}
     parts: list[int] = []
     again = Job(**{**large.to_dict(), "folder": str(visit.scratch / "parts")})
@@ -335,7 +337,7 @@ def memory(visit: Visit) -> Iterator[dict[str, Any]]:
     yield {"next_trial": small.name, **outcome(lambda: train_whole(following, arrays, lambda _: None))}
 
 
-def outcome(work: Callable[[], Any], recognised: Callable[[BaseException], bool] | None = None) -> dict[str, Any]:
+def outcome(work: Callable[[], Any], recognised: Callable[[BaseException], str] | None = None) -> dict[str, Any]:
     """Return the kind of error, None for none, its text, and the functions of this package that it came through."""
     try:
         work()
@@ -343,7 +345,7 @@ def outcome(work: Callable[[], Any], recognised: Callable[[BaseException], bool]
         frames = traceback.extract_tb(error.__traceback__)
         ours = [f"{Path(frame.filename).stem}.{frame.name}" for frame in frames if "resnet_search" in frame.filename]
         found = {"error": type(error).__name__, "text": str(error)[:2000], "through": ours}
-        return found | ({} if recognised is None else {"recognised": recognised(error)})
+        return found | ({} if recognised is None else {"recognised": bool(recognised(error))})
     return {"error": None}
 
 

@@ -78,6 +78,30 @@ def test_links_and_pictures_are_there():
     assert of_pages(broken_links) == []
 
 
+PROMISES = re.compile(r"(same|identical) (trials|scores|result)\b|bit for bit|last bit")
+
+
+def promises_of_bits(page: Path) -> Iterator[str]:
+    """Paragraphs that promise equal results without a word on where; a page's first paragraph may say it for all."""
+    text = page.read_text(encoding="utf-8")
+    first, *others = [one for one in text.split("\n\n") if not one.startswith("#")]
+    if "processor" in first:
+        return
+    for paragraph in [first, *others]:
+        words = " ".join(paragraph.split())
+        if PROMISES.search(words) and not re.search("CPU|processor", words):
+            yield words[:100]
+
+
+def test_equal_results_are_promised_where_they_hold():
+    pages = [
+        ROOT / "README.md",
+        *(ROOT / "docs" / f"{name}.md" for name in ("backends", "faults", "keeping", "resume")),
+    ]
+    pages += [ROOT / "docs" / "how-to" / f"{name}.md" for name in ("cluster", "resume-and-repair")]
+    assert of_pages(promises_of_bits, pages) == []
+
+
 def pictures_without_words(page: Path) -> Iterator[str]:
     text = page.read_text(encoding="utf-8")
     alternatives = re.findall(r'<img[^>]*alt="([^"]*)"', text)

@@ -76,6 +76,15 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+@needs_jax
+def test_the_installed_jax_reads_the_memory_fraction_that_workers_are_given():
+    from importlib.resources import files
+
+    from resnet_search.workers.backend import memory_fraction
+
+    assert f"'{memory_fraction()}'" in files("jaxlib").joinpath("xla_client.py").read_text(encoding="utf-8")
+
+
 def environment(folder: Path) -> dict[str, str]:
     # Its own cache of compiled steps: the first trial of a kind compiles, the others do not.
     return {
@@ -344,7 +353,7 @@ def test_steps_in_one_call_are_the_same_steps_however_many(folder):
 
 
 GIVEN_AWAY = """
-import keras, numpy as np
+import jax, keras, numpy as np
 from resnet_search.training.arrays import Arrays
 from resnet_search.training.augmentation import StoredImages, on_device
 
@@ -378,18 +387,20 @@ except RuntimeError as error:
     print(error)
 fit(model())
 assert np.array_equal(keras.ops.convert_to_numpy(on_device(arrays)), x)
-print("trains again")
+print("trains again on", {device.id for array in jax.live_arrays() for device in array.devices()})
 """
 
 
 @needs_jax
-def test_images_that_a_failed_step_has_taken_come_back(folder):
+@pytest.mark.parametrize("devices", [1, 2])
+def test_images_that_a_failed_step_has_taken_come_back_to_the_one_device_that_is_used(folder, devices):
     """JAX takes the variables of a model over for a step, the shared images with them."""
+    several = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
     done = subprocess.run(
-        [sys.executable, "-c", GIVEN_AWAY], cwd=folder, env=environment(folder), capture_output=True, text=True,
-        check=False, timeout=PATIENCE,
+        [sys.executable, "-c", GIVEN_AWAY], cwd=folder, env=environment(folder) | several, capture_output=True,
+        text=True, check=False, timeout=PATIENCE,
     )  # fmt: skip
-    assert done.stdout.splitlines() == ["RESOURCE_EXHAUSTED: out of memory", "trains again"], done.stderr[-3000:]
+    assert done.stdout.splitlines() == ["RESOURCE_EXHAUSTED: out of memory", "trains again on {0}"], done.stderr[-3000:]
 
 
 @needs_jax

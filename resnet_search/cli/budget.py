@@ -64,8 +64,8 @@ def hang_option(default: str | None) -> Callable[[Function], Function]:
     shown = default or "the run's"
     return click.option(
         "--hang-timeout", type=Duration("30s", "7d"), default=default, metavar="TIME",
-        help="Replace a worker that finishes no step in this time; the first step of a trial may take three times as "
-        f"long.  [default: {shown}]",
+        help="Replace a worker that finishes no step in this time; before the end of a trial's first epoch, in three "
+        f"times as long.  [default: {shown}]",
     )  # fmt: skip
 
 

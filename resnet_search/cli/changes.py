@@ -50,6 +50,7 @@ def fixed_options(function: Function) -> Function:
         click.option("--train-examples", type=Whole(1, 10**9), hidden=True),
         click.option("--data-dir", type=FolderPath(), hidden=True),
         click.option("--precision", type=OneOf(PRECISIONS), hidden=True),
+        click.option("--deterministic", is_flag=True, default=None, hidden=True),
         *(
             click.option(option, name, type=ValueRange() if key == "value_range" else SpaceKey(table, key), hidden=True)
             for name, (option, table, key) in _OF_SPACE.items()
@@ -97,6 +98,7 @@ def _differences(content: dict[str, Any], given: dict[str, Any]) -> Iterable[str
         ("train_examples", "--train-examples", data["train_examples"]),
         ("data_dir", "--data-dir", data["data_dir"]),
         ("precision", "--precision", content.get("precision", AUTO)),
+        ("deterministic", "--deterministic", content["workers"].get("deterministic", False)),
     ):
         value = str(given[key].resolve()) if key in given and key == "data_dir" else given.get(key)
         if key in given and value != was:

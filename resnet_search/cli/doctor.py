@@ -28,8 +28,9 @@ def command(
 ) -> None:
     """Check whether this machine can run a search, or check the folder of a run.
 
-    For the machine: versions, devices, where CIFAR-10 would come from, free disk. For a run: whether its files exist,
-    can be read and agree with its events. Each problem is listed with its fix. Exit status 1 if there is a problem.
+    For the machine: versions, devices, whether a GPU computes, where CIFAR-10 would come from, free disk. For a run:
+    whether its files exist, can be read and agree with its events. Each problem is listed with its fix. Exit status 1
+    if there is a problem.
 
     --repair leaves out damaged events, removes damaged checkpoints and leftovers, and rewrites Keras Tuner's files. If
     the weights of the best trial are gone, resume then trains it again. A copy of a damaged file stays beside the

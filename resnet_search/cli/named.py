@@ -97,6 +97,7 @@ def space_of(model: Preset, recipe: dict[str, Any], epochs: int, data: dict[str,
 
 def _told(model: Preset, space: SearchSpace, plan: Plan, images: Counted, options: dict[str, Any]) -> Iterable[str]:
     """Describe the network, the recipe, the data and the estimated time."""
+    from resnet_search.cli.gpu import gpu_lines
     from resnet_search.cli.memory import memory_lines, too_large
     from resnet_search.cli.precision import precision_lines
     from resnet_search.cli.text import count
@@ -117,7 +118,9 @@ def _told(model: Preset, space: SearchSpace, plan: Plan, images: Counted, option
     if recipe.init == "imagenet":
         yield f"Start      ImageNet weights, {recipe.frozen_stages} of {STAGES} stages frozen"
     yield f"Data       {space.data.source}, {size} x {size} pixels"
-    yield from time_of(space, plan, images, (), options).lines()
+    time = time_of(space, plan, images, (), options)
+    yield from time.lines()
+    yield from gpu_lines(time, options["workers"], options["device"])
     yield from memory_lines(too_large(space, plan, (), options["workers"], options["device"]))
     yield from precision_lines(plan, options["precision"], options["workers"], options["device"])
     if model.architecture.stem != "cifar" and size < _FEW_PIXELS:

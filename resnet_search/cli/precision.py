@@ -1,4 +1,4 @@
-"""--precision of the commands that start a run."""
+"""--precision and --deterministic of the commands that start a run."""
 
 from __future__ import annotations
 
@@ -22,6 +22,15 @@ def precision_option(function: Function) -> Function:
         "--precision", type=OneOf(PRECISIONS), default=AUTO, show_default=True, metavar="|".join(PRECISIONS),
         help="Precision of the networks. auto: bfloat16 on GPUs that support it, else float32. bfloat16 on a processor "
         "that supports it: only blocks whose channels are multiples of 16 use it.",
+    )(function)  # fmt: skip
+
+
+def deterministic_option(function: Function) -> Function:
+    """Add --deterministic; a run keeps it."""
+    return click.option(
+        "--deterministic", is_flag=True,
+        help="Compile only GPU operations that give the same bits in every process, which may be slower. A processor "
+        "always gives the same bits with the same --threads.",
     )(function)  # fmt: skip
 
 

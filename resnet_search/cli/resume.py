@@ -35,9 +35,9 @@ _CHANGING = ("workers", "threads", "device", "hang_timeout", "add_iterations", "
 def command(session: Session, /, *, run: str, runs_dir: Path, quiet: bool, no_export: bool, **options: Any) -> None:
     """Resume a run that was stopped, or extend a finished one.
 
-    After Ctrl-C, kill -9 or a reboot, a resumed run ends with the same trials as an uninterrupted one. A finished run
-    trains more only with --add-iterations, --add-epochs or --retry-failed; otherwise only missing parts of its export
-    are written.
+    After Ctrl-C, kill -9 or a reboot, a resumed run ends with the same trials as an uninterrupted one, on a processor
+    to the last bit. A finished run trains more only with --add-iterations, --add-epochs or --retry-failed; otherwise
+    only missing parts of its export are written.
 
     Settings that define the run, such as its seed, cannot be changed.
     """

@@ -11,7 +11,7 @@ from resnet_search.cli.baselines import baseline_costs, baseline_lines, baseline
 from resnet_search.cli.budget import budget_options, hang_option
 from resnet_search.cli.cluster import cluster_options, take_cluster
 from resnet_search.cli.options import quiet_options, search_options, space_from
-from resnet_search.cli.precision import precision_lines, precision_option
+from resnet_search.cli.precision import deterministic_option, precision_lines, precision_option
 from resnet_search.cli.session import Session
 from resnet_search.cli.tracking import track_option
 
@@ -24,6 +24,7 @@ from resnet_search.cli.tracking import track_option
 @budget_options
 @track_option
 @precision_option
+@deterministic_option
 @quiet_options
 @click.pass_obj
 def command(session: Session, /, *, quiet: bool, no_export: bool, **options: Any) -> None:
@@ -46,13 +47,16 @@ def command(session: Session, /, *, quiet: bool, no_export: bool, **options: Any
     plan = make_plan(space, classes=images.planned_classes)
 
     def told() -> Iterable[str]:
+        from resnet_search.cli.gpu import gpu_lines
         from resnet_search.cli.memory import memory_lines, too_large
         from resnet_search.cli.plan_tables import plan_totals
         from resnet_search.cli.timing import time_of
 
         known = baseline_costs(space, options["baselines"], images.planned_classes)
         yield f"Space      {space.name}"
-        yield from plan_totals(plan, time_of(space, plan, images, known, options))
+        time = time_of(space, plan, images, known, options)
+        yield from plan_totals(plan, time)
+        yield from gpu_lines(time, options["workers"], options["device"])
         yield from baseline_lines(known, space.hyperband.max_epochs)
         yield from memory_lines(too_large(space, plan, known, options["workers"], options["device"]))
         yield from precision_lines(plan, options["precision"], options["workers"], options["device"])

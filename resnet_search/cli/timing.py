@@ -23,7 +23,10 @@ UNKNOWN_IMAGES = Images(10_000, 1_000)
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """How long a plan takes. `cluster`: whether the number of workers is only known when the cluster is connected."""
+    """How long a plan takes. `cluster`: whether the number of workers is only known when the cluster is connected.
+
+    `trial_bytes`: the memory that training the largest network takes.
+    """
 
     plan: Plan
     speed: Speed
@@ -31,6 +34,7 @@ class Time:
     images: Images | None
     estimate: Estimate
     cluster: bool
+    trial_bytes: int
 
     def lines(self) -> Iterable[str]:
         """Yield the time, for how many workers and images it is, and where the speed comes from."""
@@ -89,4 +93,4 @@ def time_of(
     crew = crew_of(options["workers"], options["threads"], options["device"], most)
     counted_images = None if images.train is None else Images(images.train, images.validation or 0)
     time = estimate(plan, speed, counted_images or UNKNOWN_IMAGES, crew, tuple(cost for _, cost in known))
-    return Time(plan, speed, crew, counted_images, time, isinstance(options["workers"], Cluster))
+    return Time(plan, speed, crew, counted_images, time, isinstance(options["workers"], Cluster), most)

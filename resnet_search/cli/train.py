@@ -22,7 +22,7 @@ from resnet_search.cli.options import (
     runs_dir_option,
     seed_option,
 )
-from resnet_search.cli.precision import precision_option
+from resnet_search.cli.precision import deterministic_option, precision_option
 from resnet_search.cli.session import Session
 from resnet_search.cli.value_range import value_range_option
 from resnet_search.errors import UsageError
@@ -129,6 +129,7 @@ _LENGTHS = ", ".join(f"{name} {recipe.epochs or EPOCHS}" for name, recipe in REC
 @click.option("--threads", type=Whole(1, 1024), metavar="N", help="Processor threads.  [default: all]")
 @device_option
 @precision_option
+@deterministic_option
 @runs_dir_option
 @on_cluster_option
 @cluster_options
@@ -167,7 +168,7 @@ def command(
 
 _OF_RUN = ("trial", "all_images", "discard")
 _OF_MODEL = ("test", "init", "frozen_stages", "learning_rate", "batch_size", "source", "data_dir", "image_size",
-             "value_range", "validation", "train_examples", "seed", "name", "precision")  # fmt: skip
+             "value_range", "validation", "train_examples", "seed", "name", "precision", "deterministic")  # fmt: skip
 
 
 def _one_of(context: click.Context, run: str | None, model: Preset | None) -> None:

@@ -131,17 +131,29 @@ def repeat(view: RunView) -> Section:
         (
             Paragraph(("Save the search space below as ", Code(SPACE_FILE), " and run this command in that folder:")),
             Fence("sh", shlex.join(_command(content))),
-            Paragraph(
-                "With the same versions, device and number of threads, you get the same trials and the same "
-                "scores. Another number of threads or another processor changes the last bits of every sum, which "
-                f"can change {'the scores' if is_grid(view) else 'which of two close candidates is promoted'}."
-            ),
+            Paragraph(_how_equal(workers, "the scores" if is_grid(view) else _PROMOTED)),
             Table(("", ""), tuple(rows)),
             Paragraph("The search space; options of the command above override its values:"),
             Fence("toml", content["space"]["text"].rstrip()),
             Paragraph(f"All values of the recipe; its learning-rate schedule is {content['horizon']} epochs long:"),
             Fence("json", json.dumps(content["recipe"], indent=1)),
         ),
+    )
+
+
+def _how_equal(workers: dict[str, Any], what: str) -> str:
+    """Return what a repetition has in common with the run, and `what` can differ."""
+    if workers["device"] == "gpu":
+        deterministic = " This run used XLA's deterministic operations, which are meant to prevent that."
+        return (
+            "With the same seed you get the same draws, initial weights and order of images. On a GPU, sums differ by "
+            f"chance from one process to the next, which can change {what}."
+            f"{deterministic if workers.get('deterministic') else ''}"
+        )
+    return (
+        "With the same versions, device and number of threads, you get the same trials and the same "
+        "scores. Another number of threads or another processor changes the last bits of every sum, which "
+        f"can change {what}."
     )
 
 
@@ -172,7 +184,7 @@ def _command(content: dict[str, Any]) -> list[str]:
     for name, value in options.items():
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
-    return words
+    return words + ["--deterministic"] * bool(workers.get("deterministic"))
 
 
 def _where(workers: dict[str, Any]) -> dict[str, Any]:
@@ -195,6 +207,7 @@ def _value(value: Any) -> str:
     return str(value)
 
 
+_PROMOTED = "which of two close candidates is promoted"
 # Values of --precision that give the same results on every machine.
 _ASKED_FOR = {FLOAT32: "float32", MIXED: "bfloat16", WIDE: "bfloat16"}
 _LIMIT_UNITS = {"max_params": "trainable parameters", "max_macs": "multiply-adds of one image"}

@@ -142,6 +142,7 @@ _WORKERS: Final[dict[str, Test]] = {
     "gpu_share": _number(0, 1),
     "gpu_bytes": _whole(0, 2**50),
     "backend": _text,
+    "deterministic": _flag,
 }
 _TOP: Final[dict[str, Test]] = {
     "horizon": _whole(0, MOST_EPOCHS),

@@ -6,15 +6,19 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from resnet_search.files import leftovers
 from resnet_search.runs.folder import DATA_FOLDER
 from resnet_search.runs.latency import processors
+
+if TYPE_CHECKING:
+    from resnet_search.workers.nvidia import Gpu
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
@@ -28,6 +32,11 @@ MISSED = {
     "jax": "",
 }
 OLDEST, NEWEST = (3, 11), (3, 13)  # requires-python of pyproject.toml
+_CUDA_LIBRARIES = ("nvidia-cuda-runtime", "nvidia-cudnn", "nvidia-cublas")
+_CUDA_RELEASES = ("-cu12", "-cu13", "")
+_BFLOAT16 = 8  # of the compute capability
+_TAKEN = 0.5  # of the memory, from which on less is left than workers are planned with
+_UNKNOWN = "not known"
 # A run of 200 trials of the sizes that ship takes some hundred MB, CIFAR-10 and its copies a GB.
 LOW_DISK, NO_DISK = 5e9, 5e8
 # One worker with TensorFlow and CIFAR-10 takes 2 GB.
@@ -105,7 +114,8 @@ def check_devices() -> Iterable[Check]:
     """Whether the training backend starts, and what it can train on."""
     from resnet_search.errors import TrainingError
     from resnet_search.workers.backend import keras_backend
-    from resnet_search.workers.devices import backend_gpus, gpu_cure, nvidia_gpus, unusable_gpu
+    from resnet_search.workers.devices import backend_gpus, nvidia_gpus, unusable_gpu
+    from resnet_search.workers.probe import gpu_cure
     from resnet_search.workers.quiet import quiet_stderr
 
     try:
@@ -123,11 +133,65 @@ def check_devices() -> Iterable[Check]:
     why = unusable_gpu(nvidia_gpus(), usable)
     if why:
         yield Check("GPU", PROBLEM, why, gpu_cure(backend))
+    elif usable:
+        yield from check_gpus(backend, usable)
     else:
-        yield Check("GPU", OK, ", ".join(usable) or "none; trials train on the processor")
+        yield Check("GPU", OK, "none; trials train on the processor")
 
 
 _BACKEND_CURE = "Install it again: pip install --force-reinstall tensorflow keras. KERAS_BACKEND=jax chooses the other."
+
+
+def check_gpus(backend: str, usable: Sequence[str]) -> Iterable[Check]:
+    """Yield a finding for each property of the GPUs that the backend can use, the first of which computes."""
+    from resnet_search.workers.nvidia import mps_serves, visible_gpus
+    from resnet_search.workers.probe import gpu_fault
+
+    fault = gpu_fault(backend)
+    named = ", ".join(usable)
+    yield Check("GPU", OK, named) if fault is None else Check("GPU", PROBLEM, f"{named}, but {fault.why}", fault.cure)
+    gpus = visible_gpus()
+    yield Check("Driver", OK, _each(gpu.driver for gpu in gpus))
+    yield Check(
+        "CUDA", OK, ", ".join(_cuda_libraries()) or "no package of pip; TensorFlow or JAX has found the system's"
+    )
+    yield Check("Capability", OK, _each(_capability(gpu) for gpu in gpus))
+    yield _gpu_memory(gpus)
+    serves = mps_serves()
+    yield Check("MPS", OK, "serves" if serves else "off; workers of a GPU take turns (docs/backends.md)")
+    yield Check("MIG", OK, _each(gpu.uuid for gpu in gpus if gpu.mig) if any(gpu.mig for gpu in gpus) else "off")
+
+
+def _each(values: Iterable[str]) -> str:
+    """Return the values, equal ones once."""
+    return ", ".join(dict.fromkeys(value or _UNKNOWN for value in values)) or _UNKNOWN
+
+
+def _cuda_libraries() -> Iterable[str]:
+    for library in _CUDA_LIBRARIES:
+        for release in _CUDA_RELEASES:
+            try:
+                yield f"{library}{release} {metadata.version(library + release)}"
+            except metadata.PackageNotFoundError:
+                continue
+            break
+
+
+def _capability(gpu: Gpu) -> str:
+    major = gpu.capability.partition(".")[0]
+    if not major.isdigit():
+        return ""
+    return f"{gpu.capability}, {'bfloat16' if int(major) >= _BFLOAT16 else 'float32 alone'}"
+
+
+def _gpu_memory(gpus: Sequence[Gpu]) -> Check:
+    if not gpus or not all(gpu.memory for gpu in gpus):
+        cure = "Install what the driver says it to: pip install nvidia-ml-py. Until then, each GPU has one worker."
+        return Check("GPU memory", WARNING, _UNKNOWN, cure)
+    text = _each(f"{gpu.free / 1e9:.1f} of {gpu.memory / 1e9:.1f} GB free" for gpu in gpus)
+    if any(gpu.free < _TAKEN * gpu.memory for gpu in gpus):
+        return Check("GPU memory", WARNING, text, "Other programs have taken it; nvidia-smi lists them.")
+    return Check("GPU memory", OK, text)
 
 
 def check_data(data_dir: Path | None) -> Check:

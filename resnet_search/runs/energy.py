@@ -1,7 +1,8 @@
 """What the hardware's own counters say a search has used, in joules; nothing where it has none that may be read.
 
-Intel's RAPL (also of AMD processors) counts each processor package, NVIDIA's driver each GPU. Both include
-whatever else the machine does. Since 2020 Linux lets only the administrator read RAPL, unless configured otherwise.
+Intel's RAPL (also of AMD processors) counts each processor package, NVIDIA's driver each GPU, of which those are read
+that are visible and trained on. Both include whatever else these do. Since 2020 Linux lets only the administrator read
+RAPL, unless configured otherwise.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from resnet_search.files import append_line, read_lines
 from resnet_search.runs.folder import RunFolder
+from resnet_search.workers.nvidia import nvml, visible_gpus
 
 ENERGY = "energy.jsonl"
 POWERCAP = Path("/sys/class/powercap")
@@ -21,18 +23,18 @@ POWERCAP = Path("/sys/class/powercap")
 _INTERVAL = 30.0
 
 
-Counter = tuple[Callable[[], int], int]  # reads microjoules; the count at which it wraps around
+Counter = tuple[Callable[[], int], int]  # reads microjoules; the count at which it wraps around, 0 for never
 
 
 class Meter:
     """Counts from its making on; an observer of a search, which has it look at the counters and note the sums.
 
-    `counters`: by name, those of this machine by default.
+    `counters`: by name, those of this machine by default, with its GPUs only if `gpus`.
     """
 
-    def __init__(self, folder: RunFolder, counters: dict[str, Counter] | None = None) -> None:
+    def __init__(self, folder: RunFolder, counters: dict[str, Counter] | None = None, *, gpus: bool = True) -> None:
         self._path, self._session = folder.path / ENERGY, round(time.time(), 3)
-        self._counters = dict(_counters()) if counters is None else counters
+        self._counters = dict(_counters(gpus=gpus)) if counters is None else counters
         self._last = {name: counter() for name, (counter, _) in self._counters.items()}
         self._sums = dict.fromkeys(self._last, 0)
         self._next = 0.0
@@ -49,7 +51,9 @@ class Meter:
         with suppress(OSError, ValueError):
             for name, (counter, limit) in self._counters.items():
                 now = counter()
-                self._sums[name] += (now - self._last[name]) % limit
+                spent = now - self._last[name]
+                # A GPU's counter does not wrap around; it falls when its driver is loaded again.
+                self._sums[name] += spent % limit if limit else max(0, spent)
                 self._last[name] = now
             joules = {name: round(value / 1e6, 1) for name, value in self._sums.items()}
             append_line(self._path, {"session": self._session, "time": round(time.time(), 3), "joules": joules})
@@ -70,9 +74,10 @@ def used(folder: RunFolder) -> dict[str, float]:
     return sums
 
 
-def _counters() -> Iterator[tuple[str, Counter]]:
+def _counters(*, gpus: bool) -> Iterator[tuple[str, Counter]]:
     yield from _processors()
-    yield from _gpus()
+    if gpus:
+        yield from _gpus()
 
 
 def _processors() -> Iterator[tuple[str, Counter]]:
@@ -92,24 +97,22 @@ def _reader(path: Path) -> Callable[[], int]:
 
 
 def _gpus() -> Iterator[tuple[str, Counter]]:
-    try:
-        import pynvml
-    except ImportError:
+    library = nvml()
+    if library is None:
         return
-    with suppress(pynvml.NVMLError, OSError):
-        pynvml.nvmlInit()
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            counter = _gpu_reader(pynvml, handle)
+    # The counter of a divided GPU is that of all its parts, which others may use.
+    for index in sorted({gpu.index for gpu in visible_gpus() if not gpu.mig and gpu.index >= 0}):
+        with suppress(library.NVMLError, OSError):
+            counter = _gpu_reader(library, library.nvmlDeviceGetHandleByIndex(index))
             counter()
-            yield f"GPU {index}", (counter, 2**63)
+            yield f"GPU {index}", (counter, 0)
 
 
-def _gpu_reader(pynvml: Any, handle: Any) -> Callable[[], int]:
+def _gpu_reader(library: Any, handle: Any) -> Callable[[], int]:
     def read() -> int:
         try:
-            return int(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) * 1000  # of millijoules
-        except pynvml.NVMLError as error:
+            return int(library.nvmlDeviceGetTotalEnergyConsumption(handle)) * 1000  # of millijoules
+        except library.NVMLError as error:
             raise OSError(str(error)) from error
 
     return read

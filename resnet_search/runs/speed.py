@@ -17,6 +17,7 @@ from resnet_search.runs.trials import COMPLETED, Trial, read_run
 from resnet_search.spaces.timing import Crew, Images, Speed
 from resnet_search.workers.cluster import Cluster
 from resnet_search.workers.devices import nvidia_gpus, workers_of_plan
+from resnet_search.workers.nvidia import visible_gpus
 
 # Measured on one thread of an AMD EPYC with Keras 3.15 and TensorFlow 2.21: training steps of four networks
 # (benchmarks/README.md), and what building and tracing a network takes beside another worker.
@@ -74,7 +75,7 @@ def crew_of(workers: int | Cluster | None, threads: int | None, device: str, tri
     """Return the workers that a search would have; one for a cluster, whose size is not known before it connects."""
     if isinstance(workers, Cluster):
         return Crew()
-    gpus = len(nvidia_gpus()) if device != "cpu" else 0
+    gpus = (len(visible_gpus()) or len(nvidia_gpus())) if device != "cpu" else 0
     workers = workers_of_plan(workers, gpus, trial_bytes)
     if gpus:
         return Crew(workers, 1, gpus)

@@ -220,5 +220,7 @@ def _content(view: RunView, chosen: Sequence[Trial], seeds: int, settings: Again
         content["backend"] = keras_backend()
     # Old runs lack it.
     patience = settings.hang_timeout or source["workers"].get("hang_timeout", HANG_TIMEOUT)
-    content["workers"] = {"slots": slots, **asdict(replace(workers, hang_timeout=patience))}
+    deterministic = source["workers"].get("deterministic", False)
+    workers = replace(workers, hang_timeout=patience, deterministic=deterministic)
+    content["workers"] = {"slots": slots, **asdict(workers)}
     return content

@@ -24,6 +24,7 @@ from resnet_search.search.candidates import Candidate
 from resnet_search.search.losses import Losses
 from resnet_search.search.oracle import HyperbandOracle
 from resnet_search.training.job import FAILURE, Epoch, Job
+from resnet_search.workers.backend import has_gpu
 from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Ready, Stopped, Waiting, Workers
 
 
@@ -205,8 +206,8 @@ class SearchLoop:
 
     def _check_device(self, message: Ready) -> None:
         """Raise an error if a worker sees no GPU: the backend would silently train a hundred times as slowly."""
-        named = " ".join(message.devices).lower()
-        if self._view.content["workers"].get("device") == "gpu" and not any(word in named for word in _GPUS):
+        if self._view.content["workers"].get("device") == "gpu" and not has_gpu(message.devices):
+            named = " ".join(message.devices).lower()
             raise TrainingError(
                 f"--device: the run trains on a GPU, but worker {message.slot} sees none: {named or 'no device'}",
                 f"Its log, {self._folder.worker_log}, says why. Resume the run once nvidia-smi "
@@ -285,8 +286,6 @@ class SearchLoop:
             observer(event, self._view)
 
 
-# Names of GPUs in TensorFlow and JAX.
-_GPUS = ("gpu", "cuda", "rocm")
 # Short, since Ctrl-C cannot interrupt a blocking wait on every platform.
 _POLL_SECONDS = 0.5
 _PROJECTED_AGAIN = 1.1

@@ -74,5 +74,6 @@ class Losses:
         raise TrainingError(
             f"trial {trial.trial} {what}{f': {said}' if said else ''}",
             "The machine or the installation is the likely cause, so no trial has failed. See "
-            f"{self._folder.worker_log}, free memory or use fewer --workers, then resume the run.",
+            f"{self._folder.worker_log} and resnet-search doctor, free memory or use fewer --workers, then "
+            "resume the run.",
         )

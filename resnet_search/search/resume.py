@@ -111,7 +111,7 @@ def _is_known(cluster: Cluster) -> bool:
 
 
 # Settings of workers that do not depend on the device.
-_OF_THE_RUN = ("hang_timeout", "backend")
+_OF_THE_RUN = ("hang_timeout", "backend", "deterministic")
 
 
 def extension(view: RunView, settings: ResumeSettings) -> dict[str, Any]:

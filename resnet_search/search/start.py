@@ -55,10 +55,11 @@ class SearchSettings:
 
     `train_examples`: search on this many training images, None for all. `workers`: trials at once, None for as many as
     processors or GPUs and their memory allow; or a `Cluster` to train on. `threads`: of each worker, None to divide the
-    processors. `device`: auto, cpu or gpu. `precision`: auto, float32 or bfloat16. `hang_timeout`: seconds without a
-    finished step after which a worker is replaced. `baselines`: presets to compare with, trained to the end first.
-    `merged`: train on the validation images too, so that scores are on images that were trained on. `track`: trackers
-    that receive every candidate, None for those of the space.
+    processors. `device`: auto, cpu or gpu. `precision`: auto, float32 or bfloat16. `deterministic`: the same bits in
+    every process on a GPU too. `hang_timeout`: seconds without a finished step after which a worker is replaced.
+    `baselines`: presets to compare with, trained to the end first. `merged`: train on the validation images too, so
+    that scores are on images that were trained on. `track`: trackers that receive every candidate, None for those of
+    the space.
     """
 
     runs_dir: Path = Path("runs")
@@ -70,6 +71,7 @@ class SearchSettings:
     threads: int | None = None
     device: str = "auto"
     precision: str = AUTO
+    deterministic: bool = False
     hang_timeout: float = HANG_TIMEOUT
     baselines: tuple[str, ...] = ()
     merged: bool = False
@@ -142,7 +144,8 @@ def run_search(
         slots, workers = choose_workers(
             settings.device, settings.workers, settings.threads, precision=settings.precision, trial_bytes=trial_bytes
         )
-    content["workers"] = {"slots": slots, **asdict(replace(workers, hang_timeout=settings.hang_timeout))}
+    workers = replace(workers, hang_timeout=settings.hang_timeout, deterministic=settings.deterministic)
+    content["workers"] = {"slots": slots, **asdict(workers)}
     write_arrays(settings.runs_dir / DATA_FOLDER / description["arrays"], arrays)
     folder = create_run(settings.runs_dir, name, content)
     return start_in(folder, observers, budget)
@@ -218,7 +221,11 @@ def _drive(
             try:
                 # The counters belong to this machine, but a remote cluster trains elsewhere.
                 elsewhere = bool(workers.get("cluster") and workers["cluster"]["address"])
-                heard = [*observers, Meter(folder, {} if elsewhere else None), trackers]
+                heard = [
+                    *observers,
+                    Meter(folder, {} if elsewhere else None, gpus=workers["device"] != "cpu"),
+                    trackers,
+                ]
                 SearchLoop(view, oracle, pool, data=str(data), observers=heard, budget=budget).run()
             except BaseException as error:
                 pool.close()

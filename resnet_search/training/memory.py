@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.memory import training_memory
 from resnet_search.training.arrays import Arrays
-from resnet_search.training.job import Epoch, Job, TrialFailure
+from resnet_search.training.job import Epoch, ImagesError, Job, TrialFailure
 from resnet_search.training.kept import KEPT
 from resnet_search.training.recipe import recipe_from
 from resnet_search.training.train import train
@@ -25,6 +27,19 @@ _WORDS = (
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
+# The same libraries, where the memory that is left is too little for themselves; a broken installation says this too.
+_LIKELY = (
+    "Dst tensor is not initialized",
+    "Failed to determine best cudnn convolution algorithm",
+    "DNN library initialization failed",
+    "CUDNN_STATUS_NOT_INITIALIZED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+    "No algorithm worked",
+)
+# The context is lost, so smaller batches do not help.
+_LOST = re.compile("CUDA_ERROR_(?!OUT_OF_MEMORY)")
+_MANY = 10**9  # bytes of images that are worth a word
+_LONGEST_LINE = 200  # characters
 
 
 def train_in_parts(
@@ -38,35 +53,41 @@ def train_in_parts(
 
     Networks kept for promotions are dropped first, so that the parts do not depend on what this process trained before.
     The batch, its gradient and the number of steps stay the same; batch-norm statistics are those of the parts.
-    `TrialFailure`, with the estimated memory for the whole batch, if the smallest parts do not fit.
+    `TrialFailure`, with the estimated memory for the whole batch and what the backend said, if the smallest parts do
+    not fit. `ImagesError` if there is no room for the training images themselves.
     """
     while True:
         try:
             return train(job, arrays, report, alive)
         except Exception as error:
-            if not is_out_of_memory(error):
+            said = out_of_memory(error)
+            more_room = bool(said) and KEPT.forget()
+            # Parts of a batch make no room for the images.
+            if not said or (isinstance(error, ImagesError) and not more_room):
                 raise
         # Outside the handler, because its traceback keeps the tensors alive.
-        more_room = KEPT.forget()
         gc.collect()
         if more_room:
             continue
         batch = min(recipe_from(job.recipe).batch_size, len(arrays.x_train))
         parts = more_parts(batch, job.parts)
         if parts is None:
-            raise TrialFailure(_too_large(job, arrays, batch))
+            raise TrialFailure(_too_large(job, arrays, batch, said))
         job = replace(job, parts=parts)
         divided(parts)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error, or one of its causes, says that memory ran out."""
-    return any(
-        isinstance(one, MemoryError)
-        or type(one).__name__ == "ResourceExhaustedError"
-        or any(words in str(one) for words in _WORDS)
-        for one in chain(error)
-    )
+def out_of_memory(error: BaseException) -> str:
+    """Return the line of an error, or of one of its causes, that says that memory ran out; empty if none does."""
+    for one in chain(error):
+        text = str(one)
+        words = _WORDS if _LOST.search(text) else _WORDS + _LIKELY
+        lines = [line.strip() for line in text.splitlines() if any(word in line for word in words)]
+        if lines:
+            return lines[0][:_LONGEST_LINE]
+        if isinstance(one, MemoryError) or type(one).__name__ == "ResourceExhaustedError":
+            return f"{type(one).__name__}: {text}".splitlines()[0].rstrip(": ")[:_LONGEST_LINE]
+    return ""
 
 
 def more_parts(batch: int, parts: int) -> int | None:
@@ -75,7 +96,7 @@ def more_parts(batch: int, parts: int) -> int | None:
     return next(fitting, None)
 
 
-def _too_large(job: Job, arrays: Arrays, batch: int) -> str:
+def _too_large(job: Job, arrays: Arrays, batch: int, said: str) -> str:
     def gigabytes(images: int) -> str:
         size = training_memory(
             Architecture.from_dict(job.architecture),
@@ -86,9 +107,11 @@ def _too_large(job: Job, arrays: Arrays, batch: int) -> str:
         return f"{size / 1e9:.2g} GB"
 
     part = batch // job.parts
+    all_images = len(arrays.x_train) * math.prod(arrays.image_shape)
+    beside = f" beside the {all_images / 1e9:.2g} GB of all images" if all_images >= _MANY else ""
     return (
-        f"out of memory with {part} images at a time, which need about {gigabytes(part)}; "
-        f"the whole batch of {batch} needs {gigabytes(batch)}"
+        f"out of memory with {part} images at a time, which need about {gigabytes(part)}{beside}; "
+        f"the whole batch of {batch} needs {gigabytes(batch)} ({said})"
     )
 
 

@@ -50,7 +50,7 @@ def train(
 
     `alive` is called after each step, possibly in another thread.
 
-    If the parent's state is gone, the candidate is trained from its first epoch, with the same result.
+    If the parent's state is gone, the candidate is trained from its first epoch, on a processor with the same result.
     `TrialFailure` if the loss is not finite.
     """
     folder = Path(job.folder)

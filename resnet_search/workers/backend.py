@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 
 from resnet_search.errors import TrainingError
@@ -12,6 +15,9 @@ from resnet_search.errors import TrainingError
 DEFAULT: Final = "tensorflow"
 INSTALL: Final = {"tensorflow": "pip install 'tensorflow>=2.20'", "jax": "pip install 'jax>=0.6'"}
 INSTALL_GPU: Final = {"tensorflow": "pip install 'resnet-search[gpu]'", "jax": "pip install 'jax[cuda12]'"}
+
+# JAX's variable for the part of a GPU's memory that it may take: its present name, and the old one of older releases.
+MEMORY_FRACTIONS: Final = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
 
 
 def check_backend(name: str | None = None) -> None:
@@ -41,3 +47,23 @@ def keras_backend() -> str:
     check_backend()
     import_module("keras")
     return os.environ.get("KERAS_BACKEND") or DEFAULT
+
+
+def has_gpu(devices: Iterable[str]) -> bool:
+    """Return whether one of a backend's devices is a GPU, by their names on TensorFlow or JAX."""
+    named = " ".join(devices).lower()
+    return any(word in named for word in ("gpu", "cuda", "rocm"))
+
+
+@cache
+def memory_fraction() -> str:
+    """Return the name in `MEMORY_FRACTIONS` that the installed JAX reads; the present one without JAX."""
+    present, old = MEMORY_FRACTIONS
+    found = find_spec("jaxlib")
+    if found is None or found.origin is None:
+        return present
+    try:
+        source = Path(found.origin).with_name("xla_client.py").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return present
+    return present if f"'{present}'" in source or f'"{present}"' in source else old

@@ -17,7 +17,8 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
-from resnet_search.training.job import MACHINE, Epoch, Job, TrialFailure
+from resnet_search.training.job import MACHINE, Epoch, ImagesError, Job, TrialFailure
+from resnet_search.workers.backend import has_gpu
 
 
 def main() -> None:
@@ -29,11 +30,12 @@ def main() -> None:
     # What was imported stays, and need not be looked through in the collection that each trial begins with.
     gc.freeze()
     _say(answers, {"kind": "ready", "devices": devices})
+    on_gpu = has_gpu(devices)
     while True:
-        _say(answers, _work(jobs.get(), answers))
+        _say(answers, _work(jobs.get(), answers, on_gpu=on_gpu))
 
 
-def _work(job: Job, answers: TextIO) -> dict[str, Any]:
+def _work(job: Job, answers: TextIO, *, on_gpu: bool = False) -> dict[str, Any]:
     from resnet_search.training.arrays import read_arrays
     from resnet_search.training.memory import train_in_parts
 
@@ -56,7 +58,7 @@ def _work(job: Job, answers: TextIO) -> dict[str, Any]:
             return _failed(job, error)
         return {"kind": "stopped", "trial": job.trial, "reason": f"{error.filename or job.folder}: {error.strerror}"}
     except Exception as error:  # noqa: BLE001 - whatever one candidate runs into must not end the search
-        if of_the_machine(error):
+        if of_the_machine(error, on_gpu=on_gpu):
             # The last line is quoted by whoever reports the loss.
             sys.stderr.write(f"{traceback.format_exc()}\n{type(error).__name__}: {_cause(str(error))}\n")
             sys.stderr.flush()
@@ -71,17 +73,22 @@ def _work(job: Job, answers: TextIO) -> dict[str, Any]:
     }
 
 
-def of_the_machine(error: BaseException) -> bool:
-    """Return whether an error would come with every candidate: for want of memory, or by a broken installation."""
+def of_the_machine(error: BaseException, *, on_gpu: bool = False) -> bool:
+    """Return whether an error would come with every candidate: for want of memory, or by a broken installation.
+
+    `on_gpu`: a CUDA process that has met an illegal address, say, fails with all that it trains later.
+    """
     from resnet_search.training.memory import chain
 
-    return any(
-        isinstance(one, ImportError) or any(words in str(one) for words in _OF_THE_MACHINE) for one in chain(error)
-    )
+    words = _OF_THE_MACHINE + _OF_A_GPU * on_gpu
+    every = (ImportError, ImagesError)
+    return any(isinstance(one, every) or any(word in str(one) for word in words) for one in chain(error))
 
 
 # Of oneDNN and the operating system, where other programs have taken the memory, or the threads.
 _OF_THE_MACHINE = ("could not create a primitive", "std::bad_alloc", "can't start new thread", "pthread_create failed")
+# Of CUDA, its libraries and XLA. Too little memory was looked for before.
+_OF_A_GPU = ("CUDA_ERROR_", "cudaError", "CUDNN_STATUS_", "CUBLAS_STATUS_", "INTERNAL:", "launch failed")
 
 
 class _Beat:

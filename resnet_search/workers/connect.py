@@ -25,7 +25,7 @@ GUIDE: Final = "docs/how-to/ray.md"
 MODE: Final = "RAY_AUTH_MODE"
 _ADDRESS: Final = "RAY_ADDRESS"
 _ANSWER_SECONDS = 10.0
-_GPU_SECONDS = 120.0  # until a GPU has said how it computes: its worker imports the backend first
+_GPU_SECONDS = 240.0  # until a GPU has said how it computes; one that hangs is given up before, by `probe`
 # A busy machine is slow to start Ray's processes, which give up after 30 s.
 _START_MILLISECONDS = "120000"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,10 +15,12 @@ import psutil
 
 from resnet_search.errors import TrainingError
 from resnet_search.processes import PYTHON, safe_environment
-from resnet_search.workers.backend import INSTALL_GPU, keras_backend
+from resnet_search.workers.backend import keras_backend
 from resnet_search.workers.cluster import Cluster
 from resnet_search.workers.local import WorkerSettings
+from resnet_search.workers.nvidia import VISIBLE, present_gpus, visible_gpus, visible_names
 from resnet_search.workers.precision import AUTO, on_gpu, on_processor
+from resnet_search.workers.probe import gpu_cure, gpu_fault
 
 # A worker with TensorFlow, CIFAR-10 and a small network was seen at 1 to 1.5 GB; some is left for others.
 _WORKER_BYTES = 2_500_000_000
@@ -41,22 +43,7 @@ def nvidia_gpus() -> list[str]:
     for information in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
         fields = dict(line.split(":", 1) for line in information.read_text().splitlines() if ":" in line)
         names.append(fields.get("Model", "NVIDIA GPU").strip())
-    return names or _ask_smi("name")
-
-
-def _ask_smi(what: str) -> list[str]:
-    """A property of every GPU, by nvidia-smi; none where it is absent or fails."""
-    smi = shutil.which("nvidia-smi")
-    if smi is None:
-        return []
-    try:
-        listed = subprocess.run(
-            [smi, f"--query-gpu={what}", "--format=csv,noheader,nounits"],
-            capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [line.strip() for line in listed.stdout.splitlines() if line.strip()]
+    return names or [gpu.name for gpu in present_gpus()]
 
 
 def backend_gpus(backend: str) -> list[str]:
@@ -92,14 +79,8 @@ print(json.dumps([[device.device_kind, *number] for device, number in zip(found,
 
 
 def gpu_memory() -> int:
-    """Bytes of memory of the smallest NVIDIA GPU; 0 where nvidia-smi does not say.
-
-    Nor does it for a part of a GPU (MIG): it speaks of the whole one.
-    """
-    if "Enabled" in _ask_smi("mig.mode.current"):
-        return 0
-    sizes = _ask_smi("memory.total")
-    return min(int(size) for size in sizes) * 2**20 if sizes and all(map(str.isdigit, sizes)) else 0
+    """Bytes of memory of the smallest visible NVIDIA GPU, or part of one; 0 where the driver does not say."""
+    return min((gpu.memory for gpu in visible_gpus()), default=0)
 
 
 def unusable_gpu(present: list[str], usable: list[str]) -> str:
@@ -107,17 +88,14 @@ def unusable_gpu(present: list[str], usable: list[str]) -> str:
     if not present or usable:
         return ""
     names = ", ".join(present)
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}:
-        return f"this machine has {names}, but CUDA_VISIBLE_DEVICES hides it"
+    if visible_names() == []:
+        return f"this machine has {names}, but {VISIBLE} hides it"
+    if sys.platform == "win32":
+        return f"this machine has {names}, but TensorFlow and JAX cannot use it on Windows"
     return (
         f"this machine has {names}, but the training backend sees no GPU: "
         "its CUDA libraries are missing or do not fit the driver"
     )
-
-
-def gpu_cure(backend: str) -> str:
-    """What to do where the backend cannot use a GPU."""
-    return f"Install them: {INSTALL_GPU[backend]}. To train on the processor all the same: --device cpu"
 
 
 def choose_workers(
@@ -155,13 +133,16 @@ def share_gpus(workers: int | None, gpus: int, memory: int, trial_bytes: int) ->
     """
     usable = _USABLE * memory
     if workers is None:
-        fitting = int(usable // (CONTEXT_BYTES + trial_bytes)) if memory and trial_bytes else 1
-        beside = max(1, int(psutil.virtual_memory().available // BESIDE_A_GPU))
-        workers = min(max(1, fitting) * gpus, _MOST_WORKERS, _processors(), beside)
+        workers = min(_limits(gpus, memory, trial_bytes).values())
     each = math.ceil(workers / gpus)
     if each == 1:
         return workers, 0.0
-    share = _USABLE / each - (CONTEXT_BYTES / memory if memory else 0.0)
+    if not memory:
+        raise TrainingError(
+            f"--workers: got {workers} for {gpus} GPU{'s' * (gpus > 1)} of unknown memory, which cannot be shared",
+            f"Use --workers {gpus}. Where nvidia-ml-py is installed, the driver may tell the memory.",
+        )
+    share = _USABLE / each - CONTEXT_BYTES / memory
     if share <= 0:
         most = gpus * (math.ceil(usable / CONTEXT_BYTES) - 1)
         raise TrainingError(
@@ -170,6 +151,29 @@ def share_gpus(workers: int | None, gpus: int, memory: int, trial_bytes: int) ->
             f"At most {max(most, gpus)} start there; leave --workers out for as many as fit.",
         )
     return workers, share
+
+
+def _limits(gpus: int, memory: int, trial_bytes: int) -> dict[str, int]:
+    """The most workers on GPUs, by the reason for it."""
+    fitting = int(_USABLE * memory // (CONTEXT_BYTES + trial_bytes)) if memory and trial_bytes else 1
+    one_each = "whose memory holds the largest network once" if memory else "whose memory is not known"
+    more = "as many as its memory holds with the largest network"
+    return {
+        (more if fitting > 1 else f"one for each GPU, {one_each}"): max(1, fitting) * gpus,
+        f"the limit, since the last trials of a bracket leave more than {_MOST_WORKERS} idle": _MOST_WORKERS,
+        "one for each processor": _processors(),
+        f"as many as the machine's own memory holds at {BESIDE_A_GPU / 1e9:g} GB each": max(
+            1, int(psutil.virtual_memory().available // BESIDE_A_GPU)
+        ),
+    }
+
+
+def why_so_many(workers: int | None, gpus: int, memory: int, trial_bytes: int) -> str:
+    """Why `share_gpus` takes so many workers, to stand behind their number."""
+    if workers is not None:
+        return "as given"
+    limits = _limits(gpus, memory, trial_bytes)
+    return min(limits, key=limits.__getitem__)
 
 
 def processor_workers(trial_bytes: int = 0) -> int:
@@ -206,6 +210,9 @@ def choose_settings(device: str, threads: int, *, backend: str, precision: str =
         if device == "gpu":
             raise TrainingError("--device: got 'gpu', but this machine has none", "Use --device cpu, or auto.")
         return _of_processor(threads, backend, precision)
+    fault = gpu_fault(backend)
+    if fault is not None:
+        raise TrainingError(f"--device: got {device!r} and {', '.join(usable)}, but {fault.why}", fault.cure)
     return WorkerSettings(
         threads=threads,
         precision=on_gpu(precision, has_bfloat16=_has_bfloat16(backend)),

@@ -125,9 +125,11 @@ class Host:
             try:
                 share = share_gpus(int(1 / self._gpus), 1, memory, 0)[1]
             except TrainingError as error:  # It is worded for workers of one machine.
+                what = (
+                    f"too small a part of a GPU of {memory / 2**30:.0f} GiB" if memory else "a part of unknown memory"
+                )
                 raise TrainingError(
-                    f"--gpus-per-trial: got {self._gpus:g}, too small a part of a GPU of {memory / 2**30:.0f} GiB on "
-                    f"node {socket.gethostname()}",
+                    f"--gpus-per-trial: got {self._gpus:g}, {what} on node {socket.gethostname()}",
                     "Give each trial a larger part.",
                 ) from error
         return replace(self._settings, gpus=1, gpu_bytes=memory, gpu_share=share)

@@ -6,36 +6,39 @@ makes no progress.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import platform
 import queue
 import signal
 import subprocess
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
 from resnet_search.processes import PYTHON, safe_environment
 from resnet_search.reading import BINARY, open_plain
 from resnet_search.training.job import MACHINE, Epoch, Job
+from resnet_search.workers.backend import MEMORY_FRACTIONS, memory_fraction
+from resnet_search.workers.compiled import compiled_folder, prune
 from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Message, Ready, Stopped
+from resnet_search.workers.nvidia import mps_serves, visible_names
 
 # About 14 MB stay with the process per trained model on a CPU (measured with Keras 3.15, TensorFlow 2.21).
 TRIALS_PER_PROCESS = 25
 CHILD = [*PYTHON, "-m", "resnet_search.workers.child"]
 # A step of the largest network that trains on a processor at all takes seconds; of validation, a minute.
 HANG_TIMEOUT = 600.0
-# The images are read and the network is compiled before the first step of a trial: so many times longer is waited.
-FIRST_STEP = 3
+# The images are read and the network is compiled in the first epoch of a trial, its validation last: so many times
+# longer is waited until it has ended.
+FIRST_EPOCH = 3
 # How processes end where the machine fails, not the candidate: as they say themselves, for want of memory, as mapped
 # images cannot be read, and by instructions that the processor lacks.
 _SIGNALS = (getattr(signal, name, 0) for name in ("SIGABRT", "SIGBUS", "SIGILL"))
 OF_THE_MACHINE = frozenset({MACHINE, *(-number for number in _SIGNALS if number)})
+# A process that is asked to end has so many seconds before it is killed: MPS serves the others of its GPU worse after.
+_GRACE = 2.0
 # A driver that was suspended counts no more than this as waiting, in seconds: its workers' words are on their way.
 _MOST_WAITED = 5.0
 
@@ -47,6 +50,7 @@ class WorkerSettings:
     `hang_timeout`: a process that finishes no step for so long, in seconds, is replaced. `gpus`: how many there are,
     which take the workers in turn. `gpu_share`: the part of a GPU's memory that each may take, 0 for all of it.
     `gpu_bytes`: the memory of a GPU, 0 where that is not known. `backend`: of Keras; empty for what it takes here.
+    `deterministic`: the same bits in every process on a GPU, as on a processor; slower.
     `cluster`: of `workers.connect`, None for processes of this machine.
     """
 
@@ -60,6 +64,7 @@ class WorkerSettings:
     gpu_bytes: int = 0
     backend: str = ""
     cluster: dict[str, Any] | None = None
+    deterministic: bool = False
 
 
 class LocalWorkers:
@@ -71,6 +76,8 @@ class LocalWorkers:
         self._messages: queue.Queue[tuple[_Process, Message]] = queue.Queue()
         self._processes: dict[int, _Process] = {}
         self._watched = time.monotonic()
+        with suppress(RuntimeError):
+            prune(compiled_folder())
         for slot in range(slots):
             self._start(slot)
 
@@ -99,12 +106,33 @@ class LocalWorkers:
             process.trial = None
         if isinstance(message, Lost):
             del self._processes[message.slot]
+            if process.blameless:
+                reason = "was ended with another one on its GPU, which shares an MPS server"
+                return replace(message, reason=reason, blameless=True, machine=False)
+            if message.exit_code in OF_THE_MACHINE | {-signal.SIGSEGV}:
+                self._end_neighbours(message.slot)
         return message
 
     def close(self) -> None:
         for process in self._processes.values():
+            process.ask_to_end()
+        for process in self._processes.values():
             process.end()
         self._processes.clear()
+
+    def _end_neighbours(self, slot: int) -> None:
+        """End the other workers of a GPU on which one has failed, if they share an MPS server.
+
+        It ends all of its clients with one, and serves no new one before; neither is their trials' fault.
+        """
+        if not (self._settings.device == "gpu" and mps_serves()):
+            return
+        neighbours = [one for one in self._processes.values() if (one.slot - slot) % self._settings.gpus == 0]
+        for process in neighbours:
+            process.blameless = True
+            process.ask_to_end()
+        for process in neighbours:
+            process.kill()
 
     def _hanging(self) -> _Process | None:
         """A process that has a trial and finishes no step of it."""
@@ -114,7 +142,7 @@ class LocalWorkers:
         for process in self._processes.values():
             if process.trial is not None:
                 process.silent += passed
-                patience = self._settings.hang_timeout * (1 if process.stepped else FIRST_STEP)
+                patience = self._settings.hang_timeout * (1 if process.settled else FIRST_EPOCH)
                 if process.silent > patience:
                     return process
         return None
@@ -130,6 +158,8 @@ class _Process:
 
     silent = 0.0  # Seconds since a child that has a trial was last heard of.
     stepped = False  # Whether its trial has started.
+    settled = False  # Whether an epoch has ended, so that nothing is left to compile.
+    blameless = False  # Whether it is ended for another's fault.
 
     def __init__(
         self, slot: int, settings: WorkerSettings, log: Path, messages: queue.Queue[tuple[_Process, Message]]
@@ -153,7 +183,7 @@ class _Process:
     def take(self, job: Job) -> bool:
         """Hand a job over; whether the process is still there for it. If it is not, the listener says so too."""
         self.trial = job.trial
-        self.silent, self.stepped = 0.0, False
+        self.silent, self.stepped, self.settled = 0.0, False, False
         self.jobs += 1
         try:
             self._stdin.write(json.dumps(job.to_dict()).encode() + b"\n")
@@ -163,16 +193,24 @@ class _Process:
             return False
         return True
 
+    def ask_to_end(self) -> None:
+        """Close standard input, at whose end a child ends."""
+        with suppress(OSError):
+            self._stdin.close()
+
     def kill(self) -> None:
-        """Without waiting: a process that hangs in a driver may take long to end."""
-        self._child.kill()
+        """Without waiting for its end: a process that hangs in a driver may take long."""
+        self.ask_to_end()
+        try:
+            self._child.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
 
     def end(self) -> None:
-        self._child.kill()
+        self.kill()
         self._child.wait()
-        for pipe in (self._stdin, self._stdout):
-            with suppress(OSError):
-                pipe.close()
+        with suppress(OSError):
+            self._stdout.close()
 
     def _listen(self) -> None:
         try:
@@ -182,8 +220,9 @@ class _Process:
                 if said["kind"] == "step":
                     self.stepped = True
                 else:
+                    self.settled |= said["kind"] == "epoch"
                     if said["kind"] == "divided":
-                        self.stepped = False  # It is compiled again.
+                        self.stepped = self.settled = False  # It is compiled again.
                     self._messages.put((self, _message(self.slot, said)))
         except ValueError:
             pass  # A line torn by the end of the process, or the pipe closed by `end`.
@@ -236,36 +275,24 @@ def _environment(settings: WorkerSettings, slot: int) -> dict[str, str]:
         environment["KERAS_BACKEND"] = settings.backend
     # A step compiles for longer than a short trial takes, and a promotion compiles the same again.
     with suppress(RuntimeError):  # Without a home, without a cache.
-        environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(_compiled()))
+        environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(compiled_folder()))
         # Small programs too: together they take longer to compile than to read.
         environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     if settings.device == "cpu":
         return environment | {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
     # Memory as it is needed, so that several trials can share one GPU; by default JAX takes 75 %.
     environment |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{settings.gpu_share or _ALONE:.3f}"
-    # Its new name, which the oldest JAX here does not know: with both set, JAX leaves the GPU out.
-    environment.pop("XLA_CLIENT_MEM_FRACTION", None)
+    for name in MEMORY_FRACTIONS:  # With both set, JAX leaves the GPU out.
+        environment.pop(name, None)
+    environment[memory_fraction()] = f"{settings.gpu_share or _ALONE:.3f}"
+    if settings.deterministic:
+        environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
     if settings.gpus > 1:
-        # CUDA hides what comes after a -1.
-        said = environment.get("CUDA_VISIBLE_DEVICES", "").partition("-1")[0]
-        visible = [name.strip() for name in said.split(",") if name.strip()]
-        numbers = visible or [str(number) for number in range(settings.gpus)]
+        numbers = visible_names() or [str(number) for number in range(settings.gpus)]
         environment["CUDA_VISIBLE_DEVICES"] = numbers[slot % len(numbers)]
     return environment
 
 
 _ALONE = 0.9
-
-
-def _compiled() -> Path:
-    """The folder in which JAX keeps what it has compiled, for later workers and runs of this user.
-
-    One for each kind of processor: a home may be shared by machines, and instructions that one lacks end the process.
-    """
-    processor = platform.processor() or platform.machine()
-    with suppress(OSError):
-        said = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        processor = next((line for line in said if line.startswith(("flags", "Features"))), processor)
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return caches / "resnet-search" / f"jax-{hashlib.sha256(processor.encode()).hexdigest()[:12]}"
+# Without autotuning, whose choice differs by process, and without operations that add up in any order.
+DETERMINISTIC = "--xla_gpu_deterministic_ops=true"

@@ -21,6 +21,7 @@ from .conftest import Asked, Outcome, commands, make_run, refused
 def test_every_difference_is_named(command: Callable[..., Outcome], asked: Asked) -> None:
     make_run(Path("runs"), "a", stop_after=5)
     words = ["--seed", 7, "--factor", 2, "--max-epochs", 9, "--train-examples", 100, "--precision", "bfloat16"]
+    words += ["--deterministic"]
     outcome = command("resume", "a", *words)
     refused(outcome, 2)
     lines = [line for line in outcome.err.splitlines() if line.startswith("  --")]
@@ -28,6 +29,7 @@ def test_every_difference_is_named(command: Callable[..., Outcome], asked: Asked
         ["--seed", "7", "0"],
         ["--train-examples", "100", "None"],
         ["--precision", "'bfloat16'", "'auto'"],
+        ["--deterministic"],
         ["--factor", "2", "3"],
     ]
     assert asked == Asked()

@@ -39,8 +39,9 @@ _HEAD = """\
 # Faults
 
 What can go wrong, what plain Keras Tuner 1.4.8 does, and what this program does. Each row is a test that shows both;
-where the second column is empty, Keras Tuner has nothing of the kind. Made from these tests by
-`python -m tests.faults.table`, which runs them all; a test compares.
+where the second column is empty, Keras Tuner has nothing of the kind. The same trials or scores means on a processor;
+on a GPU, scores differ by chance ([backends.md](backends.md#the-same-bits)). Made from these tests by `python -m
+tests.faults.table`, which runs them all; a test compares.
 """
 _Test = TypeVar("_Test", bound=Callable[..., object])
 

@@ -37,6 +37,20 @@ def test_the_command_asks_for_the_precision_that_it_had(make_view: MakeView, pre
     assert f"--precision {asked}" in listings(section)
 
 
+@pytest.mark.parametrize(
+    ("device", "deterministic", "equal"), [("cpu", False, True), ("gpu", True, False), ("gpu", False, False)]
+)
+def test_equal_scores_are_promised_where_they_hold(
+    make_view: MakeView, device: str, deterministic: bool, equal: bool
+) -> None:
+    content = make_content()
+    content["workers"] |= {"device": device, "deterministic": deterministic}
+    view = make_view(search_events(), content)
+    assert ("same scores" in prose(report_of(view))) is equal
+    assert ("deterministic" in prose(report_of(view))) is deterministic
+    assert ("--deterministic" in listings(repeat(view))) is deterministic
+
+
 def test_a_cluster_is_named_with_the_command_for_it(make_view: MakeView) -> None:
     content = make_content()
     content["workers"] |= {"slots": 8, "cluster": {"address": "head:6379", "cpus": 2.0, "gpus": 0.25, "storage": ""}}

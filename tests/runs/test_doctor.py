@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,9 @@ import pytest
 from resnet_search.errors import TrainingError
 from resnet_search.runs import doctor
 from resnet_search.runs.doctor import OK, PROBLEM, WARNING
-from resnet_search.workers import backend, devices
+from resnet_search.workers import backend, devices, nvidia, probe
+from resnet_search.workers.probe import Fault
+from tests.workers.nvml import Device, fake
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,6 +29,7 @@ def no_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "keras_backend", lambda: "tensorflow")
     monkeypatch.setattr(devices, "backend_gpus", lambda _: [])
     monkeypatch.setattr(devices, "nvidia_gpus", list)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
 def test_everything_that_is_wrong_has_a_cure(tmp_path: Path) -> None:
@@ -102,11 +106,62 @@ def test_a_gpu_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "resnet-search[gpu]" in gpu.cure
 
 
-def test_a_gpu_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "nvidia_gpus", lambda: ["NVIDIA Toy"])
-    monkeypatch.setattr(devices, "backend_gpus", lambda _: ["NVIDIA Toy"])
-    _, gpu = doctor.check_devices()
-    assert (gpu.status, gpu.text) == (OK, "NVIDIA Toy")
+@pytest.fixture
+def h200(monkeypatch: pytest.MonkeyPatch) -> list[Device]:
+    """A GPU that computes; what its driver says of it, to be changed."""
+    found = [Device("GPU-a")]
+    monkeypatch.setitem(sys.modules, "pynvml", fake(found))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(devices, "backend_gpus", lambda _: ["NVIDIA H200"])
+    monkeypatch.setattr(probe, "gpu_fault", lambda _: None)
+    monkeypatch.setattr(nvidia, "mps_serves", lambda: False)
+    return found
+
+
+def gpu_checks() -> dict[str, doctor.Check]:
+    return {check.name: check for check in doctor.check_devices()}
+
+
+def test_a_gpu_that_can(h200: list[Device], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = gpu_checks()
+    assert list(found) == ["Backend", "GPU", "Driver", "CUDA", "Capability", "GPU memory", "MPS", "MIG"]
+    assert {check.status for check in found.values()} == {OK}
+    assert found["GPU"].text == "NVIDIA H200"
+    assert found["Driver"].text == "570.124.06"
+    assert found["Capability"].text == "9.0, bfloat16"
+    assert found["GPU memory"].text == "107.4 of 150.3 GB free"
+    assert (found["MPS"].text.startswith("off"), found["MIG"].text) == (True, "off")
+    monkeypatch.setattr(nvidia, "mps_serves", lambda: True)
+    assert gpu_checks()["MPS"].text == "serves"
+    h200[0].capability, h200[0].free = (7, 5), 10**9
+    found = gpu_checks()
+    assert found["Capability"].text == "7.5, float32 alone"
+    assert found["GPU memory"].status == WARNING
+    h200[0].parts = [Device("MIG-1", memory=None)]
+    found = gpu_checks()
+    assert found["MIG"].text == "MIG-1"
+    assert (found["GPU memory"].status, "nvidia-ml-py" in found["GPU memory"].cure) == (WARNING, True)
+
+
+def test_a_gpu_that_does_not_compute(h200: list[Device], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "gpu_fault", lambda _: Fault("it fails", "Replace it."))
+    gpu = gpu_checks()["GPU"]
+    assert (gpu.status, gpu.text, gpu.cure) == (PROBLEM, "NVIDIA H200, but it fails", "Replace it.")
+
+
+def test_cuda_libraries_are_those_of_pip(h200: list[Device], monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"nvidia-cudnn-cu12": "9.10.2", "nvidia-cuda-runtime-cu12": "12.9.79"}
+
+    def version(name: str) -> str:
+        try:
+            return there[name]
+        except KeyError:
+            raise metadata.PackageNotFoundError(name) from None
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert gpu_checks()["CUDA"].text == "nvidia-cuda-runtime-cu12 12.9.79, nvidia-cudnn-cu12 9.10.2"
+    there.clear()
+    assert "system" in gpu_checks()["CUDA"].text
 
 
 def test_without_a_gpu_trials_train_on_the_processor() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sys
-from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +8,8 @@ from resnet_search.files import append_line
 from resnet_search.runs import energy
 from resnet_search.runs.energy import ENERGY, Meter, used
 from resnet_search.runs.folder import RunFolder
+from tests.faults.table import fault
+from tests.workers.nvml import Device, fake
 
 
 class Counter:
@@ -93,31 +94,49 @@ def test_processors_are_read_from_powercap(tmp_path, monkeypatch):
 
 def test_gpus_are_read_from_their_driver(folder, monkeypatch):
     """The counter of NVML is in millijoules since the driver was loaded."""
-    millijoules = [5000, 7000]
-    nvml = SimpleNamespace(
-        NVMLError=RuntimeError,
-        nvmlInit=lambda: None,
-        nvmlDeviceGetCount=lambda: 2,
-        nvmlDeviceGetHandleByIndex=lambda index: index,
-        nvmlDeviceGetTotalEnergyConsumption=lambda handle: millijoules[handle],
-    )
-    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    gpus = [Device("GPU-a", millijoules=5000), Device("GPU-b", millijoules=7000)]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setitem(sys.modules, "pynvml", fake(gpus))
     meter = Meter(folder, dict(energy._gpus()))
-    millijoules[1] += 2500
+    gpus[1].millijoules += 2500
     meter.note()
     assert used(folder) == {"GPU 0": 0.0, "GPU 1": 2.5}
+    gpus[1].millijoules = 1000  # The driver was loaded again.
+    meter.note()
+    gpus[1].millijoules = 1500
+    meter.note()
+    assert used(folder) == {"GPU 0": 0.0, "GPU 1": 3.0}
 
 
-def test_a_gpu_without_such_a_counter_is_as_none(monkeypatch):
-    def refused(handle: int) -> int:
-        raise RuntimeError("not supported")
+@fault(
+    "numbers",
+    "Other users' GPUs of a shared machine use energy, or a GPU has no counter",
+    here="only visible GPUs with a counter are read",
+)
+@pytest.mark.parametrize(
+    ("visible", "counted"),
+    [(None, ["GPU 1", "GPU 2"]), ("2", ["GPU 2"]), ("GPU-b", ["GPU 1"]), ("", []), ("GPU-a,GPU-c", ["GPU 2"])],
+)
+def test_only_visible_gpus_with_a_counter_are_read(monkeypatch, visible, counted):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    gpus = [Device("GPU-a", millijoules=None), Device("GPU-b"), Device("GPU-c")]
+    monkeypatch.setitem(sys.modules, "pynvml", fake(gpus))
+    assert [name for name, _ in energy._gpus()] == counted
+    gpus[2].lost = True
+    assert [name for name, _ in energy._gpus()] == [name for name in counted if name != "GPU 2"]
 
-    nvml = SimpleNamespace(
-        NVMLError=RuntimeError,
-        nvmlInit=lambda: None,
-        nvmlDeviceGetCount=lambda: 1,
-        nvmlDeviceGetHandleByIndex=lambda index: index,
-        nvmlDeviceGetTotalEnergyConsumption=refused,
-    )
-    monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    assert dict(energy._gpus()) == {}
+
+def test_a_part_of_a_gpu_has_no_counter_of_its_own(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setitem(sys.modules, "pynvml", fake([Device("GPU-a", parts=[Device("MIG-1")])]))
+    assert list(energy._gpus()) == []
+
+
+def test_a_search_on_the_processor_reads_no_gpu(folder, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setitem(sys.modules, "pynvml", fake([Device("GPU-a")]))
+    monkeypatch.setattr(energy, "_processors", lambda: iter(()))
+    assert Meter(folder, gpus=False)._counters == {}
+    assert list(Meter(folder)._counters) == ["GPU 0"]

@@ -69,7 +69,9 @@ def searched(small: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of runs with a finished search in it, on 200 of the images."""
     del small
     runs = tmp_path_factory.mktemp("searched")
-    run_search(make_space(9, RECIPE), SearchSettings(runs_dir=runs, name="s", train_examples=200, seed=5))
+    run_search(
+        make_space(9, RECIPE), SearchSettings(runs_dir=runs, name="s", train_examples=200, seed=5, deterministic=True)
+    )
     return runs
 
 
@@ -161,6 +163,12 @@ def test_the_final_network_sees_the_validation_images(view: RunView, use: Callab
     assert np.array_equal(arrays.x_validation, before.x_validation)
     assert done.content["data"]["train"] == len(arrays.x_train) == 200 + TRAIN // 10
     assert following(view.folder, FINAL) is not None
+
+
+def test_what_follows_a_deterministic_run_is_deterministic(view: RunView) -> None:
+    assert view.content["workers"]["deterministic"] is True
+    done = final_run(view, view.ranking()[0], AgainSettings(epochs=1))
+    assert done.content["workers"]["deterministic"] is True
 
 
 def test_all_images_of_the_source(view: RunView) -> None:

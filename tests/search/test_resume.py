@@ -205,6 +205,8 @@ def test_workers_change(monkeypatch):
 
     assert changed() == {}
     assert changed(hang_timeout=60.0) == {"hang_timeout": 60.0}
+    before["workers"]["deterministic"] = True
+    assert changed(threads=1) == {"threads": 1}, "a run stays deterministic"
     assert changed(threads=1) == {"threads": 1}
     assert changed(device="cpu", workers=5, threads=7) == {"slots": 5, "threads": 7}
     assert before["workers"]["slots"] == 2
@@ -215,6 +217,7 @@ def test_workers_change(monkeypatch):
 def test_what_a_machine_has_lost_is_an_error(monkeypatch):
     gpus = ["NVIDIA H200"] * 8
     monkeypatch.setattr(devices, "backend_gpus", lambda _: gpus)
+    monkeypatch.setattr(devices, "gpu_fault", lambda _: None)
     monkeypatch.setattr(devices, "_has_bfloat16", lambda _: True)
     monkeypatch.setattr(devices, "gpu_memory", lambda: 2**37)
     _, settings = devices.choose_workers("gpu", 8, 2, backend="tensorflow")
@@ -242,6 +245,7 @@ def test_what_a_machine_has_lost_is_an_error(monkeypatch):
 
 def test_a_run_keeps_its_precision_on_a_gpu_too(monkeypatch):
     monkeypatch.setattr(devices, "backend_gpus", lambda _: ["NVIDIA H200"])
+    monkeypatch.setattr(devices, "gpu_fault", lambda _: None)
     monkeypatch.setattr(devices, "_has_bfloat16", lambda _: True)
     monkeypatch.setattr(devices, "gpu_memory", lambda: 2**37)
     for had in ("float32", "wide_bfloat16"):

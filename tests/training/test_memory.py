@@ -12,11 +12,12 @@ import pytest
 
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.memory import training_memory
-from resnet_search.training import memory
-from resnet_search.training.job import TrialFailure
+from resnet_search.training import augmentation, memory
+from resnet_search.training.job import ImagesError, TrialFailure
 from resnet_search.training.kept import KEPT
-from resnet_search.training.memory import is_out_of_memory, more_parts, train_in_parts
+from resnet_search.training.memory import more_parts, out_of_memory, train_in_parts
 from resnet_search.training.train import Trainer, train
+from tests.faults.table import fault
 
 pytestmark = pytest.mark.interface
 
@@ -74,6 +75,16 @@ def attempts(monkeypatch, quick_collection):
         (RuntimeError("failed call to cuInit: CUDA_ERROR_OUT_OF_MEMORY: out of memory"), True),
         (RuntimeError("Could not create cudnn handle: CUDNN_STATUS_ALLOC_FAILED"), True),
         (RuntimeError("failed to create cublas handle: CUBLAS_STATUS_ALLOC_FAILED"), True),
+        # As recorded in issues 7025 of TensorFlow, and 8506, 13612 and 23145 of JAX.
+        (RuntimeError("Dst tensor is not initialized.\n\t [[Node: resize/_11 = _Recv[]()]]"), True),
+        (RuntimeError("UNKNOWN: Failed to determine best cudnn convolution algorithm: INTERNAL: All algorithms tried "
+                      "for %cudnn-conv failed. CUDNN_STATUS_EXECUTION_FAILED"), True),
+        (RuntimeError("FAILED_PRECONDITION: DNN library initialization failed. Look at the errors above."), True),
+        (RuntimeError("Could not create cudnn handle: CUDNN_STATUS_NOT_INITIALIZED"), True),
+        (RuntimeError("failed to create cublas handle: CUBLAS_STATUS_NOT_INITIALIZED"), True),
+        (RuntimeError("No algorithm worked!  Error messages:"), True),
+        (RuntimeError("Failed to determine best cudnn convolution algorithm: CUDA_ERROR_ILLEGAL_ADDRESS"), False),
+        (RuntimeError("UNIMPLEMENTED: DNN library is not found."), False),
         (raised_from(MemoryError()), True),
         (raised_during(MemoryError()), True),
         (raised_from(raised_during(raised_from(MemoryError()))), True),
@@ -83,14 +94,31 @@ def attempts(monkeypatch, quick_collection):
         (RuntimeError("CUDA_ERROR_INVALID_VALUE"), False),
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_what_running_out_of_memory_looks_like(error, memory_ran_out):
-    assert is_out_of_memory(error) is memory_ran_out
+    assert bool(out_of_memory(error)) is memory_ran_out
+
+
+@fault(
+    "training",
+    "A network does not fit on a GPU, even with 8 images at a time",
+    here="its failure has the memory that it needs and the backend's own line, which may name a broken installation",
+)
+def test_the_line_that_says_it_is_kept(make_job, arrays, monkeypatch, quick_collection):
+    def planted(*_):
+        raise raised_from(RuntimeError("In a step:\n  Dst tensor is not initialized.\n\t [[a node]]"))
+
+    monkeypatch.setattr(memory, "train", planted)
+    with pytest.raises(TrialFailure, match=r"\(Dst tensor is not initialized\.\)$"):
+        train_in_parts(make_job(recipe={"batch_size": 16}), arrays, print, repr, repr)
+    assert out_of_memory(MemoryError()) == "MemoryError"
+    assert out_of_memory(ResourceExhaustedError("OOM, said the allocator")).endswith("said the allocator")
+    assert len(out_of_memory(MemoryError("x" * 1000))) == 200
 
 
 def test_the_error_of_tensorflow_is_of_that_name():
     tensorflow = pytest.importorskip("tensorflow")
-    assert is_out_of_memory(tensorflow.errors.ResourceExhaustedError(None, None, ""))
+    assert out_of_memory(tensorflow.errors.ResourceExhaustedError(None, None, ""))
 
 
 @pytest.mark.parametrize(
@@ -167,6 +195,37 @@ def test_networks_kept_for_promotions_go_before_a_batch_is_divided(make_job, att
     assert [job.parts for job, *_ in jobs] == [1, 1, 2], "once more without them"
     assert divisions == [2]
     assert not KEPT.forget()
+
+
+@fault(
+    "training",
+    "The training images themselves do not fit on the GPU",
+    here="the search stops after three attempts with their size, and no candidate is blamed",
+)
+def test_images_without_room_are_not_divided(make_job, monkeypatch, quick_collection):
+    """The candidate is not the cause; networks that are kept may be."""
+    attempts = []
+
+    def planted(*_):
+        attempts.append(1)
+        raise ImagesError("9 GB of images") from MemoryError()
+
+    monkeypatch.setattr(memory, "train", planted)
+    KEPT.forget()
+    KEPT.keep(make_job(trial="1"), SimpleNamespace(), "trainer", size=1)
+    with pytest.raises(ImagesError):
+        train_in_parts(make_job(), SimpleNamespace(x_train=range(80)), print, repr, pytest.fail)
+    assert len(attempts) == 2, "once more without the kept networks"
+
+
+def test_images_that_the_device_does_not_take_are_named_with_their_size(monkeypatch, arrays):
+    def full(*_, **__):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    monkeypatch.setattr(augmentation, "_variable", full)
+    with pytest.raises(ImagesError, match="GB of training images") as caught:
+        augmentation.on_device(arrays)
+    assert out_of_memory(caught.value).endswith("RESOURCE_EXHAUSTED: Out of memory")
 
 
 def test_what_an_attempt_left_is_freed_before_the_next(make_job, monkeypatch, quick_collection):

@@ -15,8 +15,9 @@ import pytest
 
 from resnet_search.networks.architecture import Architecture
 from resnet_search.training import arrays, memory
-from resnet_search.training.job import MACHINE, Job
+from resnet_search.training.job import MACHINE, ImagesError, Job
 from resnet_search.workers import child
+from resnet_search.workers.backend import has_gpu
 from resnet_search.workers.child import _cause, _configure, _work
 
 SMALL = Architecture.from_axes(block="basic", n=1, width=2)
@@ -93,6 +94,7 @@ def test_a_share_of_a_gpu_is_a_limit_of_tensorflow(monkeypatch, limit, asked):
         (RuntimeError("could not create a primitive [Op:Conv2D]"), True),
         (RuntimeError("can't start new thread"), True),
         (ImportError("no module named scipy"), True),
+        (ImagesError("the 9 GB of training images"), True),
         (ValueError("negative dimension"), False),
         (RuntimeError("the loss was nan"), False),
     ],
@@ -102,6 +104,30 @@ def test_an_error_that_every_candidate_would_meet_is_the_machines(error, machine
     outer = KeyError("training")
     outer.__cause__ = error
     assert child.of_the_machine(outer) is machine
+
+
+# As recorded in issues 53 of jaxley, 25002 and 16078 of JAX, 99592 and 101746 of TensorFlow.
+OF_CUDA = [
+    "INTERNAL: custom call 'xla.gpu.func.launch' failed: Failed to launch CUDA kernel: CUDA_ERROR_ILLEGAL_ADDRESS",
+    "INTERNAL: CUDA error: Could not synchronize CUDA stream: CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access",
+    "INTERNAL: cuDNN said something that nobody has recorded",
+    "Could not create cudnn handle: CUDNN_STATUS_INTERNAL_ERROR",
+    "'cuLaunchKernel(function)' failed with 'CUDA_ERROR_INVALID_HANDLE'",
+    "'cuModuleLoadData(&module, data)' failed with 'CUDA_ERROR_INVALID_PTX'",
+    "Blas xGEMM launch failed : a.shape=[1,64,10]",
+]
+
+
+@pytest.mark.parametrize("message", OF_CUDA)
+def test_a_cuda_process_that_is_lost_is_nobodys_fault(message):
+    assert child.of_the_machine(RuntimeError(message), on_gpu=True)
+    assert not child.of_the_machine(RuntimeError(message)), "a processor has no such state"
+    assert not child.of_the_machine(ValueError("negative dimension"), on_gpu=True)
+
+
+def test_a_gpu_is_known_by_its_name_on_either_backend():
+    assert all(map(has_gpu, (["/physical_device:CPU:0", "/physical_device:GPU:0"], ["gpu:0"], ["cuda:1"])))
+    assert not any(map(has_gpu, ([], ["cpu:0"], ["/physical_device:CPU:0", "/physical_device:XLA_CPU:0"])))
 
 
 def test_a_worker_on_a_machine_that_fails_ends_with_the_status_that_says_so(data, tmp_path):

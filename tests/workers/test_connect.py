@@ -198,7 +198,7 @@ def test_a_gpu_answers(asked):
 @pytest.mark.parametrize(
     ("answer", "facts"),
     [
-        (GetTimeoutError("Get timed out"), ("--device: ", "120 s")),
+        (GetTimeoutError("Get timed out"), ("--device: ", "240 s")),
         (
             RayTaskError(TrainingError("--precision: got 'bfloat16', which this GPU has not")),
             ("", "node", "--precision: got 'bfloat16', which this GPU has not"),

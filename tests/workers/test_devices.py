@@ -5,7 +5,16 @@ from types import SimpleNamespace
 import pytest
 
 from resnet_search.errors import TrainingError
-from resnet_search.workers import backend, devices
+from resnet_search.workers import backend, devices, host
+from resnet_search.workers.local import WorkerSettings
+from resnet_search.workers.probe import Fault
+from tests.faults.table import fault
+
+
+@pytest.fixture(autouse=True)
+def computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that a test names computes."""
+    monkeypatch.setattr(devices, "gpu_fault", lambda _: None)
 
 
 def test_nothing_to_say_without_a_gpu_or_with_one_that_works():
@@ -87,7 +96,8 @@ GIB = 2**30
         (2, 1, 10 * GIB, 2 * GIB, (2, 0.45 - 0.1)),
         (3, 2, 10 * GIB, 2 * GIB, (3, 0.45 - 0.1)),
         (2, 2, 10 * GIB, 2 * GIB, (2, 0.0)),  # One each.
-        (4, 1, 0, 2 * GIB, (4, 0.9 / 4)),
+        (2, 2, 0, 2 * GIB, (2, 0.0)),
+        (None, 2, 0, 2 * GIB, (2, 0.0)),
     ],
 )
 def test_workers_on_gpus_have_their_share_of_the_memory(monkeypatch, workers, gpus, memory, trial, expected):
@@ -110,6 +120,66 @@ def test_no_more_workers_on_a_gpu_than_processors_or_than_the_machines_memory_ho
         assert devices.share_gpus(None, 1, 80 * GIB, GIB)[0] == workers
 
 
+@fault(
+    "environment",
+    "The driver does not say how much memory a GPU has",
+    here="each GPU has one worker; more are refused, with the package that may tell",
+)
+@pytest.mark.parametrize(("workers", "gpus"), [(2, 1), (4, 1), (3, 2)])
+def test_a_gpu_of_unknown_memory_is_not_shared(workers, gpus):
+    with pytest.raises(TrainingError, match=f"--workers: got {workers} for {gpus} GPU") as caught:
+        devices.share_gpus(workers, gpus, 0, GIB)
+    assert f"--workers {gpus}" in caught.value.cure
+    assert "nvidia-ml-py" in caught.value.cure
+
+
+def test_nor_is_one_on_a_node_of_a_cluster(monkeypatch):
+    monkeypatch.setattr(host, "gpu_memory", lambda: 0)
+    node = host.Host(WorkerSettings(threads=1, device="gpu"), 0.5, "session", "")
+    with pytest.raises(TrainingError, match=r"--gpus-per-trial: got 0\.5, .*unknown memory"):
+        node._shared_gpu()
+    monkeypatch.setattr(host, "gpu_memory", lambda: 80 * GIB)
+    assert 0 < node._shared_gpu().gpu_share < 0.45
+
+
+def test_the_number_of_workers_has_its_reason(monkeypatch):
+    monkeypatch.setattr(devices, "_processors", lambda: 4)
+    monkeypatch.setattr(devices.psutil, "virtual_memory", lambda: SimpleNamespace(available=100 * GIB))
+    assert devices.why_so_many(2, 1, 80 * GIB, GIB) == "as given"
+    assert "not known" in devices.why_so_many(None, 1, 0, GIB)
+    assert "once" in devices.why_so_many(None, 1, 8 * GIB, 50 * GIB)
+    assert "holds with the largest" in devices.why_so_many(None, 1, 10 * GIB, 2 * GIB)
+    assert devices.why_so_many(None, 1, 80 * GIB, GIB) == "one for each processor"
+    monkeypatch.setattr(devices, "_processors", lambda: 16)
+    assert "8 idle" in devices.why_so_many(None, 1, 80 * GIB, GIB)
+    monkeypatch.setattr(devices.psutil, "virtual_memory", lambda: SimpleNamespace(available=7 * GIB))
+    assert "machine's own memory" in devices.why_so_many(None, 1, 80 * GIB, GIB)
+
+
+def test_a_gpu_that_does_not_compute_is_refused_at_the_start(monkeypatch):
+    monkeypatch.setattr(devices, "backend_gpus", lambda _: ["NVIDIA RTX 5080"])
+    monkeypatch.setattr(devices, "gpu_fault", lambda backend: Fault("it fails", f"No {backend}."))
+    with pytest.raises(TrainingError, match=r"NVIDIA RTX 5080, but it fails") as caught:
+        devices.choose_settings("auto", 2, backend="tensorflow")
+    assert caught.value.cure == "No tensorflow."
+    assert devices.choose_settings("cpu", 2, backend="tensorflow").device == "cpu"
+
+
+@fault(
+    "environment",
+    "An NVIDIA card in Windows, where neither backend can use it",
+    here="an error that names WSL2 and `--device cpu`, in place of packages that do not exist there",
+)
+def test_on_windows_no_backend_uses_a_gpu(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(devices.sys, "platform", "win32")
+    monkeypatch.setattr(devices, "nvidia_gpus", lambda: ["NVIDIA A100"])
+    monkeypatch.setattr(devices, "backend_gpus", lambda _: [])
+    with pytest.raises(TrainingError, match="Windows") as caught:
+        devices.choose_settings("gpu", 2, backend="tensorflow")
+    assert "WSL2" in caught.value.cure
+
+
 def test_more_workers_than_a_gpu_has_room_for_are_refused(monkeypatch):
     with pytest.raises(TrainingError, match=r"--workers: got 20.* 8 GiB") as caught:
         devices.share_gpus(20, 1, 8 * GIB, GIB)
@@ -117,27 +187,6 @@ def test_more_workers_than_a_gpu_has_room_for_are_refused(monkeypatch):
     assert devices.share_gpus(most, 1, 8 * GIB, GIB)[1] > 0
     with pytest.raises(TrainingError):
         devices.share_gpus(most + 1, 1, 8 * GIB, GIB)
-
-
-@pytest.mark.parametrize(
-    ("said", "memory"), [("81559\n81559\n", 81559 * 2**20), ("24576\n8192\n", 8192 * 2**20), ("[N/A]\n", 0), ("", 0)]
-)
-def test_memory_is_what_nvidia_smi_says_of_the_smallest(tmp_path, monkeypatch, said, memory):
-    tool = tmp_path / "nvidia-smi"
-    (tmp_path / "said").write_text(said)
-    tool.write_text(f"#!/bin/sh\ncat {tmp_path / 'said'}\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert devices.gpu_memory() == memory
-
-
-def test_nobody_knows_the_memory_of_a_part_of_a_gpu(monkeypatch):
-    said = {"memory.total": ["81559"], "mig.mode.current": ["Enabled"]}
-    monkeypatch.setattr(devices, "_ask_smi", said.__getitem__)
-    assert devices.gpu_memory() == 0
-    for mode in ("Disabled", "[N/A]"):
-        said["mig.mode.current"] = [mode]
-        assert devices.gpu_memory() == 81559 * 2**20
 
 
 def test_the_choice_for_a_gpu_reaches_the_settings(monkeypatch):

@@ -21,16 +21,18 @@ import psutil
 import pytest
 
 from resnet_search.training.job import MACHINE, Epoch
-from resnet_search.workers import local
+from resnet_search.workers import backend, local
+from resnet_search.workers.backend import MEMORY_FRACTIONS, memory_fraction
 from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Message, Ready, Stopped
 from resnet_search.workers.local import LocalWorkers, WorkerSettings
+from tests.faults.table import fault
 from tests.workers.jobs import PATIENCE, hear, job
 
 EPOCH = Epoch(
     epoch=1, loss=0.9, accuracy=0.5, val_loss=0.8, val_accuracy=0.6, learning_rate=0.1, train_seconds=2.0,
     validation_seconds=1.0,
 )  # fmt: skip
-# Of a process, after the first step of a trial, and before it; docs/resume.md names them.
+# Of a process, after the first epoch of a trial, and before it; docs/resume.md names them.
 HANG_TIMEOUT, FIRST_TIMEOUT = 600.0, 1800.0
 
 
@@ -75,6 +77,7 @@ class Child:
         self.stdin, self.stdout = SimpleNamespace(write=self._read, flush=self._flush, close=self._close), Pipe()
         self.unread, self.jobs = b"", []
         self.running, self.waited_for, self.status = True, False, 0
+        self.asked, self.obeys, self.waits = False, True, []
 
     def _read(self, data: bytes) -> None:
         if not self.running:
@@ -88,6 +91,9 @@ class Child:
         self.jobs += [json.loads(line)["trial"] for line in lines]
 
     def _close(self) -> None:
+        self.asked = True
+        if self.running and self.obeys:
+            self.end(0)
         raise BrokenPipeError  # Of a job that was not read.
 
     def say(self, kind: str, **fields: Any) -> None:
@@ -101,7 +107,10 @@ class Child:
         if self.running:
             self.end(-signal.SIGKILL)
 
-    def wait(self) -> int:
+    def wait(self, timeout: float | None = None) -> int:
+        if timeout is not None and self.running:
+            self.waits.append(timeout)
+            raise subprocess.TimeoutExpired("child", timeout)
         self.waited_for |= threading.current_thread() is not self.stdout.listener
         return self.status
 
@@ -140,7 +149,11 @@ class Fakes:
 def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fakes:
     fakes = Fakes(tmp_path)
     monkeypatch.setattr(local, "time", SimpleNamespace(monotonic=lambda: fakes.now))
-    monkeypatch.setattr(local, "subprocess", SimpleNamespace(Popen=fakes.start, PIPE=subprocess.PIPE))
+    monkeypatch.setattr(
+        local,
+        "subprocess",
+        SimpleNamespace(Popen=fakes.start, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired),
+    )
     return fakes
 
 
@@ -249,28 +262,74 @@ def test_closing_ends_every_process(fakes):
 def test_a_process_that_makes_no_progress_is_killed(fakes):
     fakes.pool(2)
     fakes.submit("0000", slot=1)
+    fakes.children[1].obeys = False
     fakes.children[1].say("step")
+    fakes.children[1].say("epoch", trial="0000", epoch=asdict(EPOCH))
+    assert isinstance(fakes.hear(), EpochDone)
     assert fakes.pass_time(HANG_TIMEOUT) is None
     lost = fakes.pass_time(5)
     assert isinstance(lost, Lost)
     assert (lost.slot, lost.trial, lost.exit_code, lost.blameless) == (1, "0000", -signal.SIGKILL, False)
     assert "605 s" in lost.reason
     assert [child.running for child in fakes.children] == [True, False]
+    assert (fakes.children[1].asked, fakes.children[1].waits) == (True, [2.0]), "it is asked to end before it is killed"
     assert fakes.hear() is None, "it is lost once"
     fakes.submit("0001", slot=1)
     assert fakes.children[2].jobs == ["0001"]
 
 
-def test_the_first_step_may_take_longer(fakes):
-    """The network is compiled before; and again where its batches are divided."""
+@fault(
+    "training",
+    "A deep network compiles for longer than a worker may be silent, for validation after its steps too",
+    here="the limit is three times as long until its first epoch has ended",
+)
+def test_the_first_epoch_may_take_longer(fakes):
+    """The network is compiled before its first step, and for validation after the last; again if its batches divide."""
     fakes.pool()
     fakes.submit("0000")
+    for said in ("step", "divided", "step"):
+        assert fakes.pass_time(FIRST_TIMEOUT) is None
+        fakes.children[0].say(said, **({"trial": "0000", "parts": 2} if said == "divided" else {}))
+        assert fakes.hear() == (Divided(0, "0000", 2) if said == "divided" else None)
     assert fakes.pass_time(FIRST_TIMEOUT) is None
-    fakes.children[0].say("step")
-    fakes.children[0].say("divided", trial="0000", parts=2)
-    assert fakes.hear() == Divided(0, "0000", 2)
-    assert fakes.pass_time(FIRST_TIMEOUT) is None
+    fakes.children[0].say("epoch", trial="0000", epoch=asdict(EPOCH))
+    assert isinstance(fakes.hear(), EpochDone)
+    assert fakes.pass_time(HANG_TIMEOUT) is None
     assert isinstance(fakes.pass_time(5), Lost)
+
+
+def test_a_process_that_ends_when_it_is_asked_to_is_not_killed(fakes, monkeypatch):
+    killed = []
+    monkeypatch.setattr(Child, "kill", killed.append)
+    pool = fakes.pool(2)
+    pool.close()
+    assert [child.asked for child in fakes.children] == [True, True]
+    assert killed == []
+
+
+@fault(
+    "crash",
+    "A fatal error on a GPU whose workers share an MPS server",
+    here="all of its workers are replaced, and the other trials continue without blame",
+)
+@pytest.mark.parametrize(("mps", "status", "ended"), [
+    (True, -6, [2]), (True, MACHINE, [2]), (True, -11, [2]), (True, -9, []), (False, -6, []),
+])  # fmt: skip
+def test_a_fatal_error_under_mps_is_no_fault_of_the_other_workers_of_the_gpu(fakes, monkeypatch, mps, status, ended):
+    monkeypatch.setattr(local, "mps_serves", lambda: mps)
+    fakes.pool(4, WorkerSettings(threads=1, device="gpu", gpus=2, gpu_share=0.4))
+    for slot in range(3):
+        fakes.submit(f"000{slot}", slot=slot)
+        fakes.children[slot].say("step")
+    fakes.children[0].end(status)
+    if status == MACHINE:
+        fakes.children[2].end(status)  # At the same moment: its loss is known before the first one is heard.
+    first = fakes.hear()
+    assert (first.trial, first.blameless) == ("0000", False)
+    lost = {message.slot: message for message in iter(fakes.hear, None)}
+    assert list(lost) == ended
+    assert all((one.trial, one.blameless, one.machine) == ("0002", True, False) for one in lost.values())
+    assert [child.running for child in fakes.children] == [False, True, not ended, True]
 
 
 def test_a_process_without_a_trial_does_not_hang(fakes):
@@ -288,6 +347,8 @@ def test_every_step_and_every_job_restarts_the_wait(fakes):
     for trial in ("0000", "0001"):
         fakes.submit(trial)
         assert fakes.pass_time(FIRST_TIMEOUT) is None
+        fakes.children[0].say("epoch", trial=trial, epoch=asdict(EPOCH))
+        assert isinstance(fakes.hear(), EpochDone)
         for _ in range(3):
             fakes.children[0].say("step")
             assert fakes.pass_time(HANG_TIMEOUT) is None
@@ -298,7 +359,8 @@ def test_the_time_for_which_a_driver_was_suspended_does_not_count(fakes):
     """After a laptop's sleep no worker hangs: its messages are on their way."""
     fakes.pool()
     fakes.submit("0000")
-    fakes.children[0].say("step")
+    fakes.children[0].say("epoch", trial="0000", epoch=asdict(EPOCH))
+    assert isinstance(fakes.hear(), EpochDone)
     for _ in range(3):
         fakes.now += 100_000.0
         assert fakes.hear() is None
@@ -310,7 +372,7 @@ def test_the_time_for_which_a_driver_was_suspended_does_not_count(fakes):
 def test_default_settings():
     assert WorkerSettings(threads=2) == WorkerSettings(
         threads=2, precision="float32", jit=False, device="cpu", hang_timeout=HANG_TIMEOUT, gpus=1, gpu_share=0.0,
-        gpu_bytes=0, backend="", cluster=None,
+        gpu_bytes=0, backend="", cluster=None, deterministic=False,
     )  # fmt: skip
 
 
@@ -334,6 +396,40 @@ def test_real_processes_are_replaced_and_ended(tmp_path, monkeypatch):
     assert len(children) == len(set(children)) == 2, "the first one is gone when the second one works"
     pool.close()
     assert set(psutil.Process().children()) <= before
+
+
+# A worker on a GPU whose context is lost in its first trial. Nothing but `train_in_parts` and `_configure` is replaced.
+POISONED = """
+from pathlib import Path
+from resnet_search.training import arrays, memory
+from resnet_search.workers import child
+class XlaRuntimeError(RuntimeError): pass
+def train(job, *_):
+    if job.trial == "0000":
+        raise XlaRuntimeError("INTERNAL: Failed to launch: CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access")
+    return []
+memory.train_in_parts, arrays.read_arrays, child._configure = train, lambda _: None, lambda **_: ["cuda:0"]
+child.main()
+"""
+
+
+@fault(
+    "crash",
+    "A CUDA error leaves a worker's process unusable",
+    here="the worker ends, its trial continues in another process, and no candidate is blamed",
+)
+def test_after_a_lost_context_the_next_trial_has_another_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "CHILD", [sys.executable, "-c", POISONED])
+    pool = LocalWorkers(1, WorkerSettings(threads=1), tmp_path / "worker.log")
+    try:
+        pool.submit(0, job(tmp_path, tmp_path, "0000"))
+        lost = hear(pool, Lost)
+        assert (lost.trial, lost.exit_code, lost.machine) == ("0000", MACHINE, True)
+        assert "CUDA_ERROR_ILLEGAL_ADDRESS" in (tmp_path / "worker.log").read_text().splitlines()[-1]
+        pool.submit(0, job(tmp_path, tmp_path, "0001"))
+        assert hear(pool, Done).trial == "0001"
+    finally:
+        pool.close()
 
 
 def test_what_a_worker_on_the_processor_is_told(monkeypatch, tmp_path):
@@ -387,7 +483,7 @@ def test_what_workers_that_share_gpus_are_told(monkeypatch):
     settings = WorkerSettings(threads=1, device="gpu", gpu_share=0.2, gpu_bytes=10 * 2**30, gpus=2)
     told = [local._environment(settings, slot) for slot in range(4)]
     assert [one["CUDA_VISIBLE_DEVICES"] for one in told] == ["0", "1", "0", "1"]
-    assert {one["XLA_PYTHON_CLIENT_MEM_FRACTION"] for one in told} == {"0.200"}
+    assert {one[memory_fraction()] for one in told} == {"0.200"}
     assert {one["XLA_PYTHON_CLIENT_PREALLOCATE"] for one in told} == {"false"}
     assert {one["TF_FORCE_GPU_ALLOW_GROWTH"] for one in told} == {"true"}, "or the first trial takes all memory"
     assert {one.get("JAX_PLATFORMS") for one in told} == {os.environ.get("JAX_PLATFORMS")}
@@ -403,12 +499,43 @@ def test_what_workers_that_share_gpus_are_told(monkeypatch):
     monkeypatch.setenv("XLA_CLIENT_MEM_FRACTION", "0.5")
     told = [local._environment(settings, slot) for slot in range(3)]
     assert [one["CUDA_VISIBLE_DEVICES"] for one in told] == ["GPU-a", "GPU-b", "GPU-a"]
-    assert not [one for one in told if "XLA_CLIENT_MEM_FRACTION" in one]
+    assert all(len(one.keys() & set(MEMORY_FRACTIONS)) == 1 for one in told)
+    # A UUID with a group that begins with 1, and parts of a GPU.
+    for names in (["GPU-1f3a9c02-1b7d-1e55-1111-16d1", "GPU-8932"], ["MIG-c6d4f1ef-1a2b", "MIG-13c5"]):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(names))
+        assert [local._environment(settings, slot)["CUDA_VISIBLE_DEVICES"] for slot in range(2)] == names
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
     alone = WorkerSettings(threads=1, device="gpu", gpu_bytes=10 * 2**30)
     assert local._environment(alone, 0)["CUDA_VISIBLE_DEVICES"] == "GPU-a,GPU-b"
-    assert local._environment(alone, 0)["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.900"
+    assert local._environment(alone, 0)[memory_fraction()] == "0.900"
     assert local._settings_dict(alone)["gpu_limit"] == 0
+
+
+def test_deterministic_operations_are_asked_for_on_a_gpu_beside_the_users_flags(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=/tmp/x")
+    for device, deterministic, flags in (
+        ("gpu", True, f"--xla_dump_to=/tmp/x {local.DETERMINISTIC}"), ("gpu", False, "--xla_dump_to=/tmp/x"),
+        ("cpu", True, "--xla_dump_to=/tmp/x"),
+    ):  # fmt: skip
+        settings = WorkerSettings(threads=1, device=device, deterministic=deterministic)
+        assert local._environment(settings, 0)["XLA_FLAGS"] == flags
+    monkeypatch.delenv("XLA_FLAGS")
+    settings = WorkerSettings(threads=1, device="gpu", deterministic=True)
+    assert local._environment(settings, 0)["XLA_FLAGS"] == local.DETERMINISTIC
+
+
+@pytest.mark.parametrize(
+    ("source", "name"), [
+        ("os.getenv('XLA_CLIENT_MEM_FRACTION', '')\nos.getenv('XLA_PYTHON_CLIENT_MEM_FRACTION', '')", 0),
+        ('os.getenv("XLA_PYTHON_CLIENT_MEM_FRACTION", "")', 1), (None, 0),
+    ],
+)  # fmt: skip
+def test_the_share_of_the_memory_has_the_name_that_jax_reads(tmp_path, monkeypatch, source, name):
+    if source:
+        (tmp_path / "xla_client.py").write_text(source)
+    found = SimpleNamespace(origin=str(tmp_path / "__init__.py")) if source else None
+    monkeypatch.setattr(backend, "find_spec", lambda _: found)
+    assert backend.memory_fraction.__wrapped__() == MEMORY_FRACTIONS[name]
 
 
 def test_a_worker_ends_with_its_driver(tmp_path):
@@ -448,7 +575,7 @@ def lethal(child: str, tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyP
         "child.main()\n"
     )
     monkeypatch.setattr(local, "CHILD", [sys.executable, str(module)])
-    monkeypatch.setattr(local, "FIRST_STEP", 60)
+    monkeypatch.setattr(local, "FIRST_EPOCH", 60)
     pool = LocalWorkers(1, WorkerSettings(threads=1, hang_timeout=20.0), tmp_path / "worker.log")
     pool.submit(0, job(tmp_path, images, "0000", epochs=300, horizon=300))
     return pool
