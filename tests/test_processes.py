@@ -83,9 +83,11 @@ def test_python_is_started_in_one_way() -> None:
             name = path.relative_to(PACKAGE).as_posix()
             starts[name] = [any(keyword.arg == "env" for keyword in call.keywords) for call in calls]
             assert "sys.executable" not in text, name
-    # nvidia-smi is no Python.
-    assert starts.pop("workers/devices.py") == [True, False]
-    assert set(starts) == {"export/children.py", "export/evaluate.py", "trackers/beside.py", "workers/local.py"}
+    assert starts.pop("workers/nvidia.py") == [False], "nvidia-smi is no Python"
+    assert set(starts) == {
+        "export/children.py", "export/evaluate.py", "trackers/beside.py", "workers/devices.py", "workers/local.py",
+        "workers/probe.py",
+    }  # fmt: skip
     assert all(all(having) for having in starts.values())
     assert beside.PYTHON is processes.PYTHON
 
