@@ -81,7 +81,8 @@ def test_every_format_is_verified_and_an_ensemble_is_one_model(make_view: MakeVi
             assert file.shortfall == 0
     short = [file.format for file in exported.files if file.shortfall]
     assert [note.split(":")[0] for note in result.notes] == short
-    assert [word.split(",")[0] for word in told] == ["building the network", *INSTALLED, "measuring trial 0000 as saved_model"]
+    steps = ["building the network", *INSTALLED, "measuring trial 0000 as saved_model"]
+    assert [word.split(",")[0] for word in told] == steps
     together = exported.ensemble
     assert together is not None
     assert together.members == ("0000", "0001")
