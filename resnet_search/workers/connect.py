@@ -44,7 +44,7 @@ def connect(cluster: Cluster) -> Any:
     address = _address(cluster)
     if address and address != AUTO:
         _answers(address)
-    # Ray puts the current directory of whoever connects on the path of every worker.
+    # Ray puts the current directory of the connecting process on the path of every worker.
     with nullcontext() if address else _alone(), chdir(sys.prefix):
         import ray
 

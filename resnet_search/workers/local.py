@@ -32,7 +32,7 @@ CHILD = [*PYTHON, "-m", "resnet_search.workers.child"]
 HANG_TIMEOUT = 600.0
 # The images are read and the network is compiled before the first step of a trial: so many times longer is waited.
 FIRST_STEP = 3
-# How processes end where the machine fails, not the candidate: as they say themselves, for want of memory, as mapped
+# How processes end where the machine fails, not the candidate: by their own exit status, out of memory, as mapped
 # images cannot be read, and by instructions that the processor lacks.
 _SIGNALS = (getattr(signal, name, 0) for name in ("SIGABRT", "SIGBUS", "SIGILL"))
 OF_THE_MACHINE = frozenset({MACHINE, *(-number for number in _SIGNALS if number)})

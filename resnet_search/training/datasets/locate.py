@@ -86,7 +86,7 @@ def prepared(name: str, data_dir: Path | None) -> tuple[Path | None, str]:
 
 
 def tfds_parts(name: str) -> dict[str, Any]:
-    """`set`, `config` and `version` in the name of a TFDS set, None for missing parts; `DataError` if it is malformed."""
+    """`set`, `config` and `version` in the name of a TFDS set, None for what is missing; `DataError` if malformed."""
     match = _TFDS_NAME.fullmatch(name)
     if not match:
         raise DataError(
