@@ -87,6 +87,13 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
+def run_program(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, env=environment(folder), capture_output=True, text=True,
+        check=False, timeout=PATIENCE,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Outcome:
     status: int
@@ -336,10 +343,7 @@ print("equal")
 @needs_jax
 def test_steps_in_one_call_are_the_same_steps_however_many(folder):
     """5 steps an epoch, so the last call is not full. Outside of XLA's loop, a step differs by rounding."""
-    done = subprocess.run(
-        [sys.executable, "-c", TOGETHER], cwd=folder, env=environment(folder), capture_output=True, text=True,
-        check=False, timeout=PATIENCE,
-    )  # fmt: skip
+    done = run_program(folder, TOGETHER)
     assert done.stdout.strip() == "equal", done.stderr[-3000:]
 
 
@@ -385,10 +389,7 @@ print("trains again")
 @needs_jax
 def test_images_that_a_failed_step_has_taken_come_back(folder):
     """JAX takes the variables of a model over for a step, the shared images with them."""
-    done = subprocess.run(
-        [sys.executable, "-c", GIVEN_AWAY], cwd=folder, env=environment(folder), capture_output=True, text=True,
-        check=False, timeout=PATIENCE,
-    )  # fmt: skip
+    done = run_program(folder, GIVEN_AWAY)
     assert done.stdout.splitlines() == ["RESOURCE_EXHAUSTED: out of memory", "trains again"], done.stderr[-3000:]
 
 
