@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from resnet_search.runs.after import CONFIRM, FINAL, LEDGER, TESTED
 from resnet_search.runs.energy import ENERGY
 from resnet_search.runs.latency import Latency, keep_latency
 from resnet_search.runs.trials import RunView
-from tests.report.conftest import Events, make_content, make_view, search_events
+from tests.report.conftest import Events, make_content, make_view, put, search_events
 from tests.report.test_tested import make_measured
 
 __all__ = ["make_view"]
@@ -74,13 +73,6 @@ def again(scores: list[list[float]], names: list[str]) -> Events:
             trial += 1
     run("finished")
     return run
-
-
-def put(folder: Path, content: dict[str, Any], events: Events) -> None:
-    folder.mkdir()
-    write_json(folder / "run.json", content)
-    for event in events.lines:
-        append_line(folder / "events.jsonl", event)
 
 
 @pytest.fixture

@@ -96,6 +96,13 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
+def run_program(folder: Path, program: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, env=environment(folder) | settings, capture_output=True, text=True,
+        check=False, timeout=PATIENCE,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Outcome:
     status: int
@@ -345,10 +352,7 @@ print("equal")
 @needs_jax
 def test_steps_in_one_call_are_the_same_steps_however_many(folder):
     """5 steps an epoch, so the last call is not full. Outside of XLA's loop, a step differs by rounding."""
-    done = subprocess.run(
-        [sys.executable, "-c", TOGETHER], cwd=folder, env=environment(folder), capture_output=True, text=True,
-        check=False, timeout=PATIENCE,
-    )  # fmt: skip
+    done = run_program(folder, TOGETHER)
     assert done.stdout.strip() == "equal", done.stderr[-3000:]
 
 
@@ -395,11 +399,7 @@ print("trains again on", {device.id for array in jax.live_arrays() for device in
 @pytest.mark.parametrize("devices", [1, 2])
 def test_images_that_a_failed_step_has_taken_come_back_to_the_one_device_that_is_used(folder, devices):
     """JAX takes the variables of a model over for a step, the shared images with them."""
-    several = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
-    done = subprocess.run(
-        [sys.executable, "-c", GIVEN_AWAY], cwd=folder, env=environment(folder) | several, capture_output=True,
-        text=True, check=False, timeout=PATIENCE,
-    )  # fmt: skip
+    done = run_program(folder, GIVEN_AWAY, XLA_FLAGS=f"--xla_force_host_platform_device_count={devices}")
     assert done.stdout.splitlines() == ["RESOURCE_EXHAUSTED: out of memory", "trains again on {0}"], done.stderr[-3000:]
 
 

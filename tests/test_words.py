@@ -24,6 +24,12 @@ BANNED = {
     r"\bwhat there is of\b": "what exists, what is left",
     r"\bmend\w*\b": "fix, repair",
     r"\bby hand\b": "explicitly, manually",
+    r"\bfor want of\b": "because ... is short",
+    r"\bto be had\b": "available",
+    r"\bwhoever\b": "anyone who",
+    r"\btells? of\b": "report",
+    r"\bis none that\b": "say what it is",
+    r"\bare of\b(?! [a-z]+ (?:size|length))": "come from, belong to, have",
 }  # fmt: skip
 
 

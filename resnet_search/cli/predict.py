@@ -149,7 +149,7 @@ def _print_table(
 
 
 def _table(classified: list[Classified], *, whole: bool) -> RenderableType:
-    """Show as many runners-up as fit, all of them if `whole`; shorten paths if that is not enough."""
+    """Show as many runners-up as fit, or all if `whole`; shorten paths if that is not enough."""
     from resnet_search.cli.grid import Column, Grid
     from resnet_search.cli.screen import console, has_width
 

@@ -128,7 +128,7 @@ def _results(facts: Facts, validation: Estimate | None, measured: Measured | Non
     if rows:
         blocks.append(Table(("", "Measured on", "Value", "95 % interval"), rows, right=frozenset({2, 3})))
     if measured is None:
-        others = " The reads below are of other networks." if facts.reads else ""
+        others = " The reads below measured other networks." if facts.reads else ""
         blocks.append(Paragraph(f"The test accuracy of this network was not measured.{others}"))
     elif facts.duplicates.test_in_train:
         blocks.append(Paragraph(also_trained_on(facts.duplicates)))
@@ -158,7 +158,7 @@ def _limits(view: RunView, members: Sequence[Trial], measured: Measured | None, 
     data = view.content["data"]
     height, width, _ = data["image_shape"]
     items = [
-        "It knows only its own classes: every image gets one, whatever it shows.",
+        "It knows only its own classes: every image gets one, even an image of something else.",
         f"It reads {height} x {width} pixels. Images of another size or shape are stretched to that.",
     ]
     items.append(

@@ -18,7 +18,7 @@ _MOST_ROWS = 50
 
 
 def best(view: RunView) -> Section:
-    """List the best ten trials of the full budget, or of the most epochs while there are none."""
+    """List the best ten trials of the full budget, or of the most epochs until there are some."""
     ranked = view.ranking()
     if not ranked:
         return Section("The best ten", (Paragraph("No trial has been trained for the full budget yet."),))

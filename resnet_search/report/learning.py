@@ -47,7 +47,7 @@ class Learning:
 
     @property
     def words(self) -> str:
-        """Say that nothing was learnt, and by which test."""
+        """State that nothing was learnt, and name the test."""
         what = "the network is right" if self.networks == 1 else f"the best of {self.networks:,} networks is right"
         corrected = "" if self.networks == 1 else f", corrected for {self.networks:,} networks"
         return (

@@ -153,7 +153,7 @@ def _calibration(found: Calibration) -> Iterator[Block]:
 
 
 def ledger(facts: Facts) -> Section:
-    """List every read of the test images: when, by which command, of which network."""
+    """List every read of the test images: its time, command and network."""
     title, reads = "Reads of the test images", facts.reads
     if not reads:
         return Section(title, (Paragraph("The test images were never read: no number here comes from them."),))

@@ -32,7 +32,7 @@ def follow_ups(folder: RunFolder) -> tuple[RunFolder, RunFolder]:
 
 
 def under_way(folder: RunFolder) -> list[RunView]:
-    """Those of them that train now and can be read."""
+    """Return the following runs that train now and can be read."""
     found = []
     for each in follow_ups(folder):
         with suppress(RunError):

@@ -41,7 +41,7 @@ def superseded(view: RunView, candidate: int | None = None) -> list[Trial]:
 def drop_superseded(view: RunView, candidate: int | None = None) -> None:
     """Remove the states that `superseded` names."""
     for trial in superseded(view, candidate):
-        # What stays costs room and nothing else; the doctor tells of it.
+        # Remaining files only cost space; the doctor reports them.
         with suppress(OSError):
             remove(view.folder.trial(trial.trial) / STATE)
 

@@ -99,7 +99,7 @@ class Checkup:
         return Check("Data", WARNING, f"{path} is gone or damaged", cure)
 
     def _images(self, data: dict[str, Any]) -> Iterator[Check]:
-        """What reading the images has found; nothing for runs that recorded none of it."""
+        """Report equal and left-out images; nothing for runs that did not record them."""
         found = data.get("duplicates")
         if not isinstance(found, dict):
             return

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
 PACKAGES = ("resnet-search", "keras", "keras-tuner", "tensorflow", "tensorflow-datasets", "jax")
-# Either of them trains.
+# Either one can train.
 BACKENDS = frozenset({"tensorflow", "jax"})
-# What is missed without a package that a search can do without; nothing is said of one that is missed by nobody.
+# What an optional package is needed for; other packages are not mentioned.
 MISSED = {
     "tensorflow": "trains on JAX; a SavedModel is exported where TensorFlow is",
     "tensorflow-datasets": "its data sets cannot be read; archives, .npz, folders and shapes can",
@@ -69,7 +69,7 @@ def examine(runs_dir: Path, data_dir: Path | None = None) -> list[Check]:
 
 
 def check_python(version: tuple[int, int]) -> Check:
-    """Whether this Python is one that the package is made for."""
+    """Whether the package supports this Python."""
     text = f"{platform.python_version()}, {sys.executable}"
     if OLDEST <= version <= NEWEST:
         return Check("Python", OK, text)
@@ -125,7 +125,7 @@ def check_devices() -> Iterable[Check]:
     except TrainingError as error:
         yield Check("Backend", PROBLEM, error.message, error.cure)
         return
-    except Exception as error:  # noqa: BLE001 - whatever an installation runs into is a finding
+    except Exception as error:  # noqa: BLE001 - any error of an installation is a finding
         first = (str(error).strip() or "no message").splitlines()[0]
         yield Check("Backend", PROBLEM, f"does not start: {type(error).__name__}: {first}", _BACKEND_CURE)
         return

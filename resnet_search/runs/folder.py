@@ -64,7 +64,7 @@ class RunFolder:
 
     @property
     def word(self) -> str:
-        """The run as a word of a command line: whoever renames a folder may use any character."""
+        """The run as a word of a command line: a renamed folder may have any character."""
         name = self.full_name
         return shlex.quote(str(self.path) if name.startswith(("-", "/")) else name)
 

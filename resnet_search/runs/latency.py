@@ -43,7 +43,7 @@ def processors() -> int:
 
 
 def machine() -> str:
-    """The processor and how many of it can be used: times of one such machine say nothing of another."""
+    """Return the processor and its usable cores: times on one machine say nothing about another."""
     model = platform.processor() or platform.machine()
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -89,7 +89,7 @@ def _dict(value: Any) -> dict[str, Any]:
 
 
 def _latencies(found: Any) -> tuple[Latency, ...]:
-    """Nothing if a value is none that this program writes."""
+    """Return nothing if a value cannot come from this program."""
     try:
         latencies = tuple(Latency(**one) for one in found)
     except TypeError:

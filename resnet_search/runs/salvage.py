@@ -56,7 +56,7 @@ def _missing_before(event: Any, view: RunView) -> Iterator[Event]:
     if not view.sessions and event["event"] not in {"started", "resumed"}:
         yield {"event": "started", "time": event["time"], "process": 0, "host": ""}
     if event["event"] == "created" and event["trial"] not in view.trials:
-        # Ids are given in order, and not again: there are files.
+        # Ids count up and are never reused, because their files exist.
         known, given = len(view.trials) + len(view.dropped), int(event["trial"])
         if given > known + _MOST_MISSING:
             raise ValueError(f"trial {given} comes after {known}")
@@ -65,7 +65,7 @@ def _missing_before(event: Any, view: RunView) -> Iterator[Event]:
 
 
 def rewrite_events(folder: RunFolder, found: Salvage) -> str:
-    """Replace a damaged events.jsonl by what is left of it; a sentence about it. The damaged file stays beside it."""
+    """Replace a damaged events.jsonl by its readable part; return a sentence. The damaged file stays beside it."""
     copy = set_aside_copy(folder.events, "damaged")
     write_bytes(folder.events, b"".join(line + b"\n" for line in found.kept))
     return f"events.jsonl: kept what can be read; {'; '.join(found.wrong)}; the damaged file is {copy.name}"

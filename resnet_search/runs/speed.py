@@ -25,11 +25,11 @@ DEFAULT = Speed(5.0, 1.7e-11, 8e-9, 3.0, "assumed: no run here has been measured
 # Not measured, so the range is wide: a GPU is taken to compute 30 times as fast, and to start trials more slowly.
 ON_A_GPU = Speed(8.0, 5e-13, 2.5e-10, 4.0, "assumed: no run here has been measured on its GPU")
 MEASURED = 1.7  # factor that times may be wrong by after a run of such networks
-NEAR = 10  # factor between the times of networks up to which they are such networks
+NEAR = 10  # largest factor between the times of such networks
 _MOST_RUNS = 3  # whose speeds are averaged
 _WIDEST = 4.0  # largest factor for measured times
 _MOST_TRIALS = 100  # the last of a run that are looked at
-_BOUND = 4.0  # factor by which setting up and training may be slower or faster than each other, relative to DEFAULT
+_BOUND = 4.0  # factor between the ratios of set-up to training speed here and in DEFAULT
 
 
 def machine_speed(runs_dir: Path, costs: Sequence[Complexity], device: str = "auto") -> Speed:
@@ -168,7 +168,7 @@ class Pacing:
     _together: float = 0.0
 
     def add(self, trial: Trial) -> None:
-        """Take in a trial; those that have not completed, or have trained nothing, tell nothing."""
+        """Take in a trial; trials that did not complete, or trained nothing, are ignored."""
         if trial.status != COMPLETED or trial.reused:
             return
         self._count += 1

@@ -15,7 +15,7 @@ PATIENCE = 30.0
 
 
 def stop(folder: RunFolder, patience: float = PATIENCE) -> Driver:
-    """Send SIGTERM to the driver of a run and wait until it has let go of it; returns which process that was.
+    """Send SIGTERM to the driver of a run and wait until it has released the run; return its process id.
 
     `RunError` if nothing runs, if it runs on another machine or for another user, or if it has not ended after
     `patience` seconds.

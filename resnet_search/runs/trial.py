@@ -21,7 +21,7 @@ class Trial:
     `score` is the validation accuracy after the last epoch. `reused`: nothing was trained, since the candidate had
     been trained this far before, in trial `parent` or beyond. `cleaned`: the user has had its checkpoints removed.
     `repeat`: which of several trainings of its architecture from scratch it is, 0 where there is one.
-    `parts`: that each batch is trained in for want of memory, so that batch normalisation sees less than a batch.
+    `parts`: that each batch is divided into to save memory, so batch normalisation sees less than a batch.
     """
 
     trial: str

@@ -44,7 +44,7 @@ class RunView:
     sessions: list[tuple[float, float]] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     stopped: str = ""
-    retried: bool = False  # Failed trials were tried again, beside those that had replaced them.
+    retried: bool = False  # Failed trials were retried beside their replacements.
     _of_candidate: dict[int, list[Trial]] = field(default_factory=dict)
     _planned: set[tuple[int, int]] = field(default_factory=set)  # Iteration and number of each bracket.
 
@@ -79,7 +79,7 @@ class RunView:
         self.sessions[-1] = (begin, end)
 
     def check(self) -> None:
-        """Raises of `DAMAGE` if the run is none that can be driven: what it says of itself may come from anywhere."""
+        """Raise one of `DAMAGE` if the run cannot be driven: its run.json may come from anyone."""
         check_content(self.content)
         for number in (self.max_epochs, self.planned_trials, self.planned_epochs):
             _check_number(number, 0, LARGE)
@@ -179,7 +179,7 @@ class RunView:
     def ranking(self) -> list[Trial]:
         """Completed trials of the full budget, best first; ties go to the earlier draw.
 
-        Shorter trials are not compared: their scores are of less training.
+        Shorter trials are not compared: their scores come from less training.
         """
         full = [t for t in self._found() if t.epochs == self.max_epochs]
         best: dict[int, Trial] = {}
@@ -193,7 +193,7 @@ class RunView:
         return [trial for trial in completed if (trial.iteration, trial.bracket) not in known]
 
     def rank(self, trial: Trial) -> tuple[int, float, tuple[int, ...]]:
-        """The key by which trials are the better: most epochs, best score, earliest place in the plan.
+        """Return the sort key, better trials first: most epochs, best score, earliest place in the plan.
 
         That place is where the candidate is drawn first, which does not depend on timing.
         """
@@ -257,7 +257,7 @@ def read_run(folder: RunFolder, *, locked: bool | None = None) -> RunView:
 
 
 def view_of(folder: RunFolder, content: dict[str, Any], events: Iterable[Event], *, locked: bool) -> RunView:
-    """Fold the events; `RunError` if one of them is none that this program writes."""
+    """Fold the events; `RunError` if this program does not write such an event."""
     view = RunView(folder, content)
     try:
         view.check()

@@ -22,7 +22,7 @@ FAILURES_IN_A_ROW = 10
 class Losses:
     """Counts the lost workers and failed trials of one session, after the `events` of earlier ones.
 
-    A loss that its worker calls the machine's counts for no trial. Several of them without an epoch in between stop the
+    A loss that its worker calls the machine's counts for no trial. Several without an epoch in between stop the
     search. A trial that this happens to in a later session too, where others could train, fails itself after all.
     """
 

@@ -57,7 +57,7 @@ class Feasible:
         return order
 
     def to_dict(self) -> dict[str, Any]:
-        """What a run notes of it, JSON-able."""
+        """Return what a run records about it, JSON-able."""
         return {
             "architectures": self.count,
             "interval": list(self.interval),
@@ -144,7 +144,7 @@ class Survey:
 # A search asks again for the same: before and after it reads its images, in its oracle, and on a resume.
 @lru_cache(maxsize=4)
 def find_feasible(axes: Axes, limits: Limits, input_shape: tuple[int, int, int], classes: int, where: str) -> Feasible:
-    """The architectures of `axes` inside `limits`; `SpaceError` for `where` if there is none, or none is found."""
+    """The architectures of `axes` inside `limits`; `SpaceError` for `where` if none is found."""
     points = Points(axes)
     survey = Survey(points, limits, input_shape, classes)
     found = _listed(survey) if points.total <= CAP else _sampled(survey)

@@ -112,5 +112,5 @@ def _syntax(message: str, text: str) -> str:
 
 
 def _name(where: str) -> str:
-    """Fit for the name of a run's folder, whatever the file is called."""
+    """Return a name that is fit for a run's folder, for any file name."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", Path(where).stem).strip("-") or "space"

@@ -1,4 +1,4 @@
-"""What a search will do, before it does anything: brackets, candidates and the cost of it all, by arithmetic."""
+"""What a search will do, before it does anything: brackets, candidates and the total cost, by arithmetic."""
 
 from __future__ import annotations
 

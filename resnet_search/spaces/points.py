@@ -67,7 +67,7 @@ class Points:
         return values
 
     def architecture(self, point: int) -> Architecture:
-        """The network of a point; `ArchitectureError` if it is none."""
+        """Return the network of a point; `ArchitectureError` if it breaks a rule."""
         return architecture_of(self.values(point))
 
     def classes(self) -> Iterator[range]:

@@ -149,7 +149,7 @@ class Data:
         test=is_share, words="a number of images from 1, or a fraction above 0 and below 1",
     )  # fmt: skip
     image_size: int = _key(
-        "int", "height and width that all images are stretched to, whatever the source", default=32, low=8, high=512,
+        "int", "height and width that all images are stretched to, from any source", default=32, low=8, high=512,
         unit="pixels",
     )  # fmt: skip
     value_range: tuple[float, float] | None = _key(

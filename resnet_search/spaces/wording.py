@@ -45,7 +45,7 @@ def nearest(value: Any, names: Iterable[str]) -> str | None:
 
 
 def escape(text: str, shown: int = SHOWN) -> str:
-    """Text with what is not printable escaped, at most `shown` characters of it."""
+    """Text with what is not printable escaped, cut to `shown` characters."""
     return _cut("".join(char if char.isprintable() else _escaped(char) for char in text[: shown + 1]), shown)
 
 

@@ -74,7 +74,7 @@ class Tracker(Protocol):
     """The store of one run. Any method may raise anything; the tracker is then closed and opened again later."""
 
     def stored(self) -> dict[int, Stored]:
-        """Return what the store has, by candidate, whoever wrote it. Called once, before anything is written."""
+        """Return what the store has, by candidate, from any program. Called once, before anything is written."""
 
     def write(self, record: Record, before: Stored | None) -> None:
         """Add what the store lacks; `before`: what it has of this candidate, None for nothing."""

@@ -57,9 +57,9 @@ def _work(job: Job, answers: TextIO, *, on_gpu: bool = False) -> dict[str, Any]:
         if error.errno in _THE_CANDIDATE:
             return _failed(job, error)
         return {"kind": "stopped", "trial": job.trial, "reason": f"{error.filename or job.folder}: {error.strerror}"}
-    except Exception as error:  # noqa: BLE001 - whatever one candidate runs into must not end the search
+    except Exception as error:  # noqa: BLE001 - no error of one candidate may end the search
         if of_the_machine(error, on_gpu=on_gpu):
-            # The last line is quoted by whoever reports the loss.
+            # The driver quotes the last line when it reports the loss.
             sys.stderr.write(f"{traceback.format_exc()}\n{type(error).__name__}: {_cause(str(error))}\n")
             sys.stderr.flush()
             # Not the next candidate's problem either: a new process may fare better.
@@ -74,9 +74,9 @@ def _work(job: Job, answers: TextIO, *, on_gpu: bool = False) -> dict[str, Any]:
 
 
 def of_the_machine(error: BaseException, *, on_gpu: bool = False) -> bool:
-    """Return whether an error would come with every candidate: for want of memory, or by a broken installation.
+    """Return whether an error would come with every candidate: from short memory or a broken installation.
 
-    `on_gpu`: a CUDA process that has met an illegal address, say, fails with all that it trains later.
+    `on_gpu`: after an illegal address, for example, a CUDA process fails with everything that it trains later.
     """
     from resnet_search.training.memory import chain
 
@@ -155,7 +155,7 @@ def _read_jobs(jobs: queue.Queue[Job]) -> None:
 
 
 def _private_stdout() -> TextIO:
-    """Standard output for answers alone: whatever libraries print there goes to standard error instead."""
+    """Keep standard output for answers: what libraries print there goes to standard error instead."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return answers

@@ -44,7 +44,7 @@ def connect(cluster: Cluster) -> Any:
     address = _address(cluster)
     if address and address != AUTO:
         _answers(address)
-    # Ray puts the current directory of whoever connects on the path of every worker.
+    # Ray puts the current directory of the connecting process on the path of every worker.
     with nullcontext() if address else _alone(), chdir(sys.prefix):
         import ray
 
@@ -56,7 +56,7 @@ def connect(cluster: Cluster) -> Any:
                 if address:
                     ray.init(address=address, **quiet)
                 else:
-                    # Told so, or it joins whatever cluster was last started on this machine.
+                    # Otherwise it joins the cluster that was last started on this machine.
                     ray.init(address=LOCAL, include_dashboard=False, **quiet)
             except Exception as error:
                 raise _refused(address, error) from error
@@ -232,7 +232,7 @@ def _ask_a_gpu(ray: Any, needs: Needs, backend: str, precision: str) -> WorkerSe
                 "See the logs on the nodes, /tmp/ray/session_latest/logs, or train on processors: --device cpu",
             ) from error
         finally:
-            ray.cancel(asked, force=True)  # Whatever has become of it: the thread waits no longer.
+            ray.cancel(asked, force=True)  # In any state: the thread waits no longer.
     return settings
 
 

@@ -30,10 +30,10 @@ TRIALS_PER_PROCESS = 25
 CHILD = [*PYTHON, "-m", "resnet_search.workers.child"]
 # A step of the largest network that trains on a processor at all takes seconds; of validation, a minute.
 HANG_TIMEOUT = 600.0
-# The images are read and the network is compiled in the first epoch of a trial, its validation last: so many times
-# longer is waited until it has ended.
+# A trial's first epoch also reads the images and compiles the network, and its validation comes last: until it has
+# ended, this many times longer is waited.
 FIRST_EPOCH = 3
-# How processes end where the machine fails, not the candidate: as they say themselves, for want of memory, as mapped
+# How processes end where the machine fails, not the candidate: by their own exit status, out of memory, as mapped
 # images cannot be read, and by instructions that the processor lacks.
 _SIGNALS = (getattr(signal, name, 0) for name in ("SIGABRT", "SIGBUS", "SIGILL"))
 OF_THE_MACHINE = frozenset({MACHINE, *(-number for number in _SIGNALS if number)})

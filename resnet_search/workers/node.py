@@ -56,7 +56,7 @@ def check_node(node: Node, versions: dict[str, str], run: Path, precision: str) 
         )
     if os.environ.get(MODE, "token") in _SECURE and node.authentication not in _SECURE:
         raise TrainingError(
-            f"node {node.name} of the cluster was started without token authentication: whoever reaches its ports can "
+            f"node {node.name} of the cluster was started without token authentication: anyone reaching its ports can "
             "run programs there",
             f"Start the cluster with {MODE}=token on every node; {GUIDE}. On a network of your own alone you may do "
             f"without: {MODE}=disabled.",

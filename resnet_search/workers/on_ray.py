@@ -91,7 +91,7 @@ class RayWorkers:
         return self._messages.popleft() if self._messages else None
 
     def close(self) -> None:
-        """Without an error, whatever has become of the cluster: nobody is left to hear of it."""
+        """Never raise an error, in any state of the cluster: no caller is left to handle it."""
         ended = []
         try:
             ended = [hired.actor.end.remote(last=True) for hired in self._hired.values() if hired.doing != "join"]

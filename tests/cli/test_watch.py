@@ -142,7 +142,7 @@ def test_ctrl_c_ends_it_without_a_word(place: Path) -> None:
         os.close(terminal)
         seen = b""
         deadline = time.monotonic() + 60
-        while b"Ctrl-C ends this" not in seen and time.monotonic() < deadline:
+        while b"Ctrl-C closes this view" not in seen and time.monotonic() < deadline:
             if select.select([shown], [], [], 1)[0]:
                 seen += os.read(shown, 65536)
         process.send_signal(signal.SIGINT)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from resnet_search.files import append_line, write_text
+from resnet_search.files import append_line, write_json, write_text
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.complexity import complexity
 from resnet_search.runs.events import Event
@@ -166,3 +166,11 @@ def epoch_line(epoch: int, score: float) -> dict[str, Any]:
         "train_seconds": 1.0,
         "validation_seconds": 0.5,
     }
+
+
+def put(folder: Path, content: dict[str, Any], events: Events) -> None:
+    """Write a run's folder."""
+    folder.mkdir()
+    write_json(folder / "run.json", content)
+    for event in events.lines:
+        append_line(folder / "events.jsonl", event)

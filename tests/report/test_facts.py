@@ -27,7 +27,7 @@ from resnet_search.runs.after import CONFIRM, FINAL, LEDGER, TESTED
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import RunView, read_run
 from tests.faults.table import fault
-from tests.report.conftest import Events, make_content, search_events
+from tests.report.conftest import Events, make_content, put, search_events
 from tests.report.test_tested import make_measured
 
 LATE = 2e9  # after every training
@@ -131,13 +131,6 @@ def trained(scores: list[float]) -> Events:
         run.complete(trial, score)
     run("finished")
     return run
-
-
-def put(folder: Path, content: dict[str, Any], events: Events) -> None:
-    folder.mkdir()
-    write_json(folder / "run.json", content)
-    for event in events.lines:
-        append_line(folder / "events.jsonl", event)
 
 
 def texts(view: RunView) -> Iterator[str]:

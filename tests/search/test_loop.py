@@ -575,7 +575,7 @@ class Machine(KnownWorkers):
 @fault(
     "training",
     "Memory is short, or the installation broken: workers end before their first step",
-    here="the search stops and says so, no candidate has failed, and `resume` continues once the machine is in order",
+    here="the search stops and says so, no candidate has failed, and `resume` continues once that is fixed",
 )
 def test_a_machine_that_fails_ends_the_search_and_costs_no_candidate(make_search, whole):
     search = make_search()

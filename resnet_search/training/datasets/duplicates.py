@@ -39,7 +39,7 @@ def first_of_equal(images: Images) -> NDArray[np.int64]:
 
 
 def find_duplicates(data: ImageData, *, grouped: bool = True) -> tuple[NDArray[np.int64], Duplicates, tuple[str, ...]]:
-    """Return the groups by which a split divides the training images, the numbers of equal images, and notes.
+    """Return the groups of training images that a split keeps together, the numbers of equal images, and notes.
 
     A group is one image with all that equal it; without `grouped`, each image is a group.
     """

@@ -17,7 +17,7 @@ from pathlib import Path
 from resnet_search.errors import DataError
 from resnet_search.training.datasets.image_data import printable, some
 
-# All by which Pillow knows the formats that `decode` reads.
+# All of Pillow's suffixes for the formats that `decode` reads.
 SUFFIXES = frozenset(
     ".apng .bmp .dib .gif .jfif .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()  # noqa: SIM905
 )

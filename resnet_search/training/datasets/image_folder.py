@@ -76,7 +76,7 @@ def load_image_folder(
         (height, width), (other_height, other_width) = sorted(shapes)[:2]
         raise DataError(
             f"{printable(path)}: images of {width} x {height} and of {other_width} x {other_height} pixels",
-            "Give an image size, such as 32, to which all are brought.",
+            "Give an image size, such as 32; all images are resized to it.",
         )
     return ImageData(
         *train.arrays(),

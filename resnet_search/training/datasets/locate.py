@@ -86,7 +86,7 @@ def prepared(name: str, data_dir: Path | None) -> tuple[Path | None, str]:
 
 
 def tfds_parts(name: str) -> dict[str, Any]:
-    """`set`, `config` and `version` in the name of a TFDS set, None for what it lacks; `DataError` if it is none."""
+    """`set`, `config` and `version` in the name of a TFDS set, None for what is missing; `DataError` if malformed."""
     match = _TFDS_NAME.fullmatch(name)
     if not match:
         raise DataError(
@@ -102,7 +102,7 @@ def unpacked(folder: Path) -> bool:
 
 
 def cifar10_in(folder: Path) -> Copy | None:
-    """A copy of CIFAR-10 in `folder`, in whatever form; those that need no TensorFlow first."""
+    """Find a copy of CIFAR-10 in `folder`, in any format; formats that need no TensorFlow come first."""
     for candidate in (folder, *(folder / name for name in INNER_FOLDERS), folder / _KERAS_3_FOLDER / INNER_FOLDERS[0]):
         if unpacked(candidate):
             return Copy("folder", candidate)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 # Of reading and dividing images. 1, of runs that record none: every image is divided by itself, whole numbers up to 255
-# are bytes and all of more than 8 bits are of 16.
+# are bytes and all of more than 8 bits have 16.
 RULE: Final = 2
 
 

@@ -96,7 +96,7 @@ def _load(source: str, folder: Path | None, reading: Reading) -> ImageData:
 
 
 def check_value_range(source: str, value_range: tuple[float, float] | None) -> None:
-    """Raise DataError for a range that is none, or that is stated for images that are bytes by their definition."""
+    """Raise DataError for an impossible range, or a range for images that are bytes by definition."""
     if value_range is None:
         return
     if not is_range(value_range):
@@ -127,7 +127,7 @@ def describe_source(source: str, data_dir: Path | str | None = None) -> SourceRe
 
 
 def check_source(source: str, data_dir: Path | str | None = None) -> SourceReport:
-    """The same; `DataError` where there is nothing, and no CIFAR-10 to be had either."""
+    """The same; `DataError` where there is nothing and CIFAR-10 cannot be downloaded either."""
     report = named_source(source, data_dir)
     if source == "cifar10" and not report.found:
         _check_download(report.tried)

@@ -208,7 +208,7 @@ def _read(
         if read.shape[1:] != images.shape[1:]:
             raise DataError(
                 f"tfds:{info.name}: images of different sizes, such as {images.shape[1:3]} and {read.shape[1:3]}",
-                "Give an image size, such as 32, to which all are brought.",
+                "Give an image size, such as 32; all images are resized to it.",
             )
         part = slice(done, done + len(read))
         images[part], labels[part] = read, batch[label_column]

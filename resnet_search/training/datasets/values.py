@@ -111,7 +111,7 @@ class Extent:
 
     @property
     def range(self) -> tuple[float, float] | None:
-        """The usual range whose upper half the values use; None if there is none, or more than one."""
+        """Return the only usual range whose upper half the values use; None if several or no ranges fit."""
         if self._fractions and not self.whole:
             return (0, 1) if self.high > 0.5 else None  # noqa: PLR2004
         if not self.whole or self.low < 0 or self.high >= 2**_DEEPEST:
@@ -138,7 +138,7 @@ def range_of(extents: Mapping[str, Extent], where: str) -> tuple[float, float]:
     if common is not None and all(extent.fits(common) for extent in extents.values()):
         return common
     values = "; ".join(f"{name}: {_told(extent, found[name])}" for name, extent in extents.items())
-    what = "have different scales" if len(ranges) > 1 else "are of a range that is not certain"
+    what = "have different scales" if len(ranges) > 1 else "have a range that is not certain"
     raise DataError(f"{where}: the values of the images {what}: {values}", _cure(whole))
 
 
