@@ -33,7 +33,7 @@ SHORTER: dict[str, dict[str, str]] = {
     "docs/how-to/from-keras-tuner.md": {"max_epochs=27": "max_epochs=2"},
     "docs/predict.md": {},
     "docs/python.md": {
-        "max_epochs=3)  #": "max_epochs=2)  #",
+        "max_epochs=3)  #": "max_epochs=1)  #",
         "workers=2)": "workers=2, train_examples=200)",
         "SearchSettings(), [tell]": "SearchSettings(train_examples=200), [tell]",
         "max_trials=20": "max_trials=2",

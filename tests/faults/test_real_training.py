@@ -1,4 +1,4 @@
-"""Real training that is stopped and killed: by signals; the driver, a worker and both, at random moments."""
+"""Real training that is stopped by a signal, then killed: a worker, and the driver with its workers."""
 
 from __future__ import annotations
 
@@ -21,24 +21,23 @@ from tests.cli.test_signals import read_until, search, stop
 
 
 @pytest.mark.slow
-def test_two_signals_and_three_kills(tmp_path: Path) -> None:
+def test_a_signal_and_two_kills(tmp_path: Path) -> None:
     whole = search(tmp_path, "whole")
     assert whole.wait(1800) == 0, whole.communicate()
 
     chance = random.Random(0)
     process = search(tmp_path, "killed")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        read_until(process, "  trial 0")
-        err = stop(process, number)
-        assert process.returncode == 128 + number
-        assert err.endswith("\n  resnet-search resume killed\n")
-        process = spawn("resume", "killed", "--no-export", cwd=tmp_path)
-    for whom in ("driver", "worker", "both"):
+    read_until(process, "  trial 0")
+    err = stop(process, signal.SIGTERM)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert err.endswith("\n  resnet-search resume killed\n")
+    process = spawn("resume", "killed", "--no-export", cwd=tmp_path)
+    for whom in ("worker", "both"):
         read_until(process, "  trial 0")  # A trial has ended, so others run.
         time.sleep(chance.uniform(0, 1.5))
         workers = [child.pid for child in psutil.Process(process.pid).children()]
         assert workers
-        victims = {"driver": [process.pid], "worker": workers[:1], "both": [process.pid, *workers]}[whom]
+        victims = workers[:1] if whom == "worker" else [process.pid, *workers]
         for victim in victims:
             os.kill(victim, signal.SIGKILL)
         if whom != "worker":

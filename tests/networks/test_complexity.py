@@ -275,7 +275,7 @@ def test_equal_to_the_built_model_on_the_goldens(cifar10, measured):
     from resnet_search.networks.model import build_model
 
     for key, (a, _) in cifar10.items():
-        if a.depth <= 56 and a.width <= 64:
+        if a.depth <= 32 and a.width <= 64:
             assert complexity(a) == measured(build_model(a)), key
 
 
@@ -285,8 +285,8 @@ def test_equal_to_the_built_model_on_a_small_space(measured):
 
     from resnet_search.networks.model import build_model
 
-    for block, n, width in itertools.product(("basic", "bottleneck", "resnext"), range(1, 7), (8, 12, 16, 24, 32)):
-        for cardinality in (2, 4, 8) if block == "resnext" else (1,):
+    for block, n, width in itertools.product(("basic", "bottleneck", "resnext"), (1, 2, 5), (8, 12, 32)):
+        for cardinality in (2, 8) if block == "resnext" else (1,):
             a = Architecture.from_axes(block=block, n=n, width=width, cardinality=cardinality)
             if complexity(a).trainable <= 300_000:
                 assert complexity(a) == measured(build_model(a)), a.name
@@ -299,7 +299,7 @@ def test_equal_to_the_built_model_on_random_architectures(measured):
 
     from resnet_search.networks.model import build_model
 
-    for number, a in enumerate(drawn(500, 2)):
+    for number, a in enumerate(drawn(150, 2)):
         assert complexity(a, (20, 24, 3)) == measured(build_model(a, input_shape=(20, 24, 3))), a.name
-        if number % 50 == 49:
+        if number % 25 == 24:
             keras.backend.clear_session()
