@@ -6,17 +6,18 @@ every resume. A single gather inside the compiled training step moves the pixels
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import keras
 import numpy as np
+import psutil
 from keras import ops
 from numpy.typing import NDArray
 
 from resnet_search.training.arrays import Arrays
-from resnet_search.training.job import ImagesError
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +39,51 @@ def plan_epoch(seed: int, epoch: int, images: int, *, padding: int, flip: bool) 
     )
 
 
+def plan_inputs(image_shape: tuple[int, int, int] | None) -> list[Any]:
+    """Return the inputs of `StoredImages`, for images of this shape in place of an index unless it is None."""
+    if image_shape is None:
+        first = keras.Input((), dtype="int32", name="index")
+    else:
+        first = keras.Input(image_shape, dtype="uint8", name="image")
+    return [first, keras.Input((2,), dtype="int32", name="shift"), keras.Input((), dtype="int32", name="flip")]
+
+
 def on_device(arrays: Arrays) -> Any:
     """Return the training images as a variable of the backend, shared by all networks that this process trains.
 
     A separate variable for each would stay in memory with the network's graph: 150 MB per trial with CIFAR-10.
-    `ImagesError` if the device does not take them.
+    None if the images would take more than half of the memory, or do not fit: then each batch is read from `arrays`,
+    with the same result.
     """
-    try:
-        images = _variable(arrays)
-    except Exception as error:
-        size = np.asarray(arrays.x_train).nbytes
-        raise ImagesError(f"the {size / 1e9:.2g} GB of training images do not get onto the device: {error}") from error
-    if _given_away(images):
+    images = _variable(arrays)
+    if images is not None and _given_away(images):
         images.assign(np.asarray(arrays.x_train))
     return images
 
 
 @lru_cache(maxsize=1)
 def _variable(arrays: Arrays) -> Any:
-    return keras.Variable(np.asarray(arrays.x_train), dtype="uint8", trainable=False, name="images")
+    if arrays.x_train.nbytes > _memory() / 2:
+        return None
+    try:
+        return keras.Variable(np.asarray(arrays.x_train), dtype="uint8", trainable=False, name="images")
+    except Exception:  # noqa: BLE001 - an error of the device itself comes again with the network, and is reported then
+        return None
+
+
+def _memory() -> float:
+    """Return the bytes that this process may take on its device."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        for gpu in tf.config.list_physical_devices("GPU"):
+            shares = tf.config.get_logical_device_configuration(gpu)
+            return float(shares[0].memory_limit * 2**20) if shares else math.inf
+        return float(psutil.virtual_memory().available)
+    import jax
+
+    known = jax.local_devices()[0].memory_stats() or {}
+    return float(known.get("bytes_limit", psutil.virtual_memory().available))
 
 
 def _given_away(images: Any) -> bool:
@@ -70,6 +97,7 @@ class StoredImages(keras.layers.Layer):
 
     Inputs: index (batch,), shift (batch, 2), flip (batch,), all int32. Output: uint8 (batch, height, width, channels).
     Pixels from outside the image are `fill`, one grey level per channel, like padding before a crop.
+    images: None if they are not on the device; then the first input is the images of the batch, instead of the index.
     """
 
     def __init__(self, images: Any, fill: tuple[float, ...], **kwargs: Any) -> None:
@@ -77,9 +105,10 @@ class StoredImages(keras.layers.Layer):
         self.images, self.fill = images, tuple(fill)
 
     def call(self, inputs: Any) -> Any:
-        index, shift, flip = inputs
-        _, height, width, channels = self.images.shape
-        images = ops.take(self.images, index, axis=0)
+        images, shift, flip = inputs
+        if self.images is not None:
+            images = ops.take(self.images, images, axis=0)
+        height, width, channels = images.shape[1:]
         rows = ops.arange(height, dtype="int32")[None, :] - shift[:, :1]
         columns = ops.arange(width, dtype="int32")[None, :] - shift[:, 1:]
         columns = ops.where(flip[:, None] == 1, width - 1 - columns, columns)
@@ -87,12 +116,13 @@ class StoredImages(keras.layers.Layer):
             ops.logical_and(rows >= 0, rows < height)[:, :, None],
             ops.logical_and(columns >= 0, columns < width)[:, None, :],
         )
-        image = ops.arange(ops.shape(index)[0], dtype="int32")[:, None, None] * (height * width)
+        image = ops.arange(ops.shape(images)[0], dtype="int32")[:, None, None] * (height * width)
         pixel = image + ops.clip(rows, 0, height - 1)[:, :, None] * width + ops.clip(columns, 0, width - 1)[:, None, :]
         moved = ops.take(ops.reshape(images, (-1, channels)), pixel, axis=0)
         fill = ops.convert_to_tensor(np.rint(self.fill).astype("uint8"))
         return ops.where(inside[..., None], moved, fill)
 
     def compute_output_spec(self, inputs: Any) -> Any:
-        index, _, _ = inputs
-        return keras.KerasTensor((index.shape[0], *self.images.shape[1:]), dtype="uint8")
+        first, _, _ = inputs
+        images = first if self.images is None else self.images
+        return keras.KerasTensor((first.shape[0], *images.shape[1:]), dtype="uint8")

@@ -61,7 +61,3 @@ class Epoch:
 
 class TrialFailure(Exception):  # noqa: N818 - an outcome of a trial, not of the program
     """A candidate that cannot be trained; the message says why. The search replaces it and continues."""
-
-
-class ImagesError(Exception):
-    """Training images that cannot be put on the device, for any candidate."""

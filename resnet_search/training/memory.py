@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.memory import training_memory
 from resnet_search.training.arrays import Arrays
-from resnet_search.training.job import Epoch, ImagesError, Job, TrialFailure
+from resnet_search.training.job import Epoch, Job, TrialFailure
 from resnet_search.training.kept import KEPT
 from resnet_search.training.recipe import recipe_from
 from resnet_search.training.train import train
@@ -38,7 +37,6 @@ _LIKELY = (
 )
 # The context is lost, so smaller batches do not help.
 _LOST = re.compile("CUDA_ERROR_(?!OUT_OF_MEMORY)")
-_MANY = 10**9  # bytes of images that are worth a word
 _LONGEST_LINE = 200  # characters
 
 
@@ -54,7 +52,7 @@ def train_in_parts(
     Networks kept for promotions are dropped first, so that the parts do not depend on what this process trained before.
     The batch, its gradient and the number of steps stay the same; batch-norm statistics are those of the parts.
     `TrialFailure`, with the estimated memory for the whole batch and what the backend said, if the smallest parts do
-    not fit. `ImagesError` if there is no room for the training images themselves.
+    not fit.
     """
     while True:
         try:
@@ -62,8 +60,7 @@ def train_in_parts(
         except Exception as error:
             said = out_of_memory(error)
             more_room = bool(said) and KEPT.forget()
-            # Parts of a batch make no room for the images.
-            if not said or (isinstance(error, ImagesError) and not more_room):
+            if not said:
                 raise
         # Outside the handler, because its traceback keeps the tensors alive.
         gc.collect()
@@ -107,10 +104,8 @@ def _too_large(job: Job, arrays: Arrays, batch: int, said: str) -> str:
         return f"{size / 1e9:.2g} GB"
 
     part = batch // job.parts
-    all_images = len(arrays.x_train) * math.prod(arrays.image_shape)
-    beside = f" beside the {all_images / 1e9:.2g} GB of all images" if all_images >= _MANY else ""
     return (
-        f"out of memory with {part} images at a time, which need about {gigabytes(part)}{beside}; "
+        f"out of memory with {part} images at a time, which need about {gigabytes(part)}; "
         f"the whole batch of {batch} needs {gigabytes(batch)} ({said})"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,10 +15,13 @@ from numpy.typing import NDArray
 from resnet_search.files import replacing
 
 
-def batches(inputs: Any, labels: Any = None, *, size: int, together: int = 1) -> dict[str, Any]:
+def batches(
+    inputs: Any, labels: Any = None, *, size: int, together: int = 1, images: NDArray[np.uint8] | None = None
+) -> dict[str, Any]:
     """Return arguments for Keras's `fit`, `evaluate` and `predict`: equally long arrays as batches of `size`, in order.
 
     `together`: of `run_together`: on JAX, so many batches are one batch to Keras.
+    `images`: the first input is an index into them, and each batch gets the images themselves in its place.
 
     On TensorFlow, Keras's own input pipeline tunes itself as it runs. With more than one worker on a processor, an
     epoch then ends only when the tuner next wakes, after 5.1, 10.2 or 20.5 s (docs/decisions.md).
@@ -27,13 +31,40 @@ def batches(inputs: Any, labels: Any = None, *, size: int, together: int = 1) ->
             missing = -len(labels) % (size * together)
             inputs = tuple(_padded(values, missing) for values in inputs)
             labels = _padded(labels, missing, value=_NO_LABEL)
+        if images is not None:
+            return {"x": _Gathered(images, inputs, labels, size * together)}
         return {"x": inputs, "batch_size": size * together, **({} if labels is None else {"y": labels})}
     import tensorflow as tf
 
     options = tf.data.Options()
     options.autotune.enabled = False
     slices = inputs if labels is None else (inputs, labels)
-    return {"x": tf.data.Dataset.from_tensor_slices(slices).batch(size).prefetch(1).with_options(options)}
+    dataset = tf.data.Dataset.from_tensor_slices(slices).batch(size)
+    if images is not None:
+
+        def gathered(inputs: Any, labels: Any) -> Any:
+            index, *others = inputs
+            batch = tf.numpy_function(lambda index: np.asarray(images[index]), [index], tf.uint8)
+            return (tf.ensure_shape(batch, (index.shape[0], *images.shape[1:])), *others), labels
+
+        dataset = dataset.map(gathered)
+    return {"x": dataset.prefetch(1).with_options(options)}
+
+
+class _Gathered(keras.utils.PyDataset):
+    """Batches whose images are read when they are needed; for backends other than TensorFlow."""
+
+    def __init__(self, images: NDArray[np.uint8], inputs: Any, labels: NDArray[Any], size: int) -> None:
+        super().__init__()
+        self._images, self._inputs, self._labels, self._size = images, inputs, labels, size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._labels) / self._size)
+
+    def __getitem__(self, number: int) -> Any:
+        here = slice(number * self._size, (number + 1) * self._size)
+        index, *others = (values[here] for values in self._inputs)
+        return (np.asarray(self._images[index]), *others), self._labels[here]
 
 
 def steps_per_execution() -> int:

@@ -25,7 +25,7 @@ from resnet_search.networks.imagenet import normalisation
 from resnet_search.networks.model import build_model
 from resnet_search.networks.pretrained import freeze, load_imagenet
 from resnet_search.training.arrays import Arrays
-from resnet_search.training.augmentation import StoredImages, on_device, plan_epoch
+from resnet_search.training.augmentation import StoredImages, on_device, plan_epoch, plan_inputs
 from resnet_search.training.checkpoint import BadCheckpointError, load_state, read_epoch, save_state
 from resnet_search.training.job import ANSWERS, HISTORY, STATE, WEIGHTS, Epoch, Job, TrialFailure
 from resnet_search.training.kept import KEPT
@@ -147,8 +147,10 @@ class Trainer:
         return size
 
     def _compile(self) -> Any:
-        inputs = [keras.Input(shape, dtype="int32", name=name) for name, shape in _PLAN_INPUTS.items()]
-        images = StoredImages(on_device(self.arrays), self.arrays.mean, name="images")
+        stored = on_device(self.arrays)
+        self.gathered = self.arrays.x_train if stored is None else None
+        inputs = plan_inputs(None if stored is not None else self.arrays.image_shape)
+        images = StoredImages(stored, self.arrays.mean, name="images")
         model = keras.Model(inputs, self.network(images(inputs)))
         # Metric objects: for names, Keras creates variables in the first step and traces it a second time.
         accuracy = keras.metrics.SparseCategoricalAccuracy
@@ -238,9 +240,9 @@ class Trainer:
             self.job.seed, epoch, len(self.arrays.x_train), padding=self.recipe.crop_padding, flip=self.recipe.flip
         )
         count = self.steps * self.batch
-        inputs = tuple(getattr(plan, name)[:count] for name in _PLAN_INPUTS)
+        inputs = tuple(values[:count] for values in (plan.index, plan.shift, plan.flip))
         labels = self.arrays.y_train[plan.index[:count]]
-        shown = batches(inputs, labels, size=self.part, together=self.together)
+        shown = batches(inputs, labels, size=self.part, together=self.together, images=self.gathered)
         self.model.fit(**shown, shuffle=False, verbose=0, callbacks=self.callbacks)
         scores = self.model.get_metrics_result()
         return float(scores["loss"]), float(scores["accuracy"])
@@ -292,8 +294,6 @@ class Trainer:
                 variable.assign(variable / weight)
 
 
-# Inputs of the training model: one plan entry per image.
-_PLAN_INPUTS: dict[str, tuple[int, ...]] = {"index": (), "shift": (2,), "flip": ()}
 # Most bytes that Keras's file needs in addition to the values (measured: 1.9 kB).
 _BYTES_PER_VARIABLE = 4096
 # Digits of metrics: the precision of float32.

@@ -17,7 +17,7 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
-from resnet_search.training.job import MACHINE, Epoch, ImagesError, Job, TrialFailure
+from resnet_search.training.job import MACHINE, Epoch, Job, TrialFailure
 from resnet_search.workers.backend import has_gpu
 
 
@@ -81,8 +81,7 @@ def of_the_machine(error: BaseException, *, on_gpu: bool = False) -> bool:
     from resnet_search.training.memory import chain
 
     words = _OF_THE_MACHINE + _OF_A_GPU * on_gpu
-    every = (ImportError, ImagesError)
-    return any(isinstance(one, every) or any(word in str(one) for word in words) for one in chain(error))
+    return any(isinstance(one, ImportError) or any(word in str(one) for word in words) for one in chain(error))
 
 
 # Of oneDNN and the operating system, where other programs have taken the memory, or the threads.

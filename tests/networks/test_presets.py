@@ -113,8 +113,8 @@ def test_equal_to_the_built_model(measured, monkeypatch):
     from resnet_search.networks.model import build_model
 
     monkeypatch.setattr(keras.initializers, "HeNormal", lambda seed: keras.initializers.Zeros())
-    # Without drawing two billion weights. A deeper network repeats the blocks of its stages; the deepest one is built in
-    # test_model.
+    # Without drawing two billion weights. A deeper network repeats the blocks of its stages; test_model builds the
+    # deepest one.
     built = {name: each for name, each in PRESETS.items() if each.architecture.depth <= 56}
     assert {each.architecture.stem for each in built.values()} == {p.architecture.stem for p in PRESETS.values()}
     assert {each.architecture.block for each in built.values()} == {p.architecture.block for p in PRESETS.values()}

@@ -11,6 +11,7 @@ from keras import ops
 from resnet_search.training import augmentation
 from resnet_search.training.arrays import Arrays
 from resnet_search.training.augmentation import StoredImages, on_device, plan_epoch
+from tests.faults.table import fault
 
 HEIGHT, WIDTH = 5, 7
 IMAGES = np.random.default_rng(0).integers(0, 256, size=(6, HEIGHT, WIDTH, 3), dtype=np.uint8)
@@ -48,6 +49,13 @@ def test_the_gather_is_padding_and_cropping(stored):
     moved = ops.convert_to_numpy(stored([index, np.stack([down, right], axis=1), flip]))
     assert moved.dtype == np.uint8
     np.testing.assert_array_equal(moved, np.stack([by_padding(*row) for row in wanted]))
+
+
+def test_images_that_are_not_on_the_device_are_moved_alike(stored):
+    plan = plan_epoch(0, 0, len(IMAGES), padding=2, flip=True)
+    given = StoredImages(None, FILL)([IMAGES[plan.index], plan.shift, plan.flip])
+    on_it = stored([plan.index, plan.shift, plan.flip])
+    np.testing.assert_array_equal(ops.convert_to_numpy(given), ops.convert_to_numpy(on_it))
 
 
 def test_stored_images_are_bytes_of_the_images_shape_and_no_weights(stored):
@@ -98,6 +106,27 @@ def test_images_are_on_the_device_once():
     images.assign(np.zeros_like(IMAGES))
     assert on_device(arrays) is images
     assert not ops.convert_to_numpy(images).any(), "they are not copied again for the next network"
+
+
+@fault(
+    "training",
+    "The training images do not fit on the GPU",
+    here="they stay in the memory of the computer, from which each batch is read, with the same result",
+)
+def test_images_that_do_not_fit_stay_where_they_are(monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    monkeypatch.setattr(keras, "Variable", full)
+    assert on_device(arrays_of(IMAGES)) is None
+
+
+def test_images_may_take_half_of_the_memory(monkeypatch):
+    arrays = arrays_of(IMAGES)
+    for memory, kept in ((2 * IMAGES.nbytes, True), (2 * IMAGES.nbytes - 1, False)):
+        monkeypatch.setattr(augmentation, "_memory", lambda memory=memory: memory)
+        augmentation._variable.cache_clear()
+        assert (on_device(arrays) is not None) is kept
 
 
 def test_only_the_images_in_use_stay_on_the_device():

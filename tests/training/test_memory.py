@@ -12,8 +12,8 @@ import pytest
 
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.memory import training_memory
-from resnet_search.training import augmentation, memory
-from resnet_search.training.job import ImagesError, TrialFailure
+from resnet_search.training import memory
+from resnet_search.training.job import TrialFailure
 from resnet_search.training.kept import KEPT
 from resnet_search.training.memory import more_parts, out_of_memory, train_in_parts
 from resnet_search.training.train import Trainer, train
@@ -195,37 +195,6 @@ def test_networks_kept_for_promotions_go_before_a_batch_is_divided(make_job, att
     assert [job.parts for job, *_ in jobs] == [1, 1, 2], "once more without them"
     assert divisions == [2]
     assert not KEPT.forget()
-
-
-@fault(
-    "training",
-    "The training images themselves do not fit on the GPU",
-    here="the search stops after three attempts with their size, and no candidate is blamed",
-)
-def test_images_without_room_are_not_divided(make_job, monkeypatch, quick_collection):
-    """The candidate is not the cause; networks that are kept may be."""
-    attempts = []
-
-    def planted(*_):
-        attempts.append(1)
-        raise ImagesError("9 GB of images") from MemoryError()
-
-    monkeypatch.setattr(memory, "train", planted)
-    KEPT.forget()
-    KEPT.keep(make_job(trial="1"), SimpleNamespace(), "trainer", size=1)
-    with pytest.raises(ImagesError):
-        train_in_parts(make_job(), SimpleNamespace(x_train=range(80)), print, repr, pytest.fail)
-    assert len(attempts) == 2, "once more without the kept networks"
-
-
-def test_images_that_the_device_does_not_take_are_named_with_their_size(monkeypatch, arrays):
-    def full(*_, **__):
-        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
-
-    monkeypatch.setattr(augmentation, "_variable", full)
-    with pytest.raises(ImagesError, match="GB of training images") as caught:
-        augmentation.on_device(arrays)
-    assert out_of_memory(caught.value).endswith("RESOURCE_EXHAUSTED: Out of memory")
 
 
 def test_what_an_attempt_left_is_freed_before_the_next(make_job, monkeypatch, quick_collection):

@@ -25,6 +25,26 @@ def test_batches_are_in_order_and_the_last_is_what_is_left():
         np.testing.assert_array_equal(np.concatenate([shown[number] for shown, _ in seen]), values)
 
 
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_images_are_read_batch_by_batch(monkeypatch, backend):
+    images = np.arange(5 * 12, dtype=np.uint8).reshape(5, 2, 2, 3)
+    index, labels = np.array([4, 0, 3, 1, 2], np.int32), np.arange(5)
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    given = batches((index, index * 10), labels, size=2, images=images)
+    found = given["x"]
+    if backend == "tensorflow":
+        (first, _), _ = found.element_spec
+        assert first == tf.TensorSpec((None, 2, 2, 3), tf.uint8)
+        found = found.as_numpy_iterator()
+    else:
+        found = [found[number] for number in range(len(found))]
+    seen = list(found)
+    assert [len(shown) for _, shown in seen] == [2, 2, 1]
+    for number, values in enumerate((images[index], index * 10)):
+        np.testing.assert_array_equal(np.concatenate([shown[number] for shown, _ in seen]), values)
+    np.testing.assert_array_equal(np.concatenate([shown for _, shown in seen]), labels)
+
+
 def test_images_keep_their_type_and_one_shape_serves_all_batches():
     images = np.zeros((5, 4, 4, 3), np.uint8)
     given = batches(images, size=2)

@@ -15,6 +15,7 @@ from resnet_search.files import read_lines, write_lines
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.model import build_model
 from resnet_search.networks.precision import WIDE
+from resnet_search.training import augmentation
 from resnet_search.training.job import ANSWERS, Epoch, Job, TrialFailure
 from resnet_search.training.kept import KEPT
 from resnet_search.training.train import HISTORY, STATE, WEIGHTS, Trainer, train
@@ -48,6 +49,14 @@ def test_it_learns_and_reports_each_epoch_once_it_is_on_disk(reference):
     assert reference.heard == [(epoch, epoch) for epoch in range(1, 5)]
     assert reference.history[-1].val_accuracy > 0.9
     assert reference.history[-1].loss < reference.history[0].loss
+
+
+def test_images_that_are_not_on_the_device_train_the_same_network(make_job, arrays, reference, monkeypatch):
+    monkeypatch.setattr(augmentation, "_memory", lambda: 0)
+    others = replace(arrays)  # another data set to the cache, which has one entry
+    job = make_job(epochs=1)
+    assert untimed(train(job, others, ignore)) == untimed(reference.history[:1])
+    assert equal(state(job.folder), state(str(reference.folder / "epoch_1")))
 
 
 def test_the_answers_of_the_scored_weights_are_kept(make_job, arrays):

@@ -15,7 +15,7 @@ import pytest
 
 from resnet_search.networks.architecture import Architecture
 from resnet_search.training import arrays, memory
-from resnet_search.training.job import MACHINE, ImagesError, Job
+from resnet_search.training.job import MACHINE, Job
 from resnet_search.workers import child
 from resnet_search.workers.backend import has_gpu
 from resnet_search.workers.child import _cause, _configure, _work
@@ -94,7 +94,6 @@ def test_a_share_of_a_gpu_is_a_limit_of_tensorflow(monkeypatch, limit, asked):
         (RuntimeError("could not create a primitive [Op:Conv2D]"), True),
         (RuntimeError("can't start new thread"), True),
         (ImportError("no module named scipy"), True),
-        (ImagesError("the 9 GB of training images"), True),
         (ValueError("negative dimension"), False),
         (RuntimeError("the loss was nan"), False),
     ],
