@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
+from resnet_search.lines import check_line, decode_line, encode_line
 from resnet_search.reading import BINARY, LOG, open_plain, read_bytes
 
 _TOLD = 100  # characters of a damaged line in a message
@@ -89,9 +90,9 @@ def write_json(path: Path, value: Any, *, durable: bool = True, indent: int | No
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n", durable=durable)
 
 
-def append_line(path: Path, value: Any) -> None:
-    """Append one JSON line, which is on disk when this returns. A line torn by a crash is cut off first."""
-    line = json.dumps(value, allow_nan=False).encode() + b"\n"
+def append_line(path: Path, value: dict[str, Any]) -> None:
+    """Append one line, which is on disk when this returns. A line torn by a crash is cut off first."""
+    line = encode_line(value)
     with naming(path):
         new = not path.exists()
         with open_plain(path, LOG, "ab+") as log:
@@ -108,9 +109,9 @@ def append_bytes(path: Path, data: bytes) -> None:
         _write(file, data)
 
 
-def write_lines(path: Path, values: Iterable[Any]) -> None:
-    """Replace a file of JSON lines."""
-    write_text(path, "".join(json.dumps(value, allow_nan=False) + "\n" for value in values))
+def write_lines(path: Path, values: Iterable[dict[str, Any]]) -> None:
+    """Replace a log."""
+    write_bytes(path, *map(encode_line, values))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -123,15 +124,15 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         # Parsing all lines at once takes half the time. A value over several lines gives fewer values than lines.
         values: list[dict[str, Any]] = json.loads(b"[" + b",".join(lines) + b"]")
         if len(values) == len(lines):
-            return values
-    return [_parsed(line, number) for number, line in enumerate(lines, 1)]
+            return [check_line(value) for value in values]
+    return [_decoded(line, number) for number, line in enumerate(lines, 1)]
 
 
-def _parsed(line: bytes, number: int) -> Any:
+def _decoded(line: bytes, number: int) -> Any:
     try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"line {number} is not JSON: {line[:_TOLD].decode(errors='replace')}") from error
+        return decode_line(line)
+    except ValueError as error:
+        raise ValueError(f"line {number} {error}: {line[:_TOLD].decode(errors='replace')}") from error
 
 
 def whole_lines(path: Path) -> list[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import errno
 import io
+import itertools
 import json
 import math
 import os
@@ -38,6 +39,7 @@ from resnet_search.files import (
     write_lines,
     write_text,
 )
+from resnet_search.lines import encode_line
 
 
 @pytest.fixture
@@ -77,17 +79,17 @@ def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ..
 
 
 def test_a_line_is_on_disk_before_the_next_step(tmp_path, steps):
-    line = len('{"n": 1}\n')
+    sizes = list(itertools.accumulate(len(encode_line({"n": number})) for number in (1, 2, 3)))
     append_line(tmp_path / "log", {"n": 1})
-    assert steps == [("sync", "log", line), ("sync", ".")], "the folder too, as the log is new"
+    assert steps == [("sync", "log", sizes[0]), ("sync", ".")], "the folder too, as the log is new"
     steps.clear()
     append_line(tmp_path / "log", {"n": 2})
-    assert steps == [("sync", "log", 2 * line)]
+    assert steps == [("sync", "log", sizes[1])]
     steps.clear()
     with (tmp_path / "log").open("ab") as log:
         log.write(b'{"torn')
     append_line(tmp_path / "log", {"n": 3})
-    assert steps == [("sync", "log", 3 * line)]
+    assert steps == [("sync", "log", sizes[2])]
 
 
 def library(path: Path, **options: bool) -> None:
@@ -124,7 +126,8 @@ def test_a_file_that_can_be_derived_from_others_is_replaced_without_a_sync(tmp_p
 
 def test_a_replaced_log_is_on_disk_before_its_name(tmp_path, steps):
     write_lines(tmp_path / "log", [{"n": 1}, {"n": 2}])
-    assert steps == [("sync", ".partial-log", 18), ("rename", ".partial-log", "log"), ("sync", ".")]
+    size = len(encode_line({"n": 1})) + len(encode_line({"n": 2}))
+    assert steps == [("sync", ".partial-log", size), ("rename", ".partial-log", "log"), ("sync", ".")]
 
 
 def test_what_can_be_derived_from_others_is_appended_without_a_sync(tmp_path, steps):
@@ -355,6 +358,12 @@ def test_a_file_of_several_parts_and_one_of_lines(tmp_path):
     assert (tmp_path / "a").read_bytes() == b"onetwo"
     write_lines(tmp_path / "b", [{"n": 1}, {"n": 2}])
     assert read_lines(tmp_path / "b") == [{"n": 1}, {"n": 2}]
+
+
+def test_lines_of_earlier_versions_have_no_checksum(tmp_path):
+    (tmp_path / "log").write_text('{"n": 1}\n')
+    append_line(tmp_path / "log", {"n": 2})
+    assert read_lines(tmp_path / "log") == [{"n": 1}, {"n": 2}]
 
 
 @pytest.mark.parametrize("line", ["nonsense", "[" * 100_000, "", "{}, {}", "[1\n2]", "1]\n[2", "\udcff"])

@@ -53,7 +53,7 @@ def test_a_socket_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_file_with_a_second_name_is_read_and_not_appended_to(path: Path) -> None:
     os.link(path.with_name("target"), path)
     assert reading.read_text(path, 99) == "precious\n"
-    for change in (lambda: files.append_line(path, 1), lambda: files.append_bytes(path, b"x")):
+    for change in (lambda: files.append_line(path, {"n": 1}), lambda: files.append_bytes(path, b"x")):
         with pytest.raises(OSError, match="hard link"):
             change()
     assert path.read_text() == "precious\n"

@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
 from codecs import lookup
 from locale import getencoding
+from typing import Any
 
 from resnet_search.keras_settings import own_settings
 from resnet_search.workers.quiet import open_streams
 
 _SILENT = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)  # as Python is by default
+
+
+class _OutlivesReader(io.FileIO):
+    """A standard stream whose reader may leave, as `head` does; what is written afterwards is lost."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return len(data)
+
+
+def outlive_reader() -> None:
+    """Let standard output lose what nobody reads any more, so that a search does not end with its reader."""
+    if sys.stdout is not sys.__stdout__ or sys.stdout is None:
+        return
+    raw = _OutlivesReader(sys.stdout.fileno(), "w", closefd=False)
+    stream = io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding=sys.stdout.encoding, errors=sys.stdout.errors, line_buffering=True
+    )
+    sys.stdout.flush()
+    sys.stdout = sys.__stdout__ = stream  # type: ignore[misc]
 
 
 def prepare(*, restart: bool) -> None:

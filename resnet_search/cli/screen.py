@@ -27,16 +27,22 @@ def is_terminal() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}
 
 
+def _columns() -> int | None:
+    """Return the width that the environment asks for, if it is one."""
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) or None if columns.isascii() and columns.isdigit() else None
+
+
 def has_width() -> bool:
     """Return whether standard output has a width: files and pipes only with COLUMNS."""
-    return sys.stdout.isatty() or "COLUMNS" in os.environ
+    return sys.stdout.isatty() or _columns() is not None
 
 
 def console() -> Console:
     """Return a console for standard output, without markup and highlighting of texts."""
     from rich.console import Console
 
-    width = None if has_width() else FILE_WIDTH
+    width = _columns() if _columns() is not None or sys.stdout.isatty() else FILE_WIDTH
     return Console(markup=False, emoji=False, highlight=False, width=width)
 
 

@@ -43,8 +43,10 @@ def begin(
     export: bool,
 ) -> None:
     """Start a run of a space, train it to the end and export it. `told` yields the lines to print before the start."""
+    from resnet_search.cli.process import outlive_reader
     from resnet_search.runs.folder import default_name
 
+    outlive_reader()
     given, runs_dir, data_dir = options.pop("name"), options["runs_dir"], options["data_dir"]
     _check(space, given, runs_dir, data_dir)
     name = given or default_name(space.name, runs_dir)
@@ -107,11 +109,13 @@ def _preparing(space: SearchSpace, plan: Plan, data_dir: Path | None) -> str:
 
 def watch(session: Session, start: Callable[[Sequence[Observer]], RunView], *, preparing: str, quiet: bool) -> RunView:
     """Search, with a live view on a terminal, plain lines elsewhere, and no output if quiet."""
+    from resnet_search.cli.process import outlive_reader
 
     def begun(event: Event, view: RunView) -> None:
         del event, view
         session.begun = True
 
+    outlive_reader()
     if quiet:
         return start([begun])
     from resnet_search.cli.screen import console, is_terminal

@@ -32,6 +32,9 @@ def check_content(content: Mapping[str, Any]) -> None:
     _check_values("data", content["data"], _DATA)
     _check_values("workers", content["workers"], _WORKERS)
     _check_values("run.json", content, _TOP)
+    _check_values("space", content["space"], _SPACE)
+    _check_values("feasible", content.get("feasible", {}), _FEASIBLE)
+    _check_values("of", content.get("of") or {}, _OF)
     data, workers = content["data"], content["workers"]
     for name in ("mean", "std"):
         if name in data and "image_shape" in data and len(data[name]) != data["image_shape"][-1]:
@@ -41,6 +44,18 @@ def check_content(content: Mapping[str, Any]) -> None:
     if not workers["slots"] <= most:
         raise ValueError(f"workers: slots is {workers['slots']}; allowed: 1 to {most}")
     _check_plan(content["plan"])
+
+
+def extended(content: dict[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run is since an event that extends its plan."""
+    space = content["space"]
+    return {
+        **content,
+        "space": {**space, "hyperband": {**space["hyperband"], **event["hyperband"]}},
+        "plan": event["plan"],
+        "horizon": event["horizon"],
+        "known": [*content.get("known", []), *([event["known"]] if event["known"] else [])],
+    }
 
 
 def check_candidate(architecture: Mapping[str, Any], recipe: Mapping[str, Any], content: Mapping[str, Any]) -> None:
@@ -99,6 +114,10 @@ def _text(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= _TEXT
 
 
+def _table(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
 def _flag(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -144,7 +163,34 @@ _WORKERS: Final[dict[str, Test]] = {
     "backend": _text,
     "deterministic": _flag,
 }
+_SPACE: Final[dict[str, Test]] = {
+    "name": _text,
+    "description": lambda value: isinstance(value, str),
+    "text": lambda value: isinstance(value, str),
+    "axes": _table,
+    "limits": _table,
+    "hyperband": _table,
+    "data": _table,
+    "recipe": _table,
+}
+_FEASIBLE: Final[dict[str, Test]] = {
+    "architectures": _number(0, 1e300),
+    "interval": _many(_number(0, 1e300), 2, 2),
+    "exact": _flag,
+    "total": _number(0, 1e300),
+    "excluded": _table,
+}
+_OF: Final[dict[str, Test]] = {
+    "run": _text,
+    "kind": _text,
+    "trials": _many(_text, 1, MOST_TRIALS),
+}
 _TOP: Final[dict[str, Test]] = {
+    "command": _many(_text, 0, 10_000),
+    "versions": _table,
+    "machine": _table,
+    "recipe": _table,
+    "feasible": lambda value: isinstance(value, dict) and "architectures" in value,
     "horizon": _whole(0, MOST_EPOCHS),
     "seed": _whole(0, 2**63),
     "backend": _text,

@@ -25,7 +25,6 @@ Each has `time`, seconds since 1970.
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections.abc import Iterator
@@ -34,6 +33,7 @@ from typing import Any
 
 from resnet_search.errors import RunError
 from resnet_search.files import append_line, read_lines, whole_lines
+from resnet_search.lines import decode_line
 
 Event = dict[str, Any]
 
@@ -61,10 +61,13 @@ def read_events(path: Path) -> list[Event]:
         ) from error
 
 
-def read_each(path: Path) -> Iterator[tuple[int, bytes, Any]]:
-    """Each line with its number, from 1, and what it says, None if that is not JSON; a torn last line is left out."""
+def read_each(path: Path) -> Iterator[tuple[int, bytes, Any, str]]:
+    """Yield each line's number, from 1, its bytes, its value and what is wrong with it; a torn last line is left out.
+
+    A line with something wrong has no value.
+    """
     for number, line in enumerate(whole_lines(path), 1):
         try:
-            yield number, line, json.loads(line)
-        except (ValueError, RecursionError):
-            yield number, line, None
+            yield number, line, decode_line(line), ""
+        except ValueError as error:
+            yield number, line, None, str(error)

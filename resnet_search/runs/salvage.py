@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from resnet_search.files import set_aside_copy, write_bytes
+from resnet_search.lines import encode_line
 from resnet_search.reading import LOG, read_bytes
 from resnet_search.runs.events import Event, read_each
 from resnet_search.runs.folder import RunFolder
@@ -33,11 +33,11 @@ def salvage(folder: RunFolder, content: dict[str, Any]) -> Salvage:
     view = view_of(folder, content, (), locked=False)
     kept: list[bytes] = []
     wrong: list[str] = []
-    for number, line, event in read_each(folder.events):
+    for number, line, event, problem in read_each(folder.events):
         try:
             for missing in _missing_before(event, view):
                 view.apply(missing)
-                kept.append(json.dumps(missing).encode())
+                kept.append(encode_line(missing).rstrip())
                 wrong.append(
                     f"before line {number} one is missing: {missing['event']} {missing.get('trial', '')}".rstrip()
                 )
@@ -46,7 +46,7 @@ def salvage(folder: RunFolder, content: dict[str, Any]) -> Salvage:
             view.apply(event)
             kept.append(line)
         except DAMAGE as error:
-            why = "is not JSON" if event is None else f"does not follow from those before it ({error!r:.{_TOLD}})"
+            why = problem or f"does not follow from those before it ({error!r:.{_TOLD}})"
             wrong.append(f"line {number} {why}: {line[:_TOLD].decode(errors='replace')}")
     return Salvage(tuple(kept), view, tuple(wrong), torn=_torn(folder))
 

@@ -109,6 +109,8 @@ def apply_event(trial: Trial, event: Event) -> None:
         trial.status, trial.ended, trial.reason, trial.losses = RUNNING, None, "", 0
     elif kind == "reopened":
         trial.status, trial.score, trial.ended, trial.cleaned = RUNNING, None, None, False
+    elif trial.status == COMPLETED:
+        raise ValueError(f"trial {trial.trial} had completed before")
     elif kind == COMPLETED:
         ended, score = moment(event["time"]), _finite(event["score"])
         if not 0 <= score <= 1:

@@ -11,7 +11,7 @@ from typing import Any
 
 from resnet_search.errors import RunError
 from resnet_search.files import read_lines
-from resnet_search.runs.content import check_candidate, check_content, check_epoch
+from resnet_search.runs.content import check_candidate, check_content, check_epoch, extended
 from resnet_search.runs.events import Event, read_events
 from resnet_search.runs.folder import RUN_JSON, RunFolder, find_run, repair_words
 from resnet_search.runs.trial import (
@@ -71,6 +71,8 @@ class RunView:
             self.retried |= kind == "retried"
         elif kind in {"finished", "stopped"}:
             self.state, self.stopped = kind, str(event.get("reason", ""))
+        elif kind not in _AFTERWARDS and kind != "interrupted":
+            raise ValueError(f"{kind!r} is no event")
         begin, end = self.sessions[-1]
         if kind in _AFTERWARDS:
             self._put_in_order(event)
@@ -282,18 +284,6 @@ def _check_number(number: Any, low: int, high: int) -> None:
 
 def _damaged(path: Path, what: str, cure: str) -> RunError:
     return RunError(f"{path}: is damaged: {what}", cure)
-
-
-def extended(content: dict[str, Any], event: Event) -> dict[str, Any]:
-    """What a run is since an event that extends its plan."""
-    space = content["space"]
-    return {
-        **content,
-        "space": {**space, "hyperband": {**space["hyperband"], **event["hyperband"]}},
-        "plan": event["plan"],
-        "horizon": event["horizon"],
-        "known": [*content.get("known", []), *([event["known"]] if event["known"] else [])],
-    }
 
 
 # Events of commands that do not search: no time is spent on the search up to them.

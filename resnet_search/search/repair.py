@@ -120,7 +120,7 @@ def _mend_trials(view: RunView) -> Iterator[str]:
                 yield f"trial_{trial.trial}/{name}: removed, because it {problem}"
         path = folder / HISTORY
         lines = list(read_each(path)) if path.exists() else []
-        good = [line for _, _, line in lines if isinstance(line, dict) and "epoch" in line]
+        good = [line for _, _, line, _ in lines if isinstance(line, dict) and "epoch" in line]
         if len(good) < len(lines):
             copy = set_aside(path, "damaged")
             for line in good:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import io
 import json
 import os
 import queue
@@ -15,7 +16,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from resnet_search.training.job import MACHINE, Epoch, Job, TrialFailure
 from resnet_search.workers.backend import has_gpu
@@ -147,6 +148,7 @@ def _configure(threads: int, gpu_limit: int = 0) -> list[str]:
 
 
 def _read_jobs(jobs: queue.Queue[Job]) -> None:
+    cast("io.TextIOWrapper", sys.stdin).reconfigure(encoding="utf-8")  # whatever PYTHONIOENCODING says
     for line in sys.stdin:
         jobs.put(Job(**json.loads(line)))
     # Without a driver there is nobody to train for; the epochs on disk are safe.

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from resnet_search.files import read_lines
+
 gpu, parts = import_module("benchmarks.gpu"), import_module("benchmarks.gpu_parts")
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,7 +113,7 @@ def test_a_part_writes_rows_until_it_is_left_out(tmp_path, monkeypatch):
 
     monkeypatch.setattr(gpu, "PARTS", {"only": parts.Part(work, 60)})
     gpu.main(["only", "--inside", str(tmp_path), "--small"])
-    rows = [json.loads(text) for text in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    rows = read_lines(tmp_path / "rows.jsonl")
     assert rows == [{"small": True}, {"left out": "MPS is not installed"}]
 
 

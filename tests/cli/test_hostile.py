@@ -18,6 +18,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from resnet_search.errors import DataError
+from resnet_search.files import read_lines, write_lines
 from resnet_search.runs.checkup import Checkup, h5_problem
 from resnet_search.runs.folder import RUN_JSON, RunFolder
 from resnet_search.runs.trials import read_run
@@ -111,9 +112,9 @@ def test_every_text_of_a_run_is_evil(run: RunFolder, command: Callable[..., Outc
         check(command(*words))
     path.write_text(json.dumps(content))
     kept = {"event", "trial", "parent", "promoted_from", "architecture", "recipe"}
-    lines = [json.loads(line) for line in run.events.read_text().splitlines()]
+    lines = read_lines(run.events)
     evil = [{key: value if key in kept else strings(value, EVIL) for key, value in line.items()} for line in lines]
-    run.events.write_text("".join(json.dumps(line) + "\n" for line in evil))
+    write_lines(run.events, evil)
     for words in READERS:
         outcome = command(*words)
         assert outcome.status == 0, outcome
@@ -136,7 +137,7 @@ def test_every_value_of_run_json_is_odd(run: RunFolder, command: Callable[..., O
 
 
 def test_every_value_of_an_event_is_odd(run: RunFolder, command: Callable[..., Outcome]) -> None:
-    lines = [json.loads(line) for line in run.events.read_text().splitlines()]
+    lines = read_lines(run.events)
     some = [
         next(number for number, line in enumerate(lines) if line["event"] == kind) for kind in ("created", "completed")
     ]
@@ -144,6 +145,7 @@ def test_every_value_of_an_event_is_odd(run: RunFolder, command: Callable[..., O
         for place in leaves(lines[number]):
             for odd in ODD:
                 changed = [*lines[:number], replaced(lines[number], place, odd), *lines[number + 1 :]]
+                # Without checksums, as earlier versions wrote them.
                 run.events.write_text("".join(json.dumps(line) + "\n" for line in changed))
                 for words in (["trials", "run"], ["show", "run", "0"]):
                     check(command(*words))
@@ -164,13 +166,14 @@ def test_a_path_for_an_id(ref: str, run: RunFolder, command: Callable[..., Outco
         assert outcome.status in {1, 2}
     text = run.events.read_text()
     for field in ("trial", "parent", "promoted_from"):
-        lines = [json.loads(line) for line in text.splitlines()]
+        run.events.write_text(text)
+        lines = read_lines(run.events)
         created = [line for line in lines if line["event"] == "created"]
         for value in (ref, created[-1]["trial"]):
             created[-1][field] = value
             if field == "trial" and value != ref:
                 continue
-            run.events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+            write_lines(run.events, lines)
             outcome = command("show", "run", "0")
             check(outcome)
             refused(outcome, 1, "events.jsonl")

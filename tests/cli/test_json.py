@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from resnet_search.cli.fronts import Fronts
 from resnet_search.cli.json_reference import PARTS, documented, reference, schema
 from resnet_search.cli.main import COMMANDS, cli
 from resnet_search.cli.screen import to_json
-from resnet_search.files import append_line, write_text
+from resnet_search.files import append_line, read_lines, write_text
 from resnet_search.networks.axes import MEANINGS
 from tests.export import colours
 
@@ -79,7 +78,8 @@ def place(asked: Asked, made: None, tmp_path: Path) -> Path:
     for trial in ("0000", "0001"):
         write_text(run.trial(trial) / "checkpoint.weights.h5", "weights")
     history = run.trial("0020") / "history.jsonl"
-    write_text(history, re.sub(r'"loss": [0-9.]+', '"loss": NaN', history.read_text(), count=1))
+    lines = [{**line, "loss": float("nan")} if number == 0 else line for number, line in enumerate(read_lines(history))]
+    write_text(history, "".join(json.dumps(line) + "\n" for line in lines))
     colours.paint(tmp_path / "photos" / "red" / "a.png", "red")
     colours.paint(tmp_path / "photos" / "else.png", "red")
     (tmp_path / "x.png").write_bytes(b"no image")

@@ -12,7 +12,7 @@ import click
 import pytest
 from click.shell_completion import ShellComplete
 
-from resnet_search.cli import main
+from resnet_search.cli import main, screen
 from resnet_search.cli.session import Session, run_words
 from resnet_search.errors import UserError
 
@@ -37,6 +37,13 @@ def failing(monkeypatch: pytest.MonkeyPatch, command: Callable[..., Outcome]) ->
         return command("list")
 
     return call
+
+
+@pytest.mark.parametrize("columns", ["0", "-5", "many", ""])
+def test_a_width_that_is_none_is_ignored(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert not screen.has_width()
+    assert screen.console().width == screen.FILE_WIDTH
 
 
 def test_the_program_alone_shows_its_commands(command: Callable[..., Outcome]) -> None:

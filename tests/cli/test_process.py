@@ -50,6 +50,34 @@ def test_a_command_works_with_closed_streams(words: str, status: int, tmp_path: 
     assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == before
 
 
+@fault(
+    "environment",
+    "What reads the output of a search ends before it, such as `head`",
+    here="the search continues to its end",
+)
+def test_a_command_outlives_the_reader_of_its_output() -> None:
+    ask = (
+        "import sys; from resnet_search.cli.process import outlive_reader; outlive_reader();"
+        "print('first'); sys.stdin.readline(); print('lost'); print('lost'); sys.stdout.flush(); sys.exit(7)"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-c", ask],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"first\n"
+    child.stdout.close()
+    assert child.stdin is not None
+    child.stdin.write(b"\n")
+    child.stdin.close()
+    assert child.stderr is not None
+    assert child.stderr.read() == b""
+    assert child.wait(60) == 7
+
+
 def test_what_is_opened_does_not_become_a_standard_stream(tmp_path: Path) -> None:
     ask = (
         "import os; from resnet_search.workers.quiet import open_streams; open_streams();"

@@ -17,6 +17,7 @@ from resnet_search.cli.plain import PlainLines
 from resnet_search.cli.progress import Progress, Snapshot
 from resnet_search.cli.worth import images_line
 from resnet_search.errors import RunError
+from resnet_search.files import read_lines, write_lines
 from resnet_search.runs.events import read_events
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import RunView, open_run, read_run
@@ -154,11 +155,11 @@ def test_plain_lines_have_fixed_columns(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_names_of_any_length_keep_the_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = make_run(tmp_path)
-    lines = [json.loads(line) for line in folder.events.read_text().splitlines()]
+    lines = read_lines(folder.events)
     named = [line for line in lines if "name" in line]
     for length, line in zip([30, *range(len(named) - 1)], named, strict=True):
         line["name"] = "x" * length
-    folder.events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_lines(folder.events, lines)
     with PlainLines("Reading ...") as shown:
         replay(folder, shown)
     ended = [line for line in capsys.readouterr().out.splitlines() if " of 23  trial " in line]

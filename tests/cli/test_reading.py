@@ -19,7 +19,7 @@ from resnet_search.cli.searching import conclude
 from resnet_search.cli.session import Session
 from resnet_search.cli.tables import trials_table
 from resnet_search.errors import RunError, SpaceError
-from resnet_search.files import append_line
+from resnet_search.files import append_line, read_lines, write_lines
 from resnet_search.report.units import percent
 from resnet_search.runs.events import append_event
 from resnet_search.runs.folder import RunFolder
@@ -321,12 +321,12 @@ def test_list_says_what_follows_a_search_while_it_trains(run: RunFolder, command
 
 def test_epochs_that_are_not_trained_again_are_not_missing(run: RunFolder, command: Callable[..., Outcome]) -> None:
     planned = json.loads(command("list", "--json").out)["runs"][0]["planned_epochs"]
-    lines = [json.loads(line) for line in run.events.read_text().splitlines()]
+    lines = read_lines(run.events)
     drawn = [line for line in lines if line["event"] == "created" and line["rung"] == 0]
     done = {line["trial"] for line in lines if line["event"] == "completed"}
     again = next(line for line in drawn if line["trial"] in done)
     again["reused"] = True
-    run.events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_lines(run.events, lines)
     listed = json.loads(command("list", "--json").out)["runs"][0]
     assert listed["epochs"] == listed["planned_epochs"] == planned - again["epochs"]
 
@@ -334,9 +334,9 @@ def test_epochs_that_are_not_trained_again_are_not_missing(run: RunFolder, comma
 def test_a_trial_that_is_reused_is_marked_however_narrow_the_terminal_is(
     run: RunFolder, command: Callable[..., Outcome], terminal: Callable[[int], None]
 ) -> None:
-    lines = [json.loads(line) for line in run.events.read_text().splitlines()]
+    lines = read_lines(run.events)
     next(line for line in lines if line.get("trial") == "0003")["reused"] = True
-    run.events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_lines(run.events, lines)
     for columns in (80, 200):
         terminal(columns)
         told = command("trials", run.name, "--all").out.splitlines()
@@ -468,8 +468,8 @@ def test_a_narrow_terminal_keeps_bracket_status_and_curve(
     columns: int, left_out: list[str], run: RunFolder, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = {"name": "bottleneck20-w12-identity", "train_seconds": 761.0}
-    lines = [json.loads(line) for line in run.events.read_text().splitlines()]
-    run.events.write_text("".join(json.dumps({**line, **changed}) + "\n" for line in lines))
+    lines = read_lines(run.events)
+    write_lines(run.events, [{**line, **changed} for line in lines])
     monkeypatch.setenv("COLUMNS", str(columns))
     out = command("trials", run.name, "--top", 3).out
     lines = [line for line in out.splitlines() if line.startswith("Not shown")]
@@ -483,11 +483,11 @@ def test_the_seed_of_each_trial_of_a_confirmation(
 ) -> None:
     assert "seed" not in command("trials", run.name).out
     assert "Seed" not in command("show", run.name, "0").out
-    lines = [json.loads(line) for line in run.events.read_text().splitlines()]
+    lines = read_lines(run.events)
     for line in lines:
         if line["event"] == "created":
             line["repeat"] = 1 + int(line["trial"]) % 3
-    run.events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_lines(run.events, lines)
     listed = json.loads(command("trials", run.name, "--json", "--sort", "trial").out)["trials"]
     assert [one["seed"] for one in listed[:4]] == [1, 2, 3, 1]
     monkeypatch.setenv("COLUMNS", "80")
@@ -515,7 +515,7 @@ def test_a_table_of_many_trials_is_cut_and_says_so(
 
 
 def test_ids_of_five_digits_come_behind_those_of_four(run: RunFolder, command: Callable[..., Outcome]) -> None:
-    created = next(e for e in map(json.loads, run.events.read_text().splitlines()) if e["event"] == "created")
+    created = next(e for e in read_lines(run.events) if e["event"] == "created")
     append_line(run.events, {**created, "trial": "10000"})
     listed = json.loads(command("trials", run.name, "--json", "--sort", "trial").out)["trials"]
     assert [trial["trial"] for trial in listed][-2:] == [f"{len(listed) - 2:04d}", "10000"]
@@ -569,8 +569,8 @@ def test_text_of_a_run_is_not_obeyed(tmp_path: Path, command: Callable[..., Outc
     evil = "[red]\x1b[2J\r\x07\u202e"
     run = make_run(tmp_path / "runs", stop_after=1)
     append_line(run.events, {"event": "failed", "time": 1.0, "trial": "0001", "reason": evil})
-    event = json.loads(run.events.read_text().splitlines()[1])
-    run.events.write_text(run.events.read_text().replace(event["name"], json.dumps(evil)[1:-1]))
+    lines = read_lines(run.events)
+    write_lines(run.events, [{**line, "name": evil} if line["event"] == "created" else line for line in lines])
     for words in (["trials", "latest"], ["show", "latest", "1"], ["show", "latest", "0"], ["list"]):
         outcome = command(*words)
         assert outcome.status == 0, outcome.err

@@ -17,7 +17,7 @@ from rich.cells import cell_len
 
 from resnet_search.cli import confirm
 from resnet_search.cli.text import MOST_OF_A_LINE, cut, cut_lines
-from resnet_search.files import append_line, write_text
+from resnet_search.files import append_line, read_lines, write_lines, write_text
 from resnet_search.runs import doctor
 from resnet_search.runs.folder import RunFolder
 from resnet_search.spaces import load
@@ -59,10 +59,10 @@ NARROWEST = {"plan": 80, "spaces": 80, "models": 80, "confirm": 80, "predict": 8
 
 def renamed(run: RunFolder, name: str) -> None:
     """Let every name and reason in a run be this."""
-    lines = [json.loads(line) for line in run.events.read_text().splitlines()]
+    lines = read_lines(run.events)
     for line in lines:
         line.update({key: name for key in ("name", "reason") if key in line})
-    run.events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_lines(run.events, lines)
     content = json.loads((run.path / "run.json").read_text())
     content["space"]["name"] = content["space"]["description"] = content["data"]["source"] = name
     content["machine"]["system"] = name

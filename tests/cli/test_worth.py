@@ -15,6 +15,7 @@ from resnet_search.cli.live import LiveView
 from resnet_search.cli.named import space_of
 from resnet_search.cli.plain import PlainLines
 from resnet_search.cli.worth import best_lines, images_line, notes, of_images
+from resnet_search.files import read_lines, write_lines
 from resnet_search.networks.presets import preset
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import RunView, read_run
@@ -37,13 +38,13 @@ def changed(folder: RunFolder, **tables: dict[str, Any]) -> RunView:
 
 def scored(folder: RunFolder, *shares: float) -> RunView:
     """A run on `FEW` images whose trials of the full budget have these scores, and no other trials count."""
-    lines = [json.loads(line) for line in folder.events.read_text().splitlines()]
+    lines = read_lines(folder.events)
     full = {line["trial"] for line in lines if line["event"] == "created" and line["epochs"] == 9}
     ended = [line for line in lines if line["event"] == "completed" and line["trial"] in full]
     assert len(ended) >= len(shares)
     for at, line in enumerate(ended):
         line["score"] = shares[at] if at < len(shares) else 0.1
-    folder.events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_lines(folder.events, lines)
     return changed(folder, data=FEW)
 
 

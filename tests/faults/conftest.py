@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from resnet_search.files import read_lines
 from resnet_search.runs.checkup import Checkup
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import RunView, read_run
@@ -189,4 +190,4 @@ def unwell(search: Search) -> list[str]:
 
 
 def events(search: Search) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in search.folder.events.read_text().splitlines()]
+    return read_lines(search.folder.events)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from resnet_search.files import write_json, write_text
+from resnet_search.files import read_lines, write_json, write_lines
 from resnet_search.runs.trials import RunView, read_run
 from resnet_search.spaces.load import parse_space
 from tests.cli.conftest import make_run
@@ -45,13 +44,13 @@ def whole_run(runs_dir: Path, name: str = "whole", *, max_epochs: int = 27, iter
 def hostile_run(runs_dir: Path) -> RunView:
     """The same with names, reasons and classes that are markup and worse."""
     view = whole_run(runs_dir, "hostile")
-    events = [json.loads(line) for line in view.folder.events.read_text(encoding="utf-8").splitlines()]
+    events = read_lines(view.folder.events)
     for at, event in enumerate(events):
         if event["event"] == "created":
             event["name"] = NAMES[at % len(NAMES)]
         elif event["event"] == "failed":
             event["reason"] = NAMES[at % len(NAMES)]
-    write_text(view.folder.events, "".join(json.dumps(event) + "\n" for event in events))
+    write_lines(view.folder.events, events)
     content = view.folder.read()
     content["data"]["classes"] = [f"{name} {at}" for at, name in enumerate(NAMES)]
     content["data"]["notes"] = list(NAMES)

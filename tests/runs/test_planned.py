@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from resnet_search.errors import RunError
+from resnet_search.files import read_lines, write_lines
 from resnet_search.runs.planned import check_drivable
 from resnet_search.runs.trials import read_run
 from resnet_search.spaces.brackets import grid, hyperband
@@ -82,10 +83,10 @@ def test_what_is_no_number_is_damage(tmp_path: Path, changed: dict[str, Any]) ->
 @pytest.mark.parametrize("values", [{"rung": 7}, {"slot": 2**31}])
 def test_a_trial_without_a_place_in_the_plan_is_damage(tmp_path: Path, values: dict[str, int]) -> None:
     folder = make_run(tmp_path, "run")
-    lines = folder.events.read_text().splitlines()
-    place = next(number for number, line in enumerate(lines) if json.loads(line)["event"] == "created")
-    lines[place] = json.dumps({**json.loads(lines[place]), **values})
-    folder.events.write_text("\n".join(lines) + "\n")
+    lines = read_lines(folder.events)
+    place = next(number for number, line in enumerate(lines) if line["event"] == "created")
+    lines[place] |= values
+    write_lines(folder.events, lines)
     with pytest.raises(RunError, match="trial 0000: slot ") as caught:
         check_drivable(read_run(folder, locked=False))
     assert "doctor" in caught.value.cure

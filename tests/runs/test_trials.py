@@ -355,13 +355,23 @@ def test_states(run):
         {"event": "dropped", "time": 1, "trial": "../x"},
         {"event": ["created"], "time": 1},
         {"time": 1},
+        {"event": "complated", "time": 1, "trial": "0000"},
         ["no", "event"],
         7,
     ],
 )
 def test_events_that_nobody_wrote_are_damage_and_no_traceback(run, line):
-    append_line(run.events, line)
+    with run.events.open("a") as file:
+        file.write(json.dumps(line) + "\n")
     with pytest.raises(RunError, match=r"events\.jsonl"):
+        read_run(run)
+
+
+def test_a_trial_completes_once(run):
+    append_event(run.events, "created", **created("0000", 0))
+    for _ in range(2):
+        append_event(run.events, "completed", trial="0000", score=0.5, setup_seconds=1.0, train_seconds=1.0)
+    with pytest.raises(RunError, match="line 4"):
         read_run(run)
 
 
@@ -516,8 +526,27 @@ def test_one_bracket_of_named_candidates_is_enough_to_follow_a_search(known):
     RunView(RunFolder(Path("run")), {**CONTENT, "of": {"run": "odd"}, "known": known}).check()
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"space": {**CONTENT["space"], "text": 0}},
+        {"space": {**CONTENT["space"], "limits": 1e308}},
+        {"space": {**CONTENT["space"], "axes": 0}},
+        {"feasible": {"a": 1}},
+        {"feasible": {"architectures": 1, "excluded": 0}},
+        {"command": None},
+        {"of": {"run": "odd", "trials": "x"}, "known": [{"candidates": [1]}]},
+        {"of": {"run": "odd", "trials": [[]]}, "known": [{"candidates": [1]}]},
+        {"versions": [1]},
+    ],
+)
+def test_what_reports_take_from_run_json_has_its_kind(changed):
+    with pytest.raises(ValueError, match=r"is .+"):
+        RunView(RunFolder(Path("run")), {**CONTENT, **changed}).check()
+
+
 def test_what_follows_a_search_names_its_candidates(tmp_path):
-    of = {"run": "odd", "kind": "confirm", "trials": [], "seeds": 3}
+    of = {"run": "odd", "kind": "confirm", "trials": ["0000"], "seeds": 3}
     run = create_run(tmp_path, "odd", {**CONTENT, "of": of, "known": []})
     append_event(run.events, "started", process=1, host="h")
     with pytest.raises(RunError, match="names no candidates"):

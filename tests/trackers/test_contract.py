@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from resnet_search.files import write_json, write_text
+from resnet_search.files import read_lines, write_json, write_text
 from resnet_search.runs.trials import FAILED, RUNNING, read_run
 from resnet_search.trackers import mirror as mirrors
 from resnet_search.trackers.contract import RUNNING as UNDECIDED
@@ -91,7 +91,7 @@ def test_a_run_that_trains_has_candidates_that_are_not_decided(growing, tracker)
 
 
 def test_hostile_names_are_text(finished, tracker):
-    events = [json.loads(line) for line in finished.events.read_text(encoding="utf-8").splitlines()]
+    events = read_lines(finished.events)
     names = [*HOSTILE, "new\nline", "bell\x07", "a/b\\c:d", "${x}", "../../up", "'; DROP TABLE runs; --"]
     for at, event in enumerate(events):
         if event["event"] == "created":

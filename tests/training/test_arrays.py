@@ -70,6 +70,20 @@ def test_a_damaged_array_is_found_by_its_digest(arrays, tmp_path, another_proces
     assert not intact(tmp_path / "a")
 
 
+@pytest.mark.parametrize("name", ["x_train", "y_train", "x_validation", "y_validation"])
+def test_an_array_without_its_beginning_is_damage(arrays, tmp_path, name):
+    """NumPy reads a header as Python, so damage ends in errors of many kinds; an empty file is left by power loss."""
+    write_arrays(tmp_path / "a", arrays)
+    path = tmp_path / "a" / f"{name}.npy"
+    good = path.read_bytes()
+    flipped = [good[:n] + bytes([good[n] ^ 1 << bit]) + good[n + 1 :] for n in range(128) for bit in (0, 3, 6)]
+    for damaged in (b"", b"PK\3\4" + good[4:], *flipped):
+        path.write_bytes(damaged)
+        assert whole(tmp_path / "a") in (True, False)
+    path.write_bytes(b"")
+    assert not whole(tmp_path / "a")
+
+
 def _change_last(path):
     content = bytearray(path.read_bytes())
     content[-8] ^= 1
