@@ -193,6 +193,8 @@ def _worded_usage(error: click.ClickException) -> tuple[str, str]:
 def _os_cure(error: OSError) -> str:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return "Free some space on that disk."
+    if error.errno == errno.EFBIG:
+        return "Allow larger files (ulimit -f)."
     return "Check the path and its permissions."
 
 

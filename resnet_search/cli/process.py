@@ -17,12 +17,12 @@ _SILENT = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, Resourc
 
 
 class _OutlivesReader(io.FileIO):
-    """A standard stream whose reader may leave, as `head` does; what is written afterwards is lost."""
+    """A standard stream whose reader may leave, as `head` does, or whose disk may fill; what comes later is lost."""
 
     def write(self, data: Any) -> int:
         try:
             return super().write(data)
-        except BrokenPipeError:
+        except OSError:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)

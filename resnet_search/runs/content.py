@@ -118,6 +118,10 @@ def _table(value: Any) -> bool:
     return isinstance(value, dict)
 
 
+def _counts(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_whole(0, _MOST_IMAGES), value.values()))
+
+
 def _flag(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -142,12 +146,15 @@ _DATA: Final[dict[str, Test]] = {
     "train": _whole(0, _MOST_IMAGES),
     "train_examples": _or_none(_whole(0, _MOST_IMAGES)),
     "merged": _flag,
-    "validation": _whole(0, _MOST_IMAGES),
+    "validation": _whole(1, _MOST_IMAGES),
     "test": _whole(0, _MOST_IMAGES),
     "image_shape": _shape,
     "classes": _many(_text, 1, MOST_CLASSES),
     "mean": _many(_number(-1e6, 1e6), 1, _COLOURS),
     "std": _many(_number(1e-6, 1e6), 1, _COLOURS),
+    "largest_class": _number(0, 1),
+    "duplicates": _counts,
+    "left_out": lambda value: isinstance(value, dict) and all(map(_counts, value.values())),
     "notes": _many(lambda value: isinstance(value, str), 0, MOST_CLASSES),
 }
 _WORKERS: Final[dict[str, Test]] = {

@@ -538,6 +538,9 @@ def test_one_bracket_of_named_candidates_is_enough_to_follow_a_search(known):
         {"of": {"run": "odd", "trials": "x"}, "known": [{"candidates": [1]}]},
         {"of": {"run": "odd", "trials": [[]]}, "known": [{"candidates": [1]}]},
         {"versions": [1]},
+        {"data": {**CONTENT["data"], "left_out": 5}},
+        {"data": {**CONTENT["data"], "duplicates": {"train": "x"}}},
+        {"data": {**CONTENT["data"], "validation": 0}},
     ],
 )
 def test_what_reports_take_from_run_json_has_its_kind(changed):
