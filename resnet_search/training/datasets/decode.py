@@ -141,13 +141,13 @@ def _pixels(image: PILImage, file: Path) -> Pixels:
     return _transparent(Pixels(levels.astype(np.uint16)), clear)
 
 
-def _maximum(image: PILImage) -> int | None:
+def _maximum(image: Any) -> int | None:
     """The level that the header of a PPM or PGM says is white; None if Pillow need not scale the levels to it."""
     decoder, *_, arguments = image.tile[0]
     return arguments[-1] if decoder in {"ppm", "ppm_plain"} and isinstance(arguments, tuple) else None
 
 
-def _portable(image: PILImage, file: Path, white: int) -> Pixels:
+def _portable(image: Any, file: Path, white: int) -> Pixels:
     """The levels of a PPM or PGM as they are stored: Pillow scales them, those in colour to 8 bits."""
     decoder, _, start, _ = image.tile[0]
     channels = len(image.getbands())

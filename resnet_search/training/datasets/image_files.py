@@ -176,9 +176,9 @@ def classes_in(path: Path) -> Classes:
             f"{printable(train_root)}: no class folder in it{f'; left out {left_out}' if left_out else ''}", _LAYOUT
         )
     known = {same_name(name): name for name in names}
-    if alone := [name for name in test if same_name(name) not in known]:
-        raise DataError(f"{printable(path)}: {some(alone)} in test/ alone, which cannot be learnt", _LAYOUT)
+    check_learnt((name for name in test if same_name(name) not in known), printable(path))
     check_class_count(len(names), printable(path))
+    class_names(names, printable(path))
     of_test = {same_name(name): folders for name, folders in test.items()}
     return Classes(
         names,
@@ -186,6 +186,27 @@ def classes_in(path: Path) -> Classes:
         loose,
         notes,
     )
+
+
+def class_names(names: Iterable[str], where: str) -> tuple[str, ...]:
+    """Return the names of classes as they can be shown; DataError if two are then the same in any Unicode form."""
+    shown = tuple(map(printable, names))
+    times = Counter(map(same_name, shown))
+    if repeated := sorted(name for name, count in times.items() if count > 1):
+        raise DataError(
+            f"{where}: classes with the same name, as names are shown: {some(repeated)}",
+            "Give each class a name of its own.",
+        )
+    return shown
+
+
+def check_learnt(alone: Iterable[str], where: str) -> None:
+    """Raise DataError for classes that have images in test `alone`."""
+    if names := list(alone):
+        raise DataError(
+            f"{where}: {some(names)} in test alone, which cannot be learnt",
+            "Add training images of these classes, or remove their test images.",
+        )
 
 
 def check_class_count(classes: int, where: str) -> None:
@@ -242,15 +263,12 @@ def files_in(path: Path, split: str, classes: Classes) -> SplitFiles:
     return SplitFiles(split, files, left_out)
 
 
-def without_images(
-    path: Path, split: str, classes: list[str], present: Collection[int], notes: Iterable[str]
-) -> list[str]:
-    """The classes, whose places are not `present`, that have no image in a split.
+def without_images(path: Path, split: str, classes: list[str], present: Collection[int], notes: Iterable[str]) -> None:
+    """Raise DataError for a class that has no image in train, and for a test without any.
 
-    Raises DataError, with the notes on what was left out, for a class without one in train and for a test without any.
+    `present`: the places of the classes with images in the split. `notes`: on what was left out, for the message.
     """
     lacking = [name for label, name in enumerate(classes) if label not in present]
     if lacking and (split == "train" or len(lacking) == len(classes)):
         what = f"no readable image in {split}/ for {some(lacking)}"
         raise DataError("\n".join([f"{printable(path)}: {what}", *notes]), _LAYOUT)
-    return lacking
