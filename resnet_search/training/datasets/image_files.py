@@ -1,7 +1,8 @@
 """The one reader of folders, for training, plans and `predict`: which files are images, and which are left out and why.
 
 Looks at names only. Links are followed, to files and to folders, but each folder is read once, and none from below.
-Left out are hidden files, files without the suffix of an image, and what cannot be opened.
+Left out are hidden files, folders with thumbnails of the system, files without the suffix of an image, and what cannot
+be opened.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ SUFFIXES = frozenset(
     ".apng .bmp .dib .gif .jfif .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()  # noqa: SIM905
 )
 SPLITS = ("train", "test")
+_OF_SYSTEMS = {"@eaDir", "__MACOSX"}  # with thumbnails or resource forks, named as images
 _LAYOUT = "Lay it out as train/<class>/*.png and test/<class>/*.png, with the same classes in both."
 # Reasons to leave something out, as in run.json, with their words for one and for more.
-SUFFIX, HIDDEN, LINK, AGAIN, SPECIAL, CLOSED, LOOSE, DAMAGED = (
-    "suffix", "hidden", "broken_link", "read_already", "special", "closed_folder", "outside_classes", "unreadable",
+SUFFIX, HIDDEN, LINK, AGAIN, TWICE, SPECIAL, CLOSED, LOOSE, DAMAGED = (
+    "suffix", "hidden", "broken_link", "read_already", "given_twice", "special", "closed_folder", "outside_classes",
+    "unreadable",
 )  # fmt: skip
 FOLDER = "folder"  # not left out
 _WORDS = {
@@ -33,6 +36,7 @@ _WORDS = {
     HIDDEN: ("hidden file or folder", "hidden files or folders"),
     LINK: ("link to nothing", "links to nothing"),
     AGAIN: ("link to a folder above it or read already", "links to folders above them or read already"),
+    TWICE: ("file that was given twice", "files that were given twice"),
     SPECIAL: ("pipe, socket or device", "pipes, sockets or devices"),
     CLOSED: ("folder that cannot be read", "folders that cannot be read"),
     LOOSE: ("image outside the class folders", "images outside the class folders"),
@@ -109,7 +113,7 @@ def _above(folder: Path) -> Iterator[os.stat_result]:
 
 def _refused(path: Path) -> str:
     """Why an entry of a folder is not taken as an image, `FOLDER` for a folder; empty for an image file."""
-    if path.name.startswith("."):
+    if path.name.startswith(".") or path.name in _OF_SYSTEMS:
         return HIDDEN
     if is_dir(path):
         return FOLDER
