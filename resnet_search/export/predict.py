@@ -22,7 +22,7 @@ from resnet_search.runs.exports import BEST, MANIFEST, Network, exports_in, netw
 from resnet_search.runs.folder import find_run
 from resnet_search.training.datasets.decode import Unreadable, decode
 from resnet_search.training.datasets.image_data import Images, printable, stretched
-from resnet_search.training.datasets.image_files import CLOSED, LeftOut, images_below, is_dir, same_name
+from resnet_search.training.datasets.image_files import CLOSED, TWICE, LeftOut, images_below, is_dir, same_name
 from resnet_search.training.datasets.values import Values
 
 _RGB = 3
@@ -125,14 +125,14 @@ def _damaged(path: Path, what: str) -> ExportError:
 def classify(
     export: Export, given: Sequence[Path], top: int, left_out: LeftOut | None = None
 ) -> Iterator[Classified | Unread]:
-    """Yield the images of files and folders, with all subfolders, in batches and in order.
+    """Yield the images of files and folders, with all subfolders, in batches and in order, each once.
 
     Folders are read, and images decoded and stretched, as for training (docs/data.md). What is not taken from a folder
     is added to `left_out`; a file that is given explicitly is always tried.
     """
     size, classes = batch_size(export.height, export.width), {same_name(name): name for name in export.classes}
     left_out = LeftOut() if left_out is None else left_out
-    found = (one for path in given for one in _files(path, left_out))
+    found = _once((one for path in given for one in _files(path, left_out)), left_out)
     with running(export.saved_model) as run, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         while batch := list(islice(found, size)):
             decoded = list(pool.map(lambda one: _decoded(one, export), batch))
@@ -147,6 +147,18 @@ def classify(
                     yield image
                     continue
                 yield Classified(file, _best(next(rows), export.classes, top), _truth(file, root, classes))
+
+
+def _once(files: Iterable[tuple[Path, Path]], left_out: LeftOut) -> Iterator[tuple[Path, Path]]:
+    """Yield each file only the first time that it is given. Links to files are files, as in training."""
+    seen: set[str] = set()
+    for file, root in files:
+        identity = os.path.join(os.path.realpath(file.parent), file.name)  # noqa: PTH118 - `..` as a name
+        if identity in seen:
+            left_out.add(TWICE, str(file))
+        else:
+            seen.add(identity)
+            yield file, root
 
 
 def _files(path: Path, left_out: LeftOut) -> Iterator[tuple[Path, Path]]:
@@ -186,7 +198,10 @@ def _best(row: Iterable[float], classes: tuple[str, ...], top: int) -> tuple[tup
 
 
 def _truth(file: Path, root: Path, classes: Mapping[str, str]) -> str | None:
-    """Return the class of the nearest folder above a file, up to `root`, that has the name of a class."""
-    below = [parent.name for parent in file.relative_to(root).parents if parent.name]
+    """Return the class of the outermost folder below `root`, else of `root`, that has the name of a class.
+
+    In training, too, the folders below a class belong to it.
+    """
+    below = file.relative_to(root).parts[:-1]
     names = (same_name(printable(name)) for name in (*below, root.name, root.resolve().name))
     return next((classes[name] for name in names if name in classes), None)

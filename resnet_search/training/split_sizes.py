@@ -42,6 +42,19 @@ def check_rare(images: Iterable[tuple[str, int]]) -> None:
         )
 
 
+def all_equal(classes: str) -> DataError:
+    """Return the error for classes, named in a text, of which all training images are equal."""
+    return no_split(f"all training images of {classes} are equal")
+
+
+def no_split(what: str) -> DataError:
+    """Return the error for equal images that leave no way to divide the training images."""
+    return DataError(
+        f"split: {what}; allowed: 2 or more different images per class, for training and validation",
+        "Add different images to these classes, or remove them.",
+    )
+
+
 def _validation_images(validation: float, total: int, classes: int) -> int:
     allowed = f"a number of images from {classes} (one per class) to {total - classes}, or a fraction of the {total}"
     cure = "Give one such as 0.1, or add training images."

@@ -25,7 +25,7 @@ from resnet_search.runs.trials import read_run
 from resnet_search.training.arrays import whole
 from resnet_search.training.checkpoint import BadCheckpointError, load_state
 from resnet_search.training.datasets import load_data
-from resnet_search.training.datasets.tfds_source import check_features
+from resnet_search.training.datasets.prepared import check_features
 from tests.export import colours
 from tests.faults.table import fault
 

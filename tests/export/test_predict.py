@@ -88,9 +88,9 @@ def test_files_and_folders_in_order(export: Export, tmp_path: Path) -> None:
     colours.paint(images / ".hidden" / "x.png", "red")
     (images / "notes.txt").write_text("no image")
     red = colours.paint(tmp_path / "named.png", "red").rename(tmp_path / "named.dat")
-    found = list(classify(export, [red, images, red], 2))
-    assert [one.file for one in found] == [red, blue, green, red]
-    assert [one.top[0][0] for one in found if isinstance(one, Classified)] == ["red", "blue", "green", "red"]
+    found = list(classify(export, [red, images], 2))
+    assert [one.file for one in found] == [red, blue, green]
+    assert [one.top[0][0] for one in found if isinstance(one, Classified)] == ["red", "blue", "green"]
     first = found[0]
     assert isinstance(first, Classified)
     assert len(first.top) == 2
@@ -180,6 +180,26 @@ def test_a_folder_that_is_called_like_a_class_tells_the_truth(export: Export, tm
     assert truths(tmp_path / "red" / "deeper") == [None]
     monkeypatch.chdir(tmp_path / "red")
     assert truths(Path()) == ["red"]
+
+
+def test_the_outermost_class_folder_tells_the_truth_as_in_training(export: Export, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for place in ("red", "red/blue", "blue"):
+            colours.paint(tmp_path / split / place / "a.png", place.rpartition("/")[2])
+    found = [one for one in classify(export, [tmp_path / "test"], 1) if isinstance(one, Classified)]
+    trained = load_image_folder(tmp_path, 8)
+    expected = {tmp_path / name: trained.classes[y] for name, y in zip(trained.test_files, trained.y_test, strict=True)}
+    assert {one.file: one.truth for one in found} == expected
+
+
+def test_a_file_that_is_given_twice_is_counted_once(export: Export, tmp_path: Path) -> None:
+    colours.paint(tmp_path / "red" / "a.png", "red")
+    (tmp_path / "red" / "b.png").symlink_to("a.png")
+    (tmp_path / "link").symlink_to("red", target_is_directory=True)
+    left_out = LeftOut()
+    given = [tmp_path / "red", tmp_path / "red" / ".." / "red" / "a.png", tmp_path / "link"]
+    assert [one.file.name for one in classify(export, given, 1, left_out)] == ["a.png", "b.png"]
+    assert left_out.counts() == {"given_twice": 3}
 
 
 def test_folders_are_read_as_for_training(export: Export, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
+import pickle
 import tarfile
 import zlib
 from collections.abc import Mapping
@@ -53,7 +55,7 @@ def load_cifar_archive(path: Path) -> ImageData:
     """
     files = _from_folder(path) if path.is_dir() else _from_archive(path)
     notes = [] if path.is_dir() else [_checksum_note(path)]
-    layout = _layout({name: len(content) for name, content in files.items()}, path)
+    layout = _layout({name: (len(content), content[-1:]) for name, content in files.items()}, path)
     read = _read_pickled if layout is PICKLED else _read_binary
     batches = [read(files.pop(name), f"{printable(path)}: {name}") for name in layout]
     x_train, y_train = (np.concatenate(part) for part in zip(*batches[:-1], strict=True))
@@ -74,10 +76,11 @@ def count_cifar_archive(path: Path) -> tuple[int, int] | None:
     Raises the DataErrors of `load_cifar_archive` that names and sizes show. An archive is unpacked to its end for that.
     """
     if path.is_dir():
-        sizes = {file.name: file.stat().st_size for file in _batches(path)}
+        ends = {file.name: _end(file) for file in _batches(path)}
     else:
-        sizes = {name: len(content) for name, content in _from_archive(path).items()}
-    layout = _layout(sizes, path)
+        ends = {name: (len(content), content[-1:]) for name, content in _from_archive(path).items()}
+    layout = _layout(ends, path)
+    sizes = {name: size for name, (size, _) in ends.items()}
     if layout is PICKLED:
         official = all(abs(sizes[name] - _PICKLED_BYTES) < _PICKLED_BYTES // 1000 for name in layout)
         return OFFICIAL_SIZES if official else None
@@ -85,10 +88,21 @@ def count_cifar_archive(path: Path) -> tuple[int, int] | None:
     return sum(train), test
 
 
-def _layout(sizes: Mapping[str, int], path: Path) -> tuple[str, ...]:
-    """Return the names of the batches; DataError if one is missing, or cannot hold images by its size."""
-    layout = PICKLED if PICKLED[0] in sizes or not any(name in sizes for name in BINARY) else BINARY
-    missing = [name for name in layout if name not in sizes]
+def _end(file: Path) -> tuple[int, bytes]:
+    """Return the size of a file, and its last byte."""
+    with file.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - 1))
+        return size, stream.read(1)
+
+
+def _layout(ends: Mapping[str, tuple[int, bytes]], path: Path) -> tuple[str, ...]:
+    """Return the names of the batches, from the size and the last byte of each file.
+
+    DataError if a batch is missing, or shown by these to be truncated.
+    """
+    layout = PICKLED if PICKLED[0] in ends or not any(name in ends for name in BINARY) else BINARY
+    missing = [name for name in layout if name not in ends]
     if missing:
         raise DataError(
             f"{printable(path)}: {', '.join(missing)} missing; a CIFAR-10 {'archive' if path.is_file() else 'folder'} "
@@ -96,11 +110,14 @@ def _layout(sizes: Mapping[str, int], path: Path) -> tuple[str, ...]:
             _AGAIN,
         )
     for name in layout:
-        if not sizes[name] or (layout is BINARY and sizes[name] % _ROW):
-            raise DataError(
-                f"{printable(path)}: {name}: {sizes[name]:,} bytes are no whole number of images of {_ROW} bytes",
-                _AGAIN,
-            )
+        size, last = ends[name]
+        if not size or (layout is BINARY and size % _ROW):
+            what = f"{size:,} bytes are no whole number of images of {_ROW} bytes"
+        elif layout is PICKLED and last != pickle.STOP:
+            what = f"truncated after {size:,} bytes: a pickle ends in a stop"
+        else:
+            continue
+        raise DataError(f"{printable(path)}: {name}: {what}", _AGAIN)
     return layout
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import sys
 import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from resnet_search.reading import read_json
 from resnet_search.training.datasets.image_data import printable
 from resnet_search.training.datasets.image_files import SPLITS, check_class_count, classes_in, files_in, without_images
 from resnet_search.training.datasets.locate import OFFICIAL_SIZES
+from resnet_search.training.datasets.prepared import TEST_SPLITS, check_prepared
 from resnet_search.training.datasets.source import named_source
 from resnet_search.training.split_sizes import check_rare
 
@@ -33,11 +31,9 @@ class ImageCount:
 
 _CIFAR10 = ImageCount(*OFFICIAL_SIZES, classes=10)
 _SHAPES = ImageCount(4_000, 1_000, classes=10)
-_MOST_HEADER, _MOST_LABELS = 10_000, 64 << 20  # bytes
+_MOST_HEADER, MOST_LABELS = 10_000, 64 << 20  # bytes
 # What NumPy writes before an array; whatever else stands there is left to `load_data`.
 _HEADER = re.compile(rb"\{'descr': '([|<>]\w+)', 'fortran_order': (?:True|False), 'shape': \(([\d, ]+)\), \}\s*")
-# Of whole numbers, by NumPy's names for them and by those of memoryviews.
-_LETTERS: dict[str, Any] = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q"}
 
 
 def count_images(source: str, data_dir: Path | str | None = None) -> ImageCount | None:
@@ -55,15 +51,8 @@ def count_images(source: str, data_dir: Path | str | None = None) -> ImageCount 
         return _in_batches(Path(report.location))
     if report.kind == "image folder":
         return _in_folder(Path(report.location))
-    if report.kind == "npz":
-        from resnet_search.training.datasets.npz import check_npz
-
-        check_npz(Path(report.location), _MOST_LABELS)
     count = {"npz": _in_arrays, "tfds": _in_prepared}.get(report.kind)
-    try:
-        found = count(Path(report.location)) if count else None
-    except Exception:  # noqa: BLE001 - whatever a damaged file leads to; `load_data` says what is wrong with it
-        return None
+    found = count(Path(report.location)) if count else None
     if found is not None:
         check_class_count(found.classes, printable(source))
     return found
@@ -91,28 +80,19 @@ def _in_batches(path: Path) -> ImageCount | None:
 
 
 def _in_prepared(place: Path) -> ImageCount | None:
-    """What TensorFlow Datasets has written beside its records."""
-    info, features = (read_json(place / name) for name in ("dataset_info.json", "features.json"))
-    images = {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}
-    kinds = features["featuresDict"]["features"].values()
-    [classes] = [int(kind["classLabel"]["numClasses"]) for kind in kinds if "classLabel" in kind]
-    test = images.get("test", images.get("validation"))
+    found = check_prepared(place)
+    if found is None:
+        return None
+    test = next((found.images[name] for name in TEST_SPLITS if name in found.images), None)
     # With neither, a part of train is held out as test.
-    return None if test is None else ImageCount(images["train"], test, classes)
+    return None if test is None else ImageCount(found.images["train"], test, found.classes)
 
 
 def _in_arrays(path: Path) -> ImageCount | None:
-    """By the headers of the arrays, and the labels."""
-    with zipfile.ZipFile(path) as file:
-        train, test = (array_header(file, name).shape[0] for name in ("x_train", "x_test"))
-        header = array_header(file, "y_train")
-        if file.getinfo("y_train.npy").file_size > _MOST_LABELS:
-            return None
-        labels = memoryview(file.read("y_train.npy"))[header.start :]
-    if header.kind[0] not in ("|", "<" if sys.byteorder == "little" else ">"):
-        return None
-    classes = set(labels.cast(_LETTERS[header.kind[1:]]))
-    return ImageCount(train, test, len(classes)) if classes == set(range(len(classes))) else None
+    from resnet_search.training.datasets.npz import check_npz
+
+    found = check_npz(path, MOST_LABELS)
+    return None if found is None else ImageCount(*found[:2], classes=len(found[2]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_search.training.datasets.image_data import Images
-from resnet_search.training.datasets.values import OPTION, Extent, Values
+from resnet_search.training.datasets.values import BRIGHTEST, OPTION, Extent, Values
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -24,6 +25,7 @@ _FULL = 0xFFFF  # of 16 bits
 # Orders of the bytes of 16 bits a channel in colour, of which Pillow reads the upper 8, and those that give the lower.
 _EXCHANGED = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little" else "16L"}
 _GREY = 2  # axes
+_BITS, _PHOTOMETRIC, _PLANES = 258, 262, 284  # tags of a TIFF
 
 
 class Unreadable(Exception):  # noqa: N818 - an outcome, counted and named, not an error of the program
@@ -39,15 +41,17 @@ class Pixels:
     """What a file holds: levels (H, W, 3), or (H, W) if grey; bytes, or numbers of more bits.
 
     `alpha`: the opacity (H, W) in bytes of levels of more than 8 bits; None if opaque. Bytes lie on white already.
+    `white`: the level that the file itself says is white; None for the largest of its type.
     """
 
     levels: NDArray[Any]
     alpha: Images | None = None
+    white: int | None = None
 
     @property
     def deep(self) -> bool:
         """Whether the levels have more than 8 bits, so that a range says what they mean."""
-        return self.levels.dtype != np.uint8
+        return self.levels.dtype != np.uint8 and self.white is None
 
     def extent(self) -> Extent:
         return Extent.of(self.levels)
@@ -57,8 +61,11 @@ class Pixels:
 
         Raises Unreadable if the meaning of the levels is not certain, or Outside for levels that are not in `values`.
         """
-        if not self.deep and (values is None or values.of != "files"):
-            return self.levels
+        if values is None or values.of != "files":
+            if self.white is not None:
+                values = Values(0, self.white, "deep")
+            elif not self.deep:
+                return self.levels
         extent = self.extent()
         values = values or _own(extent)
         if values.outside(extent.low, extent.high):
@@ -68,7 +75,7 @@ class Pixels:
         levels = values.to_bytes(self.levels)
         if levels.ndim == _GREY:
             levels = np.repeat(levels[..., None], 3, 2)
-        return levels if self.alpha is None else _on_ground(levels, self.alpha)
+        return levels if self.alpha is None else on_ground(levels, self.alpha)
 
 
 def decode(file: Path, values: Values | None = None) -> Images:
@@ -108,7 +115,7 @@ def _own(extent: Extent) -> Values:
     """The range of a single image without a set: 16 bits, if it is certain that all are used."""
     if not extent.whole:
         raise Unreadable(f"floating-point pixels; {OPTION} LOW,HIGH says what they mean")
-    if extent.low < 0 or extent.high > _FULL:
+    if round(extent.low) < 0 or round(extent.high) > _FULL:
         raise Unreadable(f"32 bits a pixel; {OPTION} LOW,HIGH says what they mean")
     if extent.high <= _FULL // 2:
         raise Unreadable(f"16 bits a pixel, but none above {extent.high:g}; {OPTION} LOW,HIGH says what they mean")
@@ -118,14 +125,67 @@ def _own(extent: Extent) -> Values:
 def _pixels(image: PILImage, file: Path) -> Pixels:
     from PIL import ImageOps
 
+    if image.format == "PPM" and (white := _maximum(image)) is not None:
+        return _portable(image, file, white)
     coding = _coding(image)  # Before the image is loaded, which forgets it.
+    _check_layout(image, coding)
+    clear = image.info.get("transparency")
     upright = ImageOps.exif_transpose(image)
     if coding:
-        return _deep_colour(np.asarray(upright), file, coding)
+        return _transparent(_deep_colour(np.asarray(upright), file, coding), clear)
     if upright.mode[0] not in "IF":
         return Pixels(np.asarray(_to_rgb(upright)))
     levels = np.asarray(upright)
-    return Pixels(levels.astype(np.uint16) if upright.mode.startswith("I;16") else levels)
+    if not upright.mode.startswith("I;16"):
+        return Pixels(levels)
+    return _transparent(Pixels(levels.astype(np.uint16)), clear)
+
+
+def _maximum(image: Any) -> int | None:
+    """The level that the header of a PPM or PGM says is white; None if Pillow need not scale the levels to it."""
+    decoder, *_, arguments = image.tile[0]
+    return arguments[-1] if decoder in {"ppm", "ppm_plain"} and isinstance(arguments, tuple) else None
+
+
+def _portable(image: Any, file: Path, white: int) -> Pixels:
+    """The levels of a PPM or PGM as they are stored: Pillow scales them, those in colour to 8 bits."""
+    decoder, _, start, _ = image.tile[0]
+    channels = len(image.getbands())
+    if channels not in (1, 3):
+        raise Unreadable(f"a PPM of {channels} channels; save it as a PNG")
+    count, kind = image.width * image.height * channels, np.uint8 if white <= BRIGHTEST else np.uint16
+    content = file.read_bytes()[start:]
+    if decoder == "ppm_plain":
+        levels = np.array([int(word) for word in re.sub(rb"#[^\r\n]*", b"", content).split()[:count]])
+    else:
+        levels = np.frombuffer(content, np.dtype(kind).newbyteorder(">"), count)
+    if levels.size < count or levels.min() < 0 or levels.max() > white:
+        raise Unreadable(f"{levels.size:,} of {count:,} levels, or one that is not from 0 to its maximum, {white}")
+    shape = (image.height, image.width, channels)[: _GREY if channels == 1 else None]
+    # The largest number of 16 bits says nothing of the levels: 12 bits are stored with it as well.
+    return Pixels(levels.astype(kind).reshape(shape), white=None if white == _FULL else white)
+
+
+def _check_layout(image: PILImage, coding: str) -> None:
+    """Raise Unreadable for a TIFF of more than 8 bits a channel of which Pillow gives other levels than it holds."""
+    tags = getattr(image, "tag_v2", {})
+    bits = max(tags.get(_BITS, (1,)))
+    if bits <= np.iinfo(np.uint8).bits:
+        return
+    separate = tags.get(_PLANES) == 2 and len(tags[_BITS]) > 1  # noqa: PLR2004 - plane by plane
+    inverted = tags.get(_PHOTOMETRIC) == 0
+    if separate or inverted or not (coding or image.mode[0] in "IF"):
+        what = "planes one by one" if separate else "white as 0" if inverted else f"{image.mode} in this layout"
+        raise Unreadable(f"a TIFF of {bits} bits with {what}; save it as a PNG")
+
+
+def _transparent(pixels: Pixels, clear: Any) -> Pixels:
+    """The same; clear where all channels have the levels that a PNG declares to be transparent, if it does."""
+    if clear is None or pixels.alpha is not None:
+        return pixels
+    same = pixels.levels == np.array(clear)
+    opaque = ~(same if same.ndim == _GREY else same.all(-1))
+    return replace(pixels, alpha=opaque.astype(np.uint8) * BRIGHTEST)
 
 
 def _coding(image: PILImage) -> str:
@@ -133,7 +193,7 @@ def _coding(image: PILImage) -> str:
     tiles = getattr(image, "tile", None) or [()]
     raw = _raw_mode(tiles[0][-1]) if tiles[0] else ""
     channels, _, order = raw.partition(";")
-    return raw if channels in {"RGB", "RGBA", "LA"} and order in _EXCHANGED else ""
+    return raw if channels in {"RGB", "RGBA", "RGBX", "LA"} and order in _EXCHANGED else ""
 
 
 def _raw_mode(arguments: Any) -> str:
@@ -168,7 +228,8 @@ def _with_raw_mode(arguments: Any, coding: str) -> Any:
     return (coding, *arguments[1:]) if isinstance(arguments, tuple) else coding
 
 
-def _on_ground(rgb: Images, alpha: Images) -> Images:
+def on_ground(rgb: Images, alpha: Images) -> Images:
+    """RGB bytes (H, W, 3) of an opacity (H, W) in bytes, laid on white."""
     from PIL import Image
 
     return np.asarray(_to_rgb(Image.fromarray(np.dstack([rgb, alpha]))))

@@ -1,7 +1,8 @@
 """The one reader of folders, for training, plans and `predict`: which files are images, and which are left out and why.
 
 Looks at names only. Links are followed, to files and to folders, but each folder is read once, and none from below.
-Left out are hidden files, files without the suffix of an image, and what cannot be opened.
+Left out are hidden files, folders with thumbnails of the system, files without the suffix of an image, and what cannot
+be opened.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ SUFFIXES = frozenset(
     ".apng .bmp .dib .gif .jfif .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()  # noqa: SIM905
 )
 SPLITS = ("train", "test")
+_OF_SYSTEMS = {"@eaDir", "__MACOSX"}  # with thumbnails or resource forks, named as images
 _LAYOUT = "Lay it out as train/<class>/*.png and test/<class>/*.png, with the same classes in both."
 # Reasons to leave something out, as in run.json, with their words for one and for more.
-SUFFIX, HIDDEN, LINK, AGAIN, SPECIAL, CLOSED, LOOSE, DAMAGED = (
-    "suffix", "hidden", "broken_link", "read_already", "special", "closed_folder", "outside_classes", "unreadable",
+SUFFIX, HIDDEN, LINK, AGAIN, TWICE, SPECIAL, CLOSED, LOOSE, DAMAGED = (
+    "suffix", "hidden", "broken_link", "read_already", "given_twice", "special", "closed_folder", "outside_classes",
+    "unreadable",
 )  # fmt: skip
 FOLDER = "folder"  # not left out
 _WORDS = {
@@ -33,6 +36,7 @@ _WORDS = {
     HIDDEN: ("hidden file or folder", "hidden files or folders"),
     LINK: ("link to nothing", "links to nothing"),
     AGAIN: ("link to a folder above it or read already", "links to folders above them or read already"),
+    TWICE: ("file that was given twice", "files that were given twice"),
     SPECIAL: ("pipe, socket or device", "pipes, sockets or devices"),
     CLOSED: ("folder that cannot be read", "folders that cannot be read"),
     LOOSE: ("image outside the class folders", "images outside the class folders"),
@@ -109,7 +113,7 @@ def _above(folder: Path) -> Iterator[os.stat_result]:
 
 def _refused(path: Path) -> str:
     """Why an entry of a folder is not taken as an image, `FOLDER` for a folder; empty for an image file."""
-    if path.name.startswith("."):
+    if path.name.startswith(".") or path.name in _OF_SYSTEMS:
         return HIDDEN
     if is_dir(path):
         return FOLDER
@@ -176,9 +180,9 @@ def classes_in(path: Path) -> Classes:
             f"{printable(train_root)}: no class folder in it{f'; left out {left_out}' if left_out else ''}", _LAYOUT
         )
     known = {same_name(name): name for name in names}
-    if alone := [name for name in test if same_name(name) not in known]:
-        raise DataError(f"{printable(path)}: {some(alone)} in test/ alone, which cannot be learnt", _LAYOUT)
+    check_learnt((name for name in test if same_name(name) not in known), printable(path))
     check_class_count(len(names), printable(path))
+    class_names(names, printable(path))
     of_test = {same_name(name): folders for name, folders in test.items()}
     return Classes(
         names,
@@ -186,6 +190,27 @@ def classes_in(path: Path) -> Classes:
         loose,
         notes,
     )
+
+
+def class_names(names: Iterable[str], where: str) -> tuple[str, ...]:
+    """Return the names of classes as they can be shown; DataError if two are then the same in any Unicode form."""
+    shown = tuple(map(printable, names))
+    times = Counter(map(same_name, shown))
+    if repeated := sorted(name for name, count in times.items() if count > 1):
+        raise DataError(
+            f"{where}: classes with the same name, as names are shown: {some(repeated)}",
+            "Give each class a name of its own.",
+        )
+    return shown
+
+
+def check_learnt(alone: Iterable[str], where: str) -> None:
+    """Raise DataError for classes that have images in test `alone`."""
+    if names := list(alone):
+        raise DataError(
+            f"{where}: {some(names)} in test alone, which cannot be learnt",
+            "Add training images of these classes, or remove their test images.",
+        )
 
 
 def check_class_count(classes: int, where: str) -> None:
@@ -242,15 +267,12 @@ def files_in(path: Path, split: str, classes: Classes) -> SplitFiles:
     return SplitFiles(split, files, left_out)
 
 
-def without_images(
-    path: Path, split: str, classes: list[str], present: Collection[int], notes: Iterable[str]
-) -> list[str]:
-    """The classes, whose places are not `present`, that have no image in a split.
+def without_images(path: Path, split: str, classes: list[str], present: Collection[int], notes: Iterable[str]) -> None:
+    """Raise DataError for a class that has no image in train, and for a test without any.
 
-    Raises DataError, with the notes on what was left out, for a class without one in train and for a test without any.
+    `present`: the places of the classes with images in the split. `notes`: on what was left out, for the message.
     """
     lacking = [name for label, name in enumerate(classes) if label not in present]
     if lacking and (split == "train" or len(lacking) == len(classes)):
         what = f"no readable image in {split}/ for {some(lacking)}"
         raise DataError("\n".join([f"{printable(path)}: {what}", *notes]), _LAYOUT)
-    return lacking

@@ -16,7 +16,7 @@ import numpy as np
 
 from resnet_search.errors import DataError
 from resnet_search.training.datasets.decode import Outside, Unreadable, pixels_of
-from resnet_search.training.datasets.image_data import ImageData, Images, Labels, printable, resized, some
+from resnet_search.training.datasets.image_data import ImageData, Images, Labels, printable, resized
 from resnet_search.training.datasets.image_files import (
     DAMAGED,
     SPLITS,
@@ -63,12 +63,11 @@ def load_image_folder(
         read = [_again(one, results, image_size, values) for one, results in zip(listed, read, strict=True)]
     train, test = (_part(path, one, results) for one, results in zip(listed, read, strict=True))
     without_images(path, "train", classes.names, set(train.labels), train.listed.notes())
-    untested = without_images(path, "test", classes.names, set(test.labels), test.listed.notes())
+    without_images(path, "test", classes.names, set(test.labels), test.listed.notes())
     notes = [
         *classes.notes,
         *train.listed.notes(),
         *test.listed.notes(),
-        *([f"no image in test/ for {some(untested)}, so never tested"] if untested else []),
         *([f"{_range(values)} are black and white"] if values else []),
     ]
     shapes = {image.shape[:2] for image in train.images + test.images}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from resnet_search.errors import DataError
 from resnet_search.training.datasets.image_data import ImageData, Images, Labels, printable
+from resnet_search.training.datasets.image_files import class_names
 from resnet_search.training.datasets.values import BRIGHTEST, Extent, Values, check_within, range_of
 from resnet_search.training.split_sizes import check_rare
 
@@ -55,20 +56,21 @@ def load_npz(path: Path, value_range: tuple[float, float] | None = None, *, cert
     )
 
 
-def check_npz(path: Path, most_labels: int) -> None:
-    """Raise the DataErrors of `load_npz` that headers and labels show. No images are read.
+def check_npz(path: Path, most_labels: int) -> tuple[int, int, tuple[str, ...]] | None:
+    """Return the numbers of training and test images, and the names of the classes. No images are read.
 
-    `most_labels`: bytes; more labels are not read either.
+    Raises the DataErrors of `load_npz` that headers and labels show. `most_labels`: bytes; None if there are more.
     """
     where = printable(path)
     with _opened(path, where) as file:
         arrays = _headers(file, where)
         if sum(arrays[name].nbytes for name in ARRAYS[1::2]) > most_labels:
-            return
+            return None
         train, test = (_to_labels(_array(file, name), where, name) for name in ARRAYS[1::2])
         names = _array(file, "classes") if "classes" in arrays else None
         classes = _classes(train, test, names, where)
     check_rare(zip(classes, np.bincount(train).tolist(), strict=True))
+    return len(train), len(test), classes
 
 
 def _read(path: Path, where: str) -> dict[str, NDArray[Any]]:
@@ -210,9 +212,13 @@ def _classes(train: Labels, test: Labels, names: NDArray[Any] | None, where: str
         raise DataError(f"{where}: label {test.max()} of y_test has no image in y_train", _CURE)
     if names is None:
         return tuple(str(label) for label in range(count))
-    if names.shape != (count,) or names.dtype.kind != "U" or len(set(names.tolist())) != count:
-        raise DataError(f"{where}: classes has the shape {names.shape}; {count} different names are allowed", _CURE)
-    return tuple(printable(name) for name in names.tolist())
+    if names.shape != (count,) or names.dtype.kind != "U":
+        raise DataError(
+            f"{where}: classes has the shape {names.shape} and the type {names.dtype}; allowed are {count} names as "
+            f"text, ({count},)",
+            _CURE,
+        )
+    return class_names(names.tolist(), where)
 
 
 def _instead(name: str, present: list[str]) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_search.errors import DataError
 from resnet_search.files import expand_home
 from resnet_search.training.datasets import locate
-from resnet_search.training.datasets.image_data import ImageData, check_image_size, printable, resized
-from resnet_search.training.datasets.image_files import check_class_count
+from resnet_search.training.datasets.image_data import ImageData, check_image_size, printable, resized, some
+from resnet_search.training.datasets.image_files import check_class_count, check_learnt
 from resnet_search.training.datasets.network import unreachable
 from resnet_search.training.datasets.reading import RULE, Reading
 from resnet_search.training.datasets.values import BRIGHTEST, OPTION, check_scales, is_range
@@ -67,9 +67,10 @@ def load_data(
     check_value_range(source, value_range)
     reading = Reading(image_size=image_size, value_range=value_range, rule=rule)
     data = _load(source, expand_home(data_dir) if data_dir is not None else None, reading)
-    present = len(set(data.y_train.tolist()))
+    trained, tested = (set(labels.tolist()) for labels in (data.y_train, data.y_test))
     if rule > 1:
-        check_class_count(min(present, len(data.classes)), printable(source))
+        check_class_count(min(len(trained), len(data.classes)), printable(source))
+        check_learnt((data.classes[label] for label in sorted(tested - trained)), printable(source))
         if value_range is None:
             check_scales(int(data.x_train.max()), int(data.x_test.max()), printable(source))
     return dataclasses.replace(
@@ -77,7 +78,18 @@ def load_data(
         x_train=resized(data.x_train, image_size),
         x_test=resized(data.x_test, image_size),
         source=source,
+        notes=(*data.notes, *_lacking(data.classes, trained, tested)),
     )
+
+
+def _lacking(classes: tuple[str, ...], trained: set[int], tested: set[int]) -> Iterator[str]:
+    """Notes on the classes without images. Sets with a fixed list of classes may name some that they do not use."""
+    unused = [name for label, name in enumerate(classes) if label not in trained]
+    untested = [name for label, name in enumerate(classes) if label in trained - tested]
+    if unused:
+        yield f"no training image for {some(unused)}"
+    if untested:
+        yield f"no image in test for {some(untested)}, so never tested"
 
 
 def _load(source: str, folder: Path | None, reading: Reading) -> ImageData:

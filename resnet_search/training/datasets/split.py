@@ -10,7 +10,7 @@ from resnet_search.errors import DataError
 from resnet_search.training.datasets.duplicates import first_of_equal
 from resnet_search.training.datasets.grouped import choose_groups
 from resnet_search.training.datasets.image_data import ImageData, some
-from resnet_search.training.split_sizes import check_rare, split_sizes
+from resnet_search.training.split_sizes import all_equal, check_rare, no_split, split_sizes
 
 if TYPE_CHECKING:  # A plan imports this package, and does not wait for NumPy.
     import numpy as np
@@ -80,15 +80,9 @@ def _in_groups(
     chosen = choose_groups(drawn, held_of.tolist(), [len(order) for order in orders])
     if chosen is None:
         alone = [data.classes[data.y_train[order[0]]] for order in orders if len(np.unique(groups[order])) == 1]
-        what = (
-            f"all training images of {some(alone)} are equal"
-            if alone
-            else "equal images under different classes leave no way to have every class on both sides"
-        )
-        raise DataError(
-            f"split: {what}; allowed: 2 or more different images per class, for training and validation",
-            "Add different images to these classes, or remove them.",
-        )
+        if alone:
+            raise all_equal(some(alone))
+        raise no_split("equal images under different classes leave no way to have every class on both sides")
     validated[np.isin(groups, list(chosen))] = True
     return validated
 

@@ -5,37 +5,34 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
-import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from resnet_search.errors import DataError
-from resnet_search.reading import read_json
-from resnet_search.training.datasets import locate
+from resnet_search.training.datasets import locate, prepared
+from resnet_search.training.datasets.decode import on_ground
 from resnet_search.training.datasets.image_data import ImageData, Images, Labels, printable, resized
+from resnet_search.training.datasets.image_files import class_names
 from resnet_search.training.datasets.network import unreachable
 from resnet_search.training.datasets.reading import Reading
 from resnet_search.training.datasets.split import split
 from resnet_search.training.datasets.values import Extent, Values, check_within, range_of
 
 _STORE = "https://storage.googleapis.com/tfds-data"
-_TEST_SPLITS = ("test", "validation")  # the first whose labels are given
-_FEATURES = "features.json"
-_FEATURE = re.compile(r"tensorflow_datasets\.[\w.]+", re.ASCII)
+_LABELLED = "Leave these images out of the set: `run` learns from labelled images alone."
 _HELD_OUT = 0.2  # of train, where a set has no test split
 _CURE = (
     "Prepare it where there is a network, with `python -c \"import tensorflow_datasets as t; t.load('NAME', "
     "data_dir='FOLDER')\"`, copy FOLDER here and pass --data-dir FOLDER. `--data shapes` needs no download."
 )
+_RGB = 3
 _NOT_INSTALLED = (
     "Install them: pip install tensorflow tensorflow-datasets importlib-resources. Without: an archive of CIFAR-10, an "
     ".npz, a folder of images, or `--data shapes`."
 )
-_DAMAGED = "Check the name and its configuration; remove a damaged or half-made copy, to have it prepared again."
 
 
 def load_tfds(name: str, data_dir: Path | None, reading: Reading) -> ImageData:
@@ -60,7 +57,7 @@ def download(name: str, data_dir: Path | None, reading: Reading) -> ImageData:
         builder = tfds.builder(name, data_dir=folder)
     except Exception as error:  # an unknown configuration, or any other fault
         raise _failure(name, folder, error) from error
-    _columns(name, builder.info.features, builder.info.supervised_keys)  # before hours of downloading
+    _columns(builder, name)  # before hours of downloading
     url = next(iter(_addresses(builder)), _STORE)
     if reason := unreachable(url):
         place = printable(folder / locate.tfds_parts(name)["set"])
@@ -77,35 +74,13 @@ def download(name: str, data_dir: Path | None, reading: Reading) -> ImageData:
 
 def load_prepared(folder: Path, reading: Reading) -> ImageData:
     """The set in `folder`, a prepared version's; asks no network."""
-    check_features(folder)
+    prepared.check_prepared(folder)
     tfds = _tfds(str(folder))
     try:
         builder = tfds.builder_from_directory(folder)
     except Exception as error:  # whatever a damaged folder leads TFDS to
         raise _failure(folder.parent.name, folder, error) from error
     return _load(builder, builder.info.name, reading)
-
-
-def check_features(folder: Path) -> None:
-    """Raise `DataError` if features.json names a class outside TensorFlow Datasets, whose module TFDS would import."""
-    try:
-        strange = sorted(name for name in _named_classes(read_json(folder / _FEATURES)) if not _FEATURE.fullmatch(name))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{printable(folder / _FEATURES)}: cannot be read: {printable(error)}", _DAMAGED) from error
-    if strange:
-        raise DataError(
-            f"{printable(folder / _FEATURES)}: names {printable(strange[0][:100])}; allowed: features of "
-            "tensorflow_datasets, since reading another would import its module",
-            "Convert the images to a folder or an .npz file.",
-        )
-
-
-def _named_classes(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        named = (value.get(key) for key in ("pythonClassName", "python_class_name", "type"))
-        yield from (name for name in named if isinstance(name, str) and "." in name)
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _named_classes(inner)
 
 
 def _tfds(what: str) -> Any:
@@ -122,28 +97,18 @@ def _tfds(what: str) -> Any:
 
 
 def _load(builder: Any, name: str, reading: Reading) -> ImageData:
-    image, label = _columns(name, builder.info.features, builder.info.supervised_keys)
-    classes = tuple(printable(text) for text in builder.info.features[label].names)
+    where, both = f"tfds:{name}", _columns(builder, name)
+    classes = class_names(builder.info.features[both[1]].names, where)
     splits = builder.info.splits
-    if "train" not in splits:
-        raise DataError(f"tfds:{name}: no split 'train'; it has {', '.join(splits)}", "Choose another set.")
-    notes: list[str] = []
-    size = reading.image_size
+    prepared.check_splits({split_name: split.num_examples for split_name, split in splits.items()}, where)
     try:
-        values = _values(builder, image, label, reading)
-        x_train, y_train = _read(builder, "train", (image, label), size, values)
-        for split_name in _TEST_SPLITS:
-            if split_name not in splits:
-                continue
-            x_test, y_test = _read(builder, split_name, (image, label), size, values)
-            if len(y_test) and y_test.min() >= 0:  # some sets keep the labels of their test images secret
-                break
-        else:
-            split_name, x_test, y_test = "", x_train[:0], y_train[:0]
+        values = _values(builder, both, reading)
+        (x_train, y_train), (x_test, y_test), split_name = _read_splits(builder, both, reading, values)
     except DataError:
         raise
     except Exception as error:  # whatever damaged records lead TensorFlow to
         raise _failure(name, Path(str(builder.data_dir)), error) from error
+    notes: list[str] = []
     data = ImageData(x_train, y_train, x_test, y_test, classes, f"tfds:{name}", (), str(builder.data_dir))
     if not split_name:
         alone = None if reading.rule > 1 else np.arange(len(y_train))  # the first rules divided equal images
@@ -160,18 +125,37 @@ def _load(builder: Any, name: str, reading: Reading) -> ImageData:
     return dataclasses.replace(data, notes=tuple(notes), values=values)
 
 
-def _values(builder: Any, image: str, label: str, reading: Reading) -> Values | None:
+def _read_splits(
+    builder: Any, both: tuple[str, str], reading: Reading, values: Values | None
+) -> tuple[tuple[Images, Labels], tuple[Images, Labels], str]:
+    """Read train, and the first split whose labels are given as test; empty, with no name, if there is none."""
+    where, extents = f"tfds:{builder.info.name}", {}
+    x_train, y_train, extents["train"] = _read(builder, "train", both, reading, values)
+    if unknown := int((y_train < 0).sum()):
+        raise DataError(f"{where}: {unknown:,} of {len(y_train):,} images in 'train' have no label", _LABELLED)
+    test, found = (x_train[:0], y_train[:0]), ""
+    for name in prepared.TEST_SPLITS:
+        if name in builder.info.splits and not found:
+            x_test, y_test, extents[name] = _read(builder, name, both, reading, values)
+            if len(y_test) and y_test.min() >= 0:  # some sets keep the labels of their test images secret
+                test, found = (x_test, y_test), name
+    if values is None and reading.certain:  # Bytes need no conversion, but mean as little as other numbers do.
+        range_of(extents, where)
+    return (x_train, y_train), test, found
+
+
+def _values(builder: Any, both: tuple[str, str], reading: Reading) -> Values | None:
     """What the numbers in the images mean; None for bytes as they are."""
-    given, kind = reading.value_range, np.dtype(builder.info.features[image].np_dtype)
+    given, kind = reading.value_range, np.dtype(builder.info.features[both[0]].np_dtype)
     if given is None and kind == np.uint8:
         return None
     if given is None and not reading.certain:
         return Values(0, 0xFFFF, "arrays")
     extents: dict[str, Extent] = {}
-    for split_name in ("train", *_TEST_SPLITS):
+    for split_name in ("train", *prepared.TEST_SPLITS):
         if split_name in builder.info.splits:
-            for batch in _batches(builder, split_name, (image, label)):
-                found = Extent.of(batch[image])
+            for batch in _batches(builder, split_name, both):
+                found = Extent.of(batch[both[0]][..., :_RGB])
                 extents[split_name] = extents[split_name] | found if split_name in extents else found
     where = f"tfds:{builder.info.name}"
     values = Values(*(given or range_of(extents, where)), "arrays")
@@ -191,18 +175,18 @@ def _batches(builder: Any, split_name: str, columns: tuple[str, str]) -> Any:
 
 
 def _read(
-    builder: Any, split_name: str, columns: tuple[str, str], size: int | None, values: Values | None
-) -> tuple[Images, Labels]:
-    image_column, label_column = columns
+    builder: Any, split_name: str, both: tuple[str, str], reading: Reading, values: Values | None
+) -> tuple[Images, Labels, Extent]:
+    image_column, label_column = both
     info = builder.info
     count = info.splits[split_name].num_examples
-    if not count:
-        raise DataError(f"tfds:{info.name}: its split {split_name!r} is empty", "Choose another set.")
     images: Images | None = None
     labels = np.empty(count, np.int64)
-    done = 0
-    for batch in _batches(builder, split_name, columns):
-        read = resized(_to_rgb(batch[image_column], info.name, values), size)
+    done, extent = 0, None
+    for batch in _batches(builder, split_name, both):
+        read = _to_rgb(batch[image_column], info.name, reading, values)
+        extent = Extent.of(read) if extent is None else extent | Extent.of(read)
+        read = resized(read, reading.image_size)
         if images is None:
             images = np.empty((count, *read.shape[1:]), np.uint8)
         if read.shape[1:] != images.shape[1:]:
@@ -213,36 +197,32 @@ def _read(
         part = slice(done, done + len(read))
         images[part], labels[part] = read, batch[label_column]
         done += len(read)
-    if images is None or done != count:
-        raise DataError(f"tfds:{info.name}: {done:,} of {count:,} images in {split_name!r}", _DAMAGED)
-    return images, labels
+    if images is None or extent is None or done != count:
+        raise DataError(f"tfds:{info.name}: {done:,} of {count:,} images in {split_name!r}", prepared.DAMAGED)
+    return images, labels, extent
 
 
-def _to_rgb(images: Any, name: str, values: Values | None) -> Images:
-    if images.dtype not in (np.uint8, np.uint16, np.float32) or images.shape[-1] not in (1, 3, 4):
+def _to_rgb(images: Any, name: str, reading: Reading, values: Values | None) -> Images:
+    if images.dtype not in (np.uint8, np.uint16, np.float32) or images.shape[-1] not in (1, _RGB, _RGB + 1):
         raise DataError(f"tfds:{name}: images of {images.dtype} {images.shape[1:]}", "Choose grey or RGB images.")
-    images = images[..., :3]  # beneath what is transparent, the colour stored there
-    read = images if values is None else values.to_bytes(images)
-    return np.ascontiguousarray(np.broadcast_to(read, (*read.shape[:3], 3)))
+    colours = images[..., :_RGB]
+    read = colours if values is None else values.to_bytes(colours)
+    if images.shape[-1] == _RGB + 1 and reading.certain:  # The first rules took the colour beneath.
+        alpha = (images[..., _RGB] >> 8 * (images.itemsize - 1)).astype(np.uint8)
+        read = on_ground(read.reshape(-1, *read.shape[2:]), alpha.reshape(-1, alpha.shape[2])).reshape(read.shape)
+    return np.ascontiguousarray(np.broadcast_to(read, (*read.shape[:3], _RGB)))
 
 
-def _columns(name: str, features: Any, supervised: Any) -> tuple[str, str]:
-    """The names of the image and of the label among `features`."""
+def _columns(builder: Any, name: str) -> tuple[str, str]:
+    """The names of the image and of the label among the features of a builder's set."""
     import tensorflow_datasets as tfds
 
-    kinds = dict(features.items()) if hasattr(features, "items") else {}
-    images = [key for key, feature in kinds.items() if type(feature) is tfds.features.Image]
-    labels = [key for key, feature in kinds.items() if isinstance(feature, tfds.features.ClassLabel)]
-    pair = tuple(supervised) if isinstance(supervised, tuple | list) and len(supervised) == 2 else ()  # noqa: PLR2004
-    if pair and pair[0] in images and pair[1] in labels:
-        return pair[0], pair[1]
-    if len(images) == 1 and len(labels) == 1:
-        return images[0], labels[0]
-    held = ", ".join(f"{key} ({type(feature).__name__})" for key, feature in kinds.items())
-    raise DataError(
-        f"tfds:{name}: not a set for image classification; it holds {held or type(features).__name__}",
-        "Choose a set with one image and one class label.",
-    )
+    features, supervised = builder.info.features, builder.info.supervised_keys
+    kinds = {
+        key: prepared.LABEL if isinstance(feature, tfds.features.ClassLabel) else type(feature).__name__
+        for key, feature in (features.items() if hasattr(features, "items") else ())
+    }
+    return prepared.columns(f"tfds:{name}", kinds, supervised if isinstance(supervised, tuple | list) else ())
 
 
 def _addresses(builder: Any) -> list[str]:
@@ -255,7 +235,7 @@ def _failure(name: str, place: Path, error: Exception) -> DataError:
     lines = str(error).strip().splitlines() or [""]
     return DataError(
         f"tfds:{name}: TensorFlow Datasets failed on {printable(place)}: {type(error).__name__}: {lines[0][:300]}",
-        _DAMAGED,
+        prepared.DAMAGED,
     )
 
 

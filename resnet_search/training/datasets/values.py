@@ -114,7 +114,7 @@ class Extent:
         """Return the only usual range whose upper half the values use; None if several or no ranges fit."""
         if self._fractions and not self.whole:
             return (0, 1) if self.high > 0.5 else None  # noqa: PLR2004
-        if not self.whole or self.low < 0 or self.high >= 2**_DEEPEST:
+        if not self.whole or round(self.low) < 0 or round(self.high) >= 2**_DEEPEST:
             return None
         bits = max(_BYTE, round(self.high).bit_length())
         return (0, 2**bits - 1) if self.high >= 2 ** (bits - 1) else None

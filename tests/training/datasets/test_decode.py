@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,8 @@ import pytest
 from PIL import Image
 
 from resnet_search.training.datasets.decode import Unreadable, decode
+from resnet_search.training.datasets.values import Values
+from tests.faults.table import fault
 
 pytestmark = pytest.mark.interface
 
@@ -194,3 +198,127 @@ def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
     """Nobody knows their range."""
     with pytest.raises(Unreadable, match="floating-point"):
         _saved(Image.fromarray(np.full((4, 4), 0.5, "f4")), tmp_path / "a.tiff")
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def _png(path: Path, levels: np.ndarray, clear: list[int]) -> Path:
+    """Write a PNG of 16 bits, grey (H, W) or in colour (H, W, 3), in which the levels `clear` are transparent."""
+    head = struct.pack(">IIBBBBB", levels.shape[1], levels.shape[0], 16, 0 if levels.ndim == 2 else 2, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels.reshape(len(levels), -1))
+    chunks = {b"IHDR": head, b"tRNS": np.array(clear, ">u2").tobytes(), b"IDAT": zlib.compress(rows), b"IEND": b""}
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*one) for one in chunks.items()))
+    return path
+
+
+def _tiff(path: Path, levels: np.ndarray, **tags: int) -> Path:
+    """Write a TIFF of 16 bits a channel, (H, W, channels), with some of its tags."""
+    height, width, channels = levels.shape
+    written = {256: width, 257: height, 259: 1, 262: 1 if channels == 1 else 2, 277: channels, 278: height, 284: 1}
+    written |= {{"photometric": 262, "planes": 284, "extra": 338}[name]: value for name, value in tags.items()}
+    separate = written[284] == 2
+    parts = [levels[..., n] for n in range(channels)] if separate else [levels]
+    entries = {tag: [value] for tag, value in written.items()} | {258: [16] * channels}
+    entries[279] = [part.size * 2 for part in parts]
+    entries[273] = [0] * len(parts)
+    start = 8 + 2 + 12 * len(entries) + 4
+    entries[273] = [start + 100 + sum(entries[279][:n]) for n in range(len(parts))]
+    fields, values = b"", b""
+    for tag, numbers in sorted(entries.items()):
+        packed = struct.pack(f"<{len(numbers)}I", *numbers)
+        if len(numbers) > 1:
+            packed, values = struct.pack("<I", start + len(values)), values + packed
+        fields += struct.pack("<HHI", tag, 4, len(numbers)) + packed
+    head = b"II*\0" + struct.pack("<IH", 8, len(entries)) + fields + bytes(4) + values.ljust(100, b"\0")
+    path.write_bytes(head + b"".join(part.astype("<u2").tobytes() for part in parts))
+    return path
+
+
+def _portable(path: Path, levels: np.ndarray, white: int, *, plain: bool = False) -> Path:
+    number = {(2, True): 2, (3, True): 3, (2, False): 5, (3, False): 6}[levels.ndim, plain]
+    head = f"P{number} # of a test\n{levels.shape[1]} {levels.shape[0]}\n{white}\n".encode()
+    words = " ".join(map(str, levels.ravel())).encode()
+    path.write_bytes(head + (words if plain else levels.astype(">u2" if white > 255 else "u1").tobytes()))
+    return path
+
+
+DEEP = np.arange(60, dtype=np.uint16).reshape(4, 5, 3) * 1111
+
+
+@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize("levels", [DEEP, DEEP[..., 0]], ids=["colour", "grey"])
+def test_a_ppm_of_more_than_8_bits_has_the_levels_that_it_stores(
+    tmp_path: Path, levels: np.ndarray, plain: bool
+) -> None:
+    expected = levels if levels.ndim == 3 else np.repeat(levels[..., None], 3, 2)
+    full = _portable(tmp_path / "a.ppm", levels, 0xFFFF, plain=plain)
+    assert np.array_equal(decode(full), expected >> 8)
+    dark = _portable(tmp_path / "b.ppm", levels >> 4, 0xFFFF, plain=plain)
+    with pytest.raises(Unreadable, match="--value-range"):
+        decode(dark)
+    assert np.array_equal(decode(dark, Values(0, 4095, "deep")), expected >> 8)
+    named = _portable(tmp_path / "c.ppm", levels >> 4, 4095, plain=plain)
+    assert np.array_equal(decode(named), expected >> 8), "the file says what is white"
+    assert np.array_equal(decode(named, Values(0, 0xFFFF, "deep")), expected >> 8), "whatever others use"
+    assert np.array_equal(decode(named, Values(0, 4095, "files")), expected >> 8), "stated"
+
+
+def test_a_ppm_of_fewer_bits_is_scaled_by_what_it_says_is_white(tmp_path: Path) -> None:
+    file = _portable(tmp_path / "a.pgm", np.arange(16).reshape(4, 4), 15)
+    assert decode(file)[..., 0].ravel().tolist() == list(range(0, 256, 17))
+    assert decode(file, Values(0, 15, "files")).max() == 255
+
+
+@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize("wrong", ["above", "cut"])
+def test_a_ppm_with_levels_above_its_maximum_or_without_some_is_refused(
+    tmp_path: Path, wrong: str, plain: bool
+) -> None:
+    file = _portable(tmp_path / "a.ppm", DEEP, 0xFFFF if wrong == "cut" else 1000, plain=plain)
+    if wrong == "cut":
+        file.write_bytes(file.read_bytes()[:-40])
+    with pytest.raises(Unreadable):
+        decode(file)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4], ids=["grey", "colour", "a channel of no meaning"])
+def test_the_levels_of_a_tiff_are_those_that_it_stores(tmp_path: Path, channels: int) -> None:
+    levels = np.arange(20 * channels, dtype=np.uint16).reshape(4, 5, channels) * (0xFFFF // (20 * channels))
+    file = _tiff(tmp_path / "a.tiff", levels >> 4, **({"extra": 0} if channels == 4 else {}))
+    expected = levels[..., :3] >> 8 if channels > 1 else np.repeat(levels >> 8, 3, 2)
+    assert np.array_equal(decode(file, Values(0, 4095, "deep")), expected)
+
+
+FOUR = np.dstack([DEEP, DEEP[..., 0]])
+
+
+@fault(
+    "images",
+    "A file of 16 bits is stored in a way that Pillow reads as other levels",
+    here="it is read as stored (PPM, PGM, transparent colours of a PNG), or refused with the reason (planes one by "
+    "one, white as 0, CMYK)",
+)
+@pytest.mark.parametrize(
+    ("levels", "tags"),
+    [
+        (DEEP, {"planes": 2}),
+        (DEEP[..., :1], {"photometric": 0}),
+        (FOUR, {"extra": 1}),
+        (FOUR, {"photometric": 5}),
+    ],
+    ids=["planes", "white is zero", "associated alpha", "CMYK"],
+)
+def test_a_tiff_of_which_pillow_gives_other_levels_is_refused(
+    tmp_path: Path, levels: np.ndarray, tags: dict[str, int]
+) -> None:
+    with pytest.raises(Unreadable, match="16 bits"):
+        decode(_tiff(tmp_path / "a.tiff", levels, **tags))
+
+
+@pytest.mark.parametrize("levels", [DEEP, DEEP[..., 0]], ids=["colour", "grey"])
+def test_levels_that_a_deep_png_declares_transparent_lie_on_white(tmp_path: Path, levels: np.ndarray) -> None:
+    expected = np.array(levels >> 8 if levels.ndim == 3 else np.repeat(levels[..., None] >> 8, 3, 2))
+    expected[2, 3] = 255
+    assert np.array_equal(decode(_png(tmp_path / "a.png", levels, levels[2, 3].ravel().tolist())), expected)

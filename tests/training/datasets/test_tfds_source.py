@@ -13,6 +13,7 @@ from resnet_search.training.datasets import describe_source, load_data, source, 
 from resnet_search.training.datasets.locate import prepared
 from resnet_search.training.datasets.reading import Reading
 from resnet_search.training.datasets.tfds_source import load_prepared
+from tests.faults.table import fault
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
@@ -158,6 +159,49 @@ def test_damaged_records_are_named(tmp_path: Path) -> None:
     (place / "dataset_info.json").write_text("{")
     with pytest.raises(DataError, match="broken"):
         load_prepared(place, Reading())
+
+
+@fault(
+    "images",
+    "Images of a TensorFlow Datasets set have no label, or a class that is only in test",
+    here="an error names them, as for folders and `.npz` files; classes without images are noted",
+)
+def test_labels_are_checked_as_those_of_other_sources(tmp_path: Path) -> None:
+    def prepare(name: str, train: list[int], test: list[int]) -> None:
+        rows = {}
+        for split, labels in (("train", train), ("test", test)):
+            rows[split] = [row | {"label": label} for row, label in zip(_rows(len(labels)), labels, strict=True)]
+        features = _features() | {"label": tfds.features.ClassLabel(names=["red", "green", "blue", "grey"])}
+        _prepare(tmp_path, name, rows, features)
+
+    prepare("unlabelled", [0, 1, 0, 1, -1], [0, 1])
+    with pytest.raises(DataError, match="1 of 5 images"):
+        load_data("tfds:unlabelled", data_dir=tmp_path)
+    prepare("unlearnt", [0, 1, 0, 1], [0, 1, 2])
+    with pytest.raises(DataError, match="blue"):
+        load_data("tfds:unlearnt", data_dir=tmp_path)
+    prepare("unused", [0, 1, 0, 1, 3, 3], [0, 1])
+    notes = load_data("tfds:unused", data_dir=tmp_path).notes
+    assert [word in note for word, note in zip(("blue", "grey"), notes, strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_what_is_transparent_lies_on_white_as_in_predict(tmp_path: Path, dtype: Any) -> None:
+    rows = _rows(4, channels=3, dtype=dtype)
+    full = np.iinfo(dtype).max
+    for row, opacity in zip(rows, (0, full, full, full), strict=True):
+        row["image"] = np.dstack([row["image"] // 250 * full, np.full((8, 8), opacity, dtype)])
+    _prepare(tmp_path, "clear", {"train": rows, "test": rows}, _features((8, 8, 4), dtype))
+    images = load_data("tfds:clear", data_dir=tmp_path, image_size=8).x_train
+    assert sorted(map(tuple, images[:, 0, 0].tolist())) == [(0, 255, 0)] * 2 + [(255, 0, 0), (255, 255, 255)]
+
+
+def test_bytes_are_as_uncertain_as_in_an_npz(tmp_path: Path) -> None:
+    rows = [row | {"image": row["image"] // 20} for row in _rows(4)]
+    _prepare(tmp_path, "dim", {"train": rows, "test": rows}, _features())
+    with pytest.raises(DataError, match="0 to 12"):
+        load_data("tfds:dim", data_dir=tmp_path)
+    assert load_data("tfds:dim", data_dir=tmp_path, value_range=(0, 12)).x_train.max() == 255
 
 
 def test_one_configuration_is_taken_and_several_are_asked_about(tmp_path: Path) -> None:
