@@ -112,7 +112,7 @@ def _verdicts(found: dict[str, Any]) -> Iterator[str]:
 def _chance(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
     for run in runs:
         if not run["learnt"]:
-            yield f"Note       {cut(run['run'], _VALUE)} has learnt nothing: none of its networks is better than chance"
+            yield f"Note       {cut(run['run'], _VALUE)} was not shown to have learnt anything: no network is significantly better than chance"
 
 
 def _spent(runs: Sequence[dict[str, Any]]) -> Grid:

@@ -49,7 +49,7 @@ def train_winner(
     )
     conclude(session, done, quiet=quiet, export=export)
     if not quiet:
-        _note_outdated(view)
+        _note_other(view, chosen)
     report_again(view, quiet=quiet)
 
 
@@ -69,16 +69,17 @@ def _warn_unconfirmed(view: RunView, trial: str | None) -> None:
         show([Hanging(f"Note       its confirmation is {state}, {done}: this trains the best of the search instead")])
 
 
-def _note_outdated(view: RunView) -> None:
-    """Note that the search has been extended since the network was trained in full, if so."""
+def _note_other(view: RunView, chosen: Trial) -> None:
+    """Note that the network was trained before, and that another one is the best now."""
     from resnet_search.cli.grid import Hanging
     from resnet_search.cli.screen import show
     from resnet_search.report.facts import facts_of
 
     full = facts_of(view).full
-    if full is not None and full.outdated:
+    if full is not None and full.source.candidate != chosen.candidate:
+        what = f"This is trial {full.source.trial}, trained before; the best is now trial {chosen.trial}, {chosen.name}."
         cure = f"Train that in full: resnet-search train {view.folder.word} --discard"
-        show([Hanging(f"Note       {full.outdated} {cure}")])
+        show([Hanging(f"Note       {full.outdated or what} {cure}")])
 
 
 def _chosen(view: RunView, trial: str | None) -> Trial:

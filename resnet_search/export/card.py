@@ -168,9 +168,9 @@ def _limits(view: RunView, members: Sequence[Trial], measured: Measured | None, 
     if measured is None:
         items.append("The calibration of its probabilities was not measured.")
     if facts.learning.nothing:
-        items.insert(0, f"{facts.learning.words} Do not use it.")
+        items.insert(0, facts.learning.words)
     elif any(at_chance(view, member) for member in members):
-        items.insert(0, f"It is not significantly better than {facts.learning.of_chance}. Do not use it.")
+        items.insert(0, f"Its score is not significantly better than {facts.learning.of_chance}.")
     leader = view.leader
     if not is_single(view) and not facts.merged and leader is not None:
         compared = counted(len(view.ranking()) or 1, "candidate")

@@ -147,7 +147,7 @@ def _best(view: RunView, trial: Trial, images: int) -> dict[str, Any]:
         "trial": trial.trial,
         "name": trial.name,
         "score": score,
-        "standard_error": standard_error(score, images) if images > 0 and 0 <= score <= 1 else None,
+        "standard_error": standard_error(score, images) if images > 0 and 0 < score < 1 else None,
         "images": images,
         "epochs": trial.epochs,
         "full_budget": trial.epochs == view.max_epochs,

@@ -103,13 +103,12 @@ def _summary(view: RunView, trial: Trial | None, facts: Facts) -> tuple[Block, .
     size = f"{trial.params:,} trainable parameters, {large(trial.macs)} multiply-adds an image."
     if facts.merged:
         return (*blocks, Paragraph((*_found(view, trial), f"{_worth(facts)}, {size}")))
-    score, on = accuracy(trial.score or 0.0, facts.validation), counted(facts.validation, "image")
-    text = (*_found(view, trial), f": {score} validation accuracy on {on} (± one standard error), {size}")
+    text = (*_found(view, trial), f": {accuracy_on(trial.score or 0.0, facts.validation, 'validation accuracy')}, {size}")
     return (*blocks, *_chance(view, trial, facts), Paragraph(text), *_better(view, trial), *headline(facts))
 
 
 def _chance(view: RunView, trial: Trial, facts: Facts) -> Iterator[Block]:
-    """Say that nothing was learnt and what to change, or that this network has learnt nothing."""
+    """Say that no network, or this one, was shown to have learnt anything, and what to change."""
     learning = facts.learning
     if learning.nothing:
         yield Paragraph((Strong(learning.words), f" Differences between networks are chance. {CURES}"))

@@ -119,7 +119,7 @@ def facts_of(view: RunView) -> Facts:
         validation=int(data["validation"]),
         test=int(data["test"]),
         reads=tuple(reads),
-        early=sum(float(read["time"]) < _last_end(view) for read in reads),
+        early=sum(float(read["time"]) < _search_end(view) for read in reads),
         tested=known_test(view),
         duplicates=duplicates_of(data),
         confirmed=confirmed,
@@ -154,7 +154,10 @@ def confirmed_of(view: RunView) -> Again | None:
     return None if again is None else _again(view, again)
 
 
-def _last_end(view: RunView) -> float:
+def _search_end(view: RunView) -> float:
+    """Return when the last trial of the search ended, also for a run that follows from it; seconds since 1970."""
+    if view.content.get("of"):
+        view = read_run(root(view))
     return max((trial.ended or 0.0 for trial in view.trials.values() if trial.status == COMPLETED), default=0.0)
 
 

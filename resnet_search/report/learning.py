@@ -8,6 +8,7 @@ from resnet_search.report.kind import is_final, is_single
 from resnet_search.report.measured import Measured
 from resnet_search.report.significance import LEVEL, above
 from resnet_search.report.units import counted, percent
+from resnet_search.runs.after import CONFIRM, FINAL, following, tested
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
 
 CURES = (
@@ -22,7 +23,8 @@ class Learning:
 
     `chance` is 1 / classes, or the share of the most frequent class if that is larger. `p`: that of the exact binomial
     test that the best is right more often than `chance`, corrected for the number of networks (Bonferroni); None if
-    there is no score on images that the networks were not trained on.
+    there is no score on images that the networks were not trained on. `later`: whether a confirmation or the test
+    images have shown since that a network of the run is better than chance.
     """
 
     chance: float
@@ -31,11 +33,12 @@ class Learning:
     networks: int
     best: float | None
     p: float | None
+    later: bool = False
 
     @property
     def nothing(self) -> bool:
-        """Return whether there is a score and none is better than chance."""
-        return self.p is not None and self.p > LEVEL
+        """Return whether there is a score and no network was shown to be better than chance."""
+        return self.p is not None and self.p > LEVEL and not self.later
 
     @property
     def of_chance(self) -> str:
@@ -47,11 +50,11 @@ class Learning:
 
     @property
     def words(self) -> str:
-        """State that nothing was learnt, and name the test."""
+        """State that no network was shown to have learnt anything, and name the test."""
         what = "the network is right" if self.networks == 1 else f"the best of {self.networks:,} networks is right"
         corrected = "" if self.networks == 1 else f", corrected for {self.networks:,} networks"
         return (
-            f"Nothing was learnt: {what} on {percent(self.best)} of {counted(self.images, 'validation image')}, not "
+            f"No network was shown to have learnt anything: {what} on {percent(self.best)} of {counted(self.images, 'validation image')}, not "
             f"significantly more than {self.of_chance}, by the exact binomial test at 5 %{corrected}."
         )
 
@@ -69,7 +72,22 @@ def learning(view: RunView) -> Learning:
         networks=networks,
         best=best,
         p=None if p is None else min(1.0, networks * p),
+        later=_shown_later(view),
     )
+
+
+def _shown_later(view: RunView) -> bool:
+    """Return whether the confirmation of a run, or its final network on the test images, is better than chance."""
+    again, final = following(view.folder, CONFIRM), following(view.folder, FINAL)
+    if again is not None:
+        found = learning(again)
+        if found.p is not None and not found.nothing:
+            return True
+    measured = None if final is None else tested(final)
+    try:
+        return measured is not None and not measured_at_chance(Measured.from_dict(measured["measured"]))
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return False  # The file is damaged.
 
 
 def chance_of(view: RunView) -> float:
@@ -100,6 +118,6 @@ def measured_at_chance(measured: Measured) -> str:
     if above(round(measured.top1.value * measured.images), measured.images, chance) <= LEVEL:
         return ""
     return (
-        f"This is not significantly more than chance, {percent(chance)}, by the exact binomial test at 5 %: the "
-        f"network has learnt nothing that holds on these images. {CURES}"
+        f"This is not significantly more than chance, {percent(chance)}, by the exact binomial test at 5 %: these "
+        f"images do not show that the network has learnt anything. {CURES}"
     )

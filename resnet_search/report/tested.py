@@ -176,7 +176,7 @@ def unbiased(facts: Facts) -> str:
     if facts.early:
         when = "this" if len(facts.reads) == 1 else f"{facts.early:,} of these reads"
         reasons.append(f"{when} happened before the search ended, so later choices may depend on the test images")
-    elif len({str(read["network"]) for read in facts.reads}) > 1:
+    elif len(facts.reads) > 1:
         reasons.append("several networks were measured, and the best of several is optimistic")
     if facts.duplicates.test_in_train:
         reasons.append(also_trained_on(facts.duplicates).removesuffix("."))

@@ -39,6 +39,12 @@ def accuracy(share: float, images: int) -> str:
     return f"{percent(share)} ± {standard_error(share, images) * 100:.2f} %"
 
 
+def accuracy_on(share: float, images: int, what: str = "") -> str:
+    """Write an accuracy with the images it was measured on, and name its standard error if it has one."""
+    named = " (± one standard error)" if 0 < share < 1 and images else ""
+    return f"{accuracy(share, images)}{f' {what}' if what else ''} on {counted(images, 'image')}{named}"
+
+
 def standard_error(share: float, images: int) -> float:
     """Binomial: sqrt(p (1 - p) / n)."""
     return math.sqrt(share * (1 - share) / images)

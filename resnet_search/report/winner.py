@@ -57,7 +57,7 @@ def about(view: RunView, trial: Trial, exported: Exported | None) -> Section:
         ("Recipe", Code(str(view.content["recipe"]["name"]))),
         (
             accuracy_name(view),
-            f"{accuracy(score, images)} (standard error) on {counted(images, 'image')}",
+            accuracy_on(score, images),
         ),
     ]
     if exported is not None and exported.ensemble is None:
@@ -94,7 +94,10 @@ def _first_weights(view: RunView, trial: Trial) -> list[tuple[Text, Text]]:
 def limits_of_the_number(view: RunView, trial: Trial, facts: Facts) -> Section:
     """Describe the limits of the validation accuracy."""
     if facts.merged:
-        told = "The network was trained on the validation images, so this accuracy says nothing about new images."
+        told = (
+            "The network was trained on the validation images, so its accuracy on them says nothing about new images; "
+            "its accuracy on the test images does."
+        )
         return Section("Limits of this accuracy", (Paragraph(told),))
     images, score = facts.validation, trial.score or 0.0
     items = (

@@ -34,7 +34,7 @@ class Network:
 
 def network_of(view: RunView, members: Sequence[Trial]) -> Network:
     """Describe the network of these trials."""
-    return Network(view.folder.name, tuple(one.trial for one in members), members[0].name, members[0].score)
+    return Network(view.folder.full_name, tuple(one.trial for one in members), members[0].name, members[0].score)
 
 
 def place_of(view: RunView, members: Sequence[Trial]) -> Path:
