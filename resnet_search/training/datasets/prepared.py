@@ -47,7 +47,7 @@ def check_prepared(folder: Path) -> Prepared | None:
         where = f"tfds:{info['name']}"
         if "content" in features:  # Written before TFDS 4.5.
             return None
-        kinds = features["featuresDict"]["features"]
+        kinds = features.get("featuresDict", {}).get("features", {})
         names = {key: str(kind.get(_NAMED[0])) for key, kind in kinds.items()}
         pair = info.get("supervisedKeys", {}).get("tuple", {}).get("items", [])
         supervised = [item.get("featureKey") for item in pair]

@@ -271,6 +271,7 @@ INFO, FEATURES, COLUMNS = "dataset_info.json", "features.json", ("featuresDict",
 PREPARED: dict[str, Callable[[Path], object]] = {
     "no JSON": lambda place: (place / FEATURES).write_text("{"),
     "another's class": _rewritten(FEATURES, *COLUMNS, "image", "pythonClassName", to="evil.mod.Image"),
+    "no columns": _rewritten(FEATURES, "featuresDict"),
     "no label": _rewritten(FEATURES, *COLUMNS, "label"),
     "two images": _rewritten(
         FEATURES, *COLUMNS, "b", to={"pythonClassName": "tensorflow_datasets.core.features.image_feature.Image"}
