@@ -112,7 +112,7 @@ def _verdicts(found: dict[str, Any]) -> Iterator[str]:
 def _chance(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
     for run in runs:
         if not run["learnt"]:
-            yield f"Note       {cut(run['run'], _VALUE)} was not shown to have learnt anything: no network is significantly better than chance"
+            yield f"Note       {cut(run['run'], _VALUE)}: no network was shown to be better than chance"
 
 
 def _spent(runs: Sequence[dict[str, Any]]) -> Grid:
@@ -184,6 +184,8 @@ def _followed(runs: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
 
 
 def _interval(one: dict[str, Any]) -> str:
+    if one.get("seeds") and one.get("low") is None:
+        return f"none: {counted(one['seeds'], 'seed')}"
     return "" if one.get("low") is None else spread(one["low"], one["high"])
 
 

@@ -88,9 +88,20 @@ def command(session: Session, /, *, run: str, runs_dir: Path, top: int | None, s
             click.echo(f"  resnet-search confirm {words}{session.workers}")
         if outdated:
             click.echo(f"  resnet-search confirm {words} --discard   # the best of the extended search")
-        click.echo(f"  resnet-search train {words}")
+        click.echo(f"  resnet-search train {words}{_discard(view, found)}")
         if not outdated and not _of_chance(view) and (smaller := _smaller(view, found)) is not None:
             click.echo(f"  resnet-search train {words} --trial {smaller.trial}   # the smallest of the tied")
+
+
+def _discard(view: RunView, found: Confirmation) -> str:
+    """Return the option without which `train` continues a final training of another network."""
+    from resnet_search.runs.after import FINAL, following
+
+    final = following(view.folder, FINAL)
+    if final is None or found.best is None:
+        return ""
+    source = view.trials[final.content["of"]["trials"][0]]
+    return "" if source.candidate == view.trials[found.best.trial].candidate else " --discard"
 
 
 def _smaller(view: RunView, found: Confirmation) -> Trial | None:

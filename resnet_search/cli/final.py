@@ -77,7 +77,9 @@ def _note_other(view: RunView, chosen: Trial) -> None:
 
     full = facts_of(view).full
     if full is not None and full.source.candidate != chosen.candidate:
-        what = f"This is trial {full.source.trial}, trained before; the best is now trial {chosen.trial}, {chosen.name}."
+        what = (
+            f"This is trial {full.source.trial}, trained before; the best is now trial {chosen.trial}, {chosen.name}."
+        )
         cure = f"Train that in full: resnet-search train {view.folder.word} --discard"
         show([Hanging(f"Note       {full.outdated or what} {cure}")])
 

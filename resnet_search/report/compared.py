@@ -227,9 +227,9 @@ def _pair(
         difference = one["score"] - other["score"]
         if one["standard_error"] is not None and other["standard_error"] is not None:
             error = math.hypot(one["standard_error"], other["standard_error"])
-            if not unlike:
-                trials = (views[0].trials[one["trial"]], views[1].trials[other["trial"]])
-                p, test = p_of((views[0], views[1]), trials)
+        if not unlike and all(best["images"] > 0 and 0 <= best["score"] <= 1 for best in (one, other)):
+            trials = (views[0].trials[one["trial"]], views[1].trials[other["trial"]])
+            p, test = p_of((views[0], views[1]), trials)
     return {
         "runs": [run["run"] for run in runs],
         "difference": difference,

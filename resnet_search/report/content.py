@@ -16,7 +16,7 @@ from resnet_search.report.known import against_known
 from resnet_search.report.learning import CURES, at_chance
 from resnet_search.report.pareto import fronts
 from resnet_search.report.tested import interval, ledger, seen_in_training
-from resnet_search.report.units import accuracy, counted, duration, large, percent
+from resnet_search.report.units import accuracy_on, counted, duration, large, percent
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
 
 __all__ = ["Exported", "report_of"]
@@ -103,7 +103,10 @@ def _summary(view: RunView, trial: Trial | None, facts: Facts) -> tuple[Block, .
     size = f"{trial.params:,} trainable parameters, {large(trial.macs)} multiply-adds an image."
     if facts.merged:
         return (*blocks, Paragraph((*_found(view, trial), f"{_worth(facts)}, {size}")))
-    text = (*_found(view, trial), f": {accuracy_on(trial.score or 0.0, facts.validation, 'validation accuracy')}, {size}")
+    text = (
+        *_found(view, trial),
+        f": {accuracy_on(trial.score or 0.0, facts.validation, 'validation accuracy')}, {size}",
+    )
     return (*blocks, *_chance(view, trial, facts), Paragraph(text), *_better(view, trial), *headline(facts))
 
 

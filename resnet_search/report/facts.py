@@ -14,8 +14,8 @@ from resnet_search.report.kind import is_final
 from resnet_search.report.learning import Learning, learning
 from resnet_search.report.measured import Measured
 from resnet_search.report.units import counted
-from resnet_search.runs.after import CONFIRM, FINAL, following, reads_of_test_images, tested
-from resnet_search.runs.trials import COMPLETED, RunView, Trial
+from resnet_search.runs.after import CONFIRM, FINAL, following, reads_of_test_images, root, tested
+from resnet_search.runs.trials import COMPLETED, RunView, Trial, read_run
 
 CONFIRMED, WINNER, OTHER = "confirmed", "winner", "other"
 

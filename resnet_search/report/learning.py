@@ -54,8 +54,9 @@ class Learning:
         what = "the network is right" if self.networks == 1 else f"the best of {self.networks:,} networks is right"
         corrected = "" if self.networks == 1 else f", corrected for {self.networks:,} networks"
         return (
-            f"No network was shown to have learnt anything: {what} on {percent(self.best)} of {counted(self.images, 'validation image')}, not "
-            f"significantly more than {self.of_chance}, by the exact binomial test at 5 %{corrected}."
+            f"No network was shown to have learnt anything: {what} on {percent(self.best)} of "
+            f"{counted(self.images, 'validation image')}, not significantly more than {self.of_chance}, by the exact "
+            f"binomial test at 5 %{corrected}."
         )
 
 

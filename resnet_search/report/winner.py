@@ -14,7 +14,7 @@ from resnet_search.report.exported import Exported
 from resnet_search.report.facts import Facts
 from resnet_search.report.kind import accuracy_name, is_grid, is_single
 from resnet_search.report.units import (
-    accuracy,
+    accuracy_on,
     counted,
     duration,
     large,

@@ -129,7 +129,7 @@ def test_a_score_of_all_or_none_has_no_width(make_view: MakeView) -> None:
     run.create(0, 0, (0, 0, 0), (0, 3))
     run.complete(0, 1.0)
     found = compare([make_view(run), make_view(search_events())])
-    assert found["runs"][0]["best"]["standard_error"] == 0
+    assert found["runs"][0]["best"]["standard_error"] is None
     assert found["pairs"][0]["larger"]
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from resnet_search.cli.worth import best_lines, nothing_learnt
+from resnet_search.files import write_json, write_lines
 from resnet_search.report.content import report_of
 from resnet_search.report.illustrated import illustrated
 from resnet_search.report.learning import at_chance, chance_of, learning
+from resnet_search.report.measured import Estimate
 from resnet_search.runs.trials import RunView
 from tests.faults.table import fault
 from tests.report.conftest import Events, make_content
 from tests.report.reading import prose
+from tests.report.test_tested import make_measured
 
 MakeView = Callable[..., RunView]
 INTERPRETATIONS = {
@@ -54,6 +58,29 @@ def test_nine_networks_at_chance_have_learnt_nothing(make_view: MakeView) -> Non
         assert not INTERPRETATIONS & {str(section.title) for section in document.sections}
         assert found.words in prose(document)
         assert "--max-epochs" in prose(document), "what to change"
+
+
+@pytest.mark.parametrize("kind", ["confirm", "final"])
+@pytest.mark.parametrize("right", [40, 80])
+def test_what_is_shown_later_counts(make_view: MakeView, kind: str, right: int) -> None:
+    """A test that does not reject shows nothing; a confirmation or the test images may show it yet."""
+    view = view_of(make_view, 0.12)
+    again = view.folder.path / kind
+    again.mkdir()
+    content = make_content()
+    content["data"] |= {"classes": TEN, "validation": 400}
+    content |= {"of": {"run": "small-run", "kind": kind, "trials": ["0000"]}, "known": [{"candidates": [1]}]}
+    run = Events()
+    run.create(0, 0, (0, 0, 0), (0, 3))
+    run.complete(0, right / 400)
+    write_json(again / "run.json", {"format": 1, **content})
+    write_lines(again / "events.jsonl", run.lines)
+    if kind == "final":
+        ten = [[right // 10 if column == row else (400 - right) // 90 for column in range(10)] for row in range(10)]
+        share = Estimate(right / 400, 0.0, 1.0)
+        measured = replace(make_measured(ten), top1=share).to_dict()
+        write_json(again / "test.json", {"trial": "0000", "time": 1.0, "measured": measured})
+    assert learning(view).nothing is (right == 40)
 
 
 def test_one_network_above_chance_is_enough(make_view: MakeView) -> None:

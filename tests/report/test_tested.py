@@ -125,7 +125,7 @@ def test_the_ledger_says_that_there_was_none():
 
 def test_a_biased_test_accuracy_is_called_so():
     assert "is unbiased" in unbiased(facts(READ))
-    for biased in (facts(READ, early=1), facts(READ, same=3), facts(READ, {**READ, "network": "other"})):
+    for biased in (facts(READ, early=1), facts(READ, same=3), facts(READ, READ)):
         assert "not unbiased" in unbiased(biased)
     assert "3 test images equal a training image" in unbiased(facts(READ, same=3))
 
