@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from contextlib import nullcontext
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -236,6 +237,16 @@ def tell(folder: Path, *, quiet: bool) -> None:
 
     for name, file in (("SavedModel", SAVED_MODEL), ("Report", REPORT)):
         click.echo(f"{safe(folder / file)}" if quiet else f"{name:<12}{safe(folder / file)}")
+
+
+def held_formats(view: RunView) -> list[str]:
+    """Return the formats of the best trial's export that can be made again here, so that a new one loses none."""
+    from resnet_search.runs.exports import BEST, is_current
+
+    if not is_current(view):
+        return []
+    made = (each for each in FORMATS.values() if (view.folder.path / BEST / each.file).exists())
+    return [each.name for each in made if all(map(find_spec, each.packages))]
 
 
 def exported(view: RunView) -> bool:

@@ -203,7 +203,7 @@ def _with_export(view: RunView, words: str) -> Iterable[str]:
 
 def _hand_over(view: RunView, words: str, *, there: bool, quiet: bool) -> None:
     """Write the SavedModel, unless it exists or TensorFlow is missing, and the report."""
-    from resnet_search.cli.export import export_and_tell, tell, tell_test
+    from resnet_search.cli.export import export_and_tell, held_formats, tell, tell_test
     from resnet_search.cli.report import page_and_tell
     from resnet_search.cli.without_tensorflow import can_export, tell_unexported
     from resnet_search.runs.exports import BEST
@@ -213,7 +213,8 @@ def _hand_over(view: RunView, words: str, *, there: bool, quiet: bool) -> None:
         if not quiet:
             tell_test(view)
     elif can_export():
-        export_and_tell(view, None, None, quiet=quiet, told=(learning(view).words, CURES))
+        told = (learning(view).words, CURES)
+        export_and_tell(view, None, None, quiet=quiet, told=told, formats=held_formats(view))
     elif not quiet:
         tell_unexported(view, words)
     page_and_tell(view, quiet=quiet)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from resnet_search.cli import export
 from resnet_search.export import latency
 from resnet_search.export.choice import Limits
 from resnet_search.runs.folder import RunFolder
@@ -23,6 +24,19 @@ from .conftest import Asked, Outcome, make_run, refused
 @pytest.fixture
 def run(asked: Asked, tmp_path: Path) -> RunFolder:
     return make_run(tmp_path / "runs")
+
+
+def test_a_new_export_of_the_same_network_keeps_its_formats(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = read_run(run)
+    assert view.leader is not None
+    folder = run.path / "export"
+    folder.mkdir()
+    for name in ("model.keras", "model.onnx"):
+        (folder / name).touch()
+    monkeypatch.setattr(export, "find_spec", lambda package: None if package == "tf2onnx" else package)
+    for trial, formats in ((view.leader.trial, ["keras"]), ("9999", [])):
+        (folder / "export.json").write_text(json.dumps({"trial": trial}))
+        assert export.held_formats(view) == formats
 
 
 def test_formats_are_repeated_or_have_commas_between(

@@ -176,7 +176,7 @@ def test_a_search_that_fails_names_the_way_on(command: Callable[..., Outcome], m
 
 
 def test_an_export_that_fails_is_an_error(command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
-    def export_run(*_: Any) -> Any:
+    def export_run(*_: Any, **__: Any) -> Any:
         raise ExportError("the message")
 
     monkeypatch.setattr(saved_model, "export_run", export_run)
@@ -205,6 +205,6 @@ def test_an_export_without_a_difference_says_no_number(
 ) -> None:
     make_run(Path("runs"), "a")
     export_run = saved_model.export_run
-    monkeypatch.setattr(saved_model, "export_run", lambda *words: replace(export_run(*words), difference=0.0))
+    monkeypatch.setattr(saved_model, "export_run", lambda *words, **_: replace(export_run(*words), difference=0.0))
     [line] = [line for line in command("resume", "a").out.splitlines() if line.startswith("Verified ")]
     assert re.search(r"\d", line) is None
