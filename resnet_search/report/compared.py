@@ -76,7 +76,7 @@ def _settings(view: RunView) -> dict[str, Any]:
     """Return every value of run.json that decides what a run does, by its name there."""
     content = view.content
     flat = dict(_flat({name: content[name] for name in _SETTINGS if name in content}))
-    flat["plan.trials"], flat["plan.epochs"] = view.planned_trials, view.planned_epochs
+    flat["plan.trials"], flat["plan.epochs"] = view.planned_trials, view.planned_epochs - view.saved_epochs
     # Recipe values that a space states are in the recipe too, together with the defaults.
     spelled = {
         name for name, value in flat.items() if name.startswith("recipe.") and flat.get(f"space.{name}") == value

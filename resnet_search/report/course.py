@@ -143,6 +143,7 @@ def budget(view: RunView) -> Section:
     trials = view.trials.values()
     completed = [trial for trial in trials if trial.status == COMPLETED]
     epochs = sum(trial.trained_epochs for trial in completed)
+    planned = view.planned_epochs - view.saved_epochs
     begun = sum(epochs_on_disk(view, trial) for trial in trials if trial.status in {FAILED, RUNNING})
     candidates = {trial.candidate for trial in trials}
     full = len(candidates) * view.max_epochs
@@ -151,7 +152,7 @@ def budget(view: RunView) -> Section:
     items: tuple[Text, ...] = (
         (
             f"{counted(epochs, 'epoch')} of training in {counted(len(completed), 'completed trial')}, of ",
-            f"{counted(view.planned_epochs, 'epoch')} in {counted(view.planned_trials, 'trial')} planned{besides}.",
+            f"{counted(planned, 'epoch')} in {counted(view.planned_trials, 'trial')} planned{besides}.",
         ),
         (
             f"{duration(train)} of training and {duration(setup)} of preparing trials, summed over all workers; ",

@@ -29,12 +29,12 @@ def searched(view: RunView) -> Section:
     rows += [(f"Limit: {key}", f"{value:,} {_LIMIT_UNITS.get(key, '')}".rstrip()) for key, value in limits.items()]
     if not limits:
         rows.append(("Limits", "none"))
-    exact = feasible.get("exact", True)
+    exact, epochs = feasible.get("exact", True), view.planned_epochs - view.saved_epochs
     rows += [
         ("Feasible", feasible_words(feasible)),
         *((f"Excluded: {reason}", about(count, exact=exact)) for reason, count in feasible["excluded"].items()),
         _method(view),
-        ("Planned", f"{counted(view.planned_trials, 'trial')}, {counted(view.planned_epochs, 'epoch')} of training"),
+        ("Planned", f"{counted(view.planned_trials, 'trial')}, {counted(epochs, 'epoch')} of training"),
         ("Recipe that varies", _varying(space["recipe"])),
         ("Seed", f"{content['seed']}"),
     ]

@@ -20,8 +20,10 @@ from resnet_search.files import append_line, write_json
 from resnet_search.report.as_json import plain, to_json
 from resnet_search.report.compared import compare
 from resnet_search.report.content import report_of
+from resnet_search.report.document import Document
 from resnet_search.report.exported import Exported, File
 from resnet_search.report.facts import Duplicates, Facts, confirmed_of, facts_of
+from resnet_search.report.figures.halving import TO_THE_END, brackets, outcomes
 from resnet_search.report.inputs import equal_images
 from resnet_search.runs.after import CONFIRM, FINAL, LEDGER, TESTED
 from resnet_search.runs.folder import RunFolder
@@ -322,3 +324,15 @@ def test_duplicates_that_were_not_looked_for_are_none(found: Any) -> None:
     from resnet_search.report.facts import duplicates_of
 
     assert duplicates_of(content) == Duplicates()
+
+
+def test_only_trials_with_all_epochs_of_an_extended_run_are_trained_in_full(tmp_path: Path) -> None:
+    view = build(Record(extended=True), tmp_path)
+    full = {trial.epochs for trial, outcome in outcomes(view) if outcome == TO_THE_END}
+    assert full == {view.max_epochs}
+
+
+def test_an_extension_is_no_iteration(tmp_path: Path) -> None:
+    view = build(Record(extended=True), tmp_path)
+    view.content["known"] = [{"iteration": 1, "bracket": 1, "candidates": [], "presets": []}]
+    assert not re.findall(r"all \d+ iterations", flat(to_json(Document((), (), brackets(view)))))

@@ -25,7 +25,8 @@ def brackets(view: RunView) -> tuple[Section, ...]:
     plan = _planned(view, names)
     if not ended or not any(rung for _, rung in plan):
         return ()
-    iterations = len({trial.iteration for trial, _ in ended})
+    known = {(one["iteration"], one["bracket"]) for one in view.content.get("known", ())}
+    iterations = len({trial.iteration for trial, _ in ended if (trial.iteration, trial.bracket) not in known})
     together = f" The plots add up all {iterations} iterations." if iterations > 1 else ""
     told = (
         "A bracket trains its candidates rung by rung. At the end of a rung the best are promoted, the others are "
@@ -58,7 +59,7 @@ def outcomes(view: RunView) -> _Ended:
         if trial.status != COMPLETED:
             return OPEN
         if above not in sizes:
-            return TO_THE_END
+            return TO_THE_END if trial.epochs >= view.max_epochs else DROPPED
         full = certain and filled[above] >= sizes[above]
         return DROPPED if view.state == "finished" or full else OPEN
 
