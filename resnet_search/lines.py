@@ -1,4 +1,4 @@
-"""A line of a log: one JSON object, with a checksum by which a byte that changed later is found."""
+"""A line of a log: a JSON object with a checksum, which reveals a changed byte."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _CHECKSUM = "crc"  # CRC-32 of the line's JSON without this key
 
 
 def encode_line(value: dict[str, Any]) -> bytes:
-    """Return the line for a value, with its end. `ValueError` for a number that JSON does not have."""
+    """Encode a value as a line with a line break. `ValueError` for NaN and infinities."""
     text = json.dumps(value, allow_nan=False)
     return json.dumps({**value, _CHECKSUM: zlib.crc32(text.encode())}).encode() + b"\n"
 
 
 def decode_line(line: bytes) -> Any:
-    """Return the value of a line; `ValueError`, in words that follow "line 7", if it is damaged."""
+    """Decode a line; `ValueError` if it is damaged, with a message that continues "line 7 ..."."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -25,7 +25,7 @@ def decode_line(line: bytes) -> Any:
 
 
 def check_line(value: Any) -> Any:
-    """Return a parsed line without its checksum, which earlier versions did not write; `ValueError` if it is wrong."""
+    """Return a parsed line without its checksum; `ValueError` if that is wrong. Lines of earlier versions have none."""
     if isinstance(value, dict) and _CHECKSUM in value:
         expected = value.pop(_CHECKSUM)
         if expected != zlib.crc32(json.dumps(value).encode()):

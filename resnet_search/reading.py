@@ -26,7 +26,7 @@ _FLAGS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 def open_plain(path: Path, most: int, mode: str = "rb", buffering: int = -1) -> IO[bytes]:
     """Open a regular file of at most `most` bytes, `mode` and `buffering` as in `open`.
 
-    A file to append to may have no second name (hard link), under which it would change too.
+    A file to append to must not have a second name (hard link), because that file would change too.
     """
 
     def opener(name: str, flags: int) -> int:

@@ -94,7 +94,7 @@ def command(session: Session, /, *, run: str, runs_dir: Path, top: int | None, s
 
 
 def _discard(view: RunView, found: Confirmation) -> str:
-    """Return the option without which `train` continues a final training of another network."""
+    """Return `--discard` if `train` would otherwise continue the training of another network."""
     from resnet_search.runs.after import FINAL, following
 
     final = following(view.folder, FINAL)

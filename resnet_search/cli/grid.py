@@ -185,5 +185,5 @@ class Hanging:
 
 
 def _line(cells: tuple[str, ...], style: str = "") -> Text:
-    """Return a line; the terminal wraps one that is still too wide, since a cut name is useless."""
+    """Return a line; the terminal wraps it if it is still too wide, because a cut name is useless."""
     return Text(_GAP.join(cells).rstrip(), style=style, no_wrap=True, overflow="ignore")

@@ -17,7 +17,7 @@ _SILENT = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, Resourc
 
 
 class _OutlivesReader(io.FileIO):
-    """A standard stream whose reader may leave, as `head` does, or whose disk may fill; what comes later is lost."""
+    """A standard stream that discards its output after its reader has ended, as `head` does, or its disk is full."""
 
     def write(self, data: Any) -> int:
         try:
@@ -30,7 +30,7 @@ class _OutlivesReader(io.FileIO):
 
 
 def outlive_reader() -> None:
-    """Let standard output lose what nobody reads any more, so that a search does not end with its reader."""
+    """Let a search continue after the reader of its standard output has ended."""
     if sys.stdout is not sys.__stdout__ or sys.stdout is None:
         return
     raw = _OutlivesReader(sys.stdout.fileno(), "w", closefd=False)

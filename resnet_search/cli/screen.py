@@ -28,7 +28,7 @@ def is_terminal() -> bool:
 
 
 def _columns() -> int | None:
-    """Return the width that the environment asks for, if it is one."""
+    """Return the width in COLUMNS; None unless it is a positive number."""
     columns = os.environ.get("COLUMNS", "")
     return int(columns) or None if columns.isascii() and columns.isdigit() else None
 

@@ -64,8 +64,8 @@ ROWS, CURVES = 100, 1000
 @click.option(
     "--pareto",
     is_flag=True,
-    help="Show only trials on a Pareto front, and on which: no other trial scores higher with as few parameters, as "
-    "few MACs or as low a latency.",
+    help="Show only trials on a Pareto front, and name the front: no other trial scores higher with as few "
+    "parameters, as few MACs or as low a latency.",
 )
 @click.option(
     "--measure",

@@ -14,7 +14,7 @@ from resnet_search.report.units import percent
 
 # Largest difference of a probability from Keras's own: float32 resolves 1e-7, the rest allows for the order of sums.
 TOLERANCE = 1e-5
-# Share of the images for which an 8-bit network should predict the same class.
+# An 8-bit network should predict the same class for this share of the images.
 LEAST_AGREEMENT = 0.98
 # Share of the validation images by which the number of right answers may differ from the trial's score. With the same
 # weights, only images whose two best classes are nearly tied can change. In float32, where logits agree to about 1e-6,

@@ -9,7 +9,7 @@ from resnet_search.networks.architecture import Architecture
 
 FLOAT32: Final = "float32"
 MIXED: Final = "mixed_bfloat16"  # Keras's policy: bfloat16, with weights and the last layers in float32
-WIDE: Final = "wide_bfloat16"  # MIXED in the blocks for which `is_wide` is true, FLOAT32 elsewhere
+WIDE: Final = "wide_bfloat16"  # MIXED in wide blocks (`is_wide`), FLOAT32 elsewhere
 # oneDNN's bfloat16 convolutions on a processor take 0.65 to 0.7 of the time with multiples of it, 1.8 times with 8.
 _CHANNELS = 16
 

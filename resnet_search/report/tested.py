@@ -177,7 +177,7 @@ def unbiased(facts: Facts) -> str:
         when = "this" if len(facts.reads) == 1 else f"{facts.early:,} of these reads"
         reasons.append(f"{when} happened before the search ended, so later choices may depend on the test images")
     elif len(facts.reads) > 1:
-        reasons.append("several networks were measured, and the best of several is optimistic")
+        reasons.append("they were read several times, and the best of several results is optimistic")
     if facts.duplicates.test_in_train:
         reasons.append(also_trained_on(facts.duplicates).removesuffix("."))
     if reasons:

@@ -47,7 +47,7 @@ def check_content(content: Mapping[str, Any]) -> None:
 
 
 def extended(content: dict[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a run is since an event that extends its plan."""
+    """Return the content of run.json with the changes of an `extended` event."""
     space = content["space"]
     return {
         **content,

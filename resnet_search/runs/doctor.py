@@ -35,7 +35,7 @@ OLDEST, NEWEST = (3, 11), (3, 13)  # requires-python of pyproject.toml
 _CUDA_LIBRARIES = ("nvidia-cuda-runtime", "nvidia-cudnn", "nvidia-cublas")
 _CUDA_RELEASES = ("-cu12", "-cu13", "")
 _BFLOAT16 = 8  # of the compute capability
-_TAKEN = 0.5  # of the memory, from which on less is left than workers are planned with
+_TAKEN = 0.5  # of the memory; above this share, less is left than the plan assumes for workers
 _UNKNOWN = "not known"
 # A run of 200 trials of the sizes that ship takes some hundred MB, CIFAR-10 and its copies a GB.
 LOW_DISK, NO_DISK = 5e9, 5e8
@@ -143,7 +143,7 @@ _BACKEND_CURE = "Install it again: pip install --force-reinstall tensorflow kera
 
 
 def check_gpus(backend: str, usable: Sequence[str]) -> Iterable[Check]:
-    """Yield a finding for each property of the GPUs that the backend can use, the first of which computes."""
+    """Yield a finding for each property of the GPUs that the backend can use; the first GPU computes."""
     from resnet_search.workers.nvidia import mps_serves, visible_gpus
     from resnet_search.workers.probe import gpu_fault
 

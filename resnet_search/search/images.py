@@ -143,7 +143,7 @@ def load_again(described: dict[str, Any], space: SearchSpace) -> ImageData:
 
 
 def _rule(described: dict[str, Any]) -> int:
-    """Return the rules by which a run's images were read and divided; runs of earlier versions record none."""
+    """Return the rules that a run used to read and divide its images; runs of earlier versions record none."""
     return int(described.get("rule", 1))
 
 

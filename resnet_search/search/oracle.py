@@ -74,7 +74,7 @@ class HyperbandOracle(TunerStore):
         return isinstance(self._next(), Finished)
 
     def _next(self) -> tuple[Draw | Promote, Candidate] | Wait | Finished:
-        """Return the next step that can start, with its candidate; close slots for which no candidate is left."""
+        """Return the next step that can start, with its candidate; close slots if no candidate is left for them."""
         while True:
             step = self._schedule.next(self._waits)
             if isinstance(step, Wait | Finished):

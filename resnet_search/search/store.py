@@ -20,7 +20,7 @@ OBJECTIVE = "val_accuracy"
 class TunerStore(KerasTunerHyperband):
     """`keras_tuner.oracles.HyperbandOracle` that writes no files during a search.
 
-    events.jsonl is the truth of a run; `project` writes the files with which Keras Tuner opens the run.
+    events.jsonl is the truth of a run; `project` writes the files that Keras Tuner needs to open the run.
     """
 
     def __init__(self, space: SearchSpace, input_shape: tuple[int, int, int], classes: int, seed: int) -> None:

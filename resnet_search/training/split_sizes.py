@@ -43,7 +43,7 @@ def check_rare(images: Iterable[tuple[str, int]]) -> None:
 
 
 def all_equal(classes: str) -> DataError:
-    """Return the error for classes, named in a text, of which all training images are equal."""
+    """Return the error for classes whose training images are all equal; `classes` names them."""
     return no_split(f"all training images of {classes} are equal")
 
 

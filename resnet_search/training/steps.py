@@ -68,7 +68,7 @@ class _Gathered(keras.utils.PyDataset):
 
 
 def steps_per_execution() -> int:
-    """Return the training steps per call of the compiled function: many on a GPU, for which Python is too slow.
+    """Return the training steps per call of the compiled function: many on a GPU, where Python would be the bottleneck.
 
     On a processor that gains nothing with TensorFlow, and with JAX, whose convolutions are slow in a loop, it takes
     eight times as long (docs/decisions.md).
@@ -123,7 +123,7 @@ def validation_batch(shape: tuple[int, ...], *, part: int, parts: int) -> int:
 
     It is 500 images of 32 x 32, because no activations are kept for gradients, or fewer larger ones in proportion,
     divided into parts like training batches, and at least the images of a training step. It is reduced, to half at
-    most, if that avoids a smaller last batch, for which XLA would compile again.
+    most, if that avoids a smaller last batch, which XLA would compile separately.
     """
     images, height, width, _ = shape
     fitting = _VALIDATION_BATCH * 32 * 32 // (height * width)

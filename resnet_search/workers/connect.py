@@ -64,7 +64,7 @@ def connect(cluster: Cluster) -> Any:
 
 
 def _address(cluster: Cluster) -> str:
-    """The address to connect to, for which RAY_ADDRESS stands where none is given; empty for this machine alone.
+    """Return the address to connect to, by default that in RAY_ADDRESS; empty for this machine alone.
 
     As Ray has it, RAY_ADDRESS also says which cluster is meant by `auto`, and may be `local`.
     """

@@ -146,9 +146,9 @@ def share_gpus(workers: int | None, gpus: int, memory: int, trial_bytes: int) ->
     if share <= 0:
         most = gpus * (math.ceil(usable / CONTEXT_BYTES) - 1)
         raise TrainingError(
-            f"--workers: got {workers}, for which a GPU of {memory / 2**30:.0f} GiB is too small: CUDA alone takes "
-            f"{CONTEXT_BYTES / 2**30:g} GiB a worker",
-            f"At most {max(most, gpus)} start there; leave --workers out for as many as fit.",
+            f"--workers: got {workers}, too many for a GPU of {memory / 2**30:.0f} GiB: CUDA alone takes "
+            f"{CONTEXT_BYTES / 2**30:g} GiB per worker",
+            f"Use at most {max(most, gpus)}, or omit --workers to start as many as fit.",
         )
     return workers, share
 

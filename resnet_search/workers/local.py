@@ -121,7 +121,7 @@ class LocalWorkers:
         self._processes.clear()
 
     def _end_neighbours(self, slot: int) -> None:
-        """End the other workers of a GPU on which one has failed, if they share an MPS server.
+        """End the other workers of a failed worker's GPU if they share an MPS server.
 
         It ends all of its clients with one, and serves no new one before; neither is their trials' fault.
         """

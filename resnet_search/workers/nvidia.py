@@ -65,7 +65,7 @@ def present_gpus() -> list[Gpu]:
 
 
 def mps_serves() -> bool:
-    """Return whether NVIDIA's MPS server is there, with which the workers of a GPU compute at the same time."""
+    """Return whether NVIDIA's MPS server is running; it lets the workers of a GPU compute at the same time."""
     pipes = os.environ.get("CUDA_MPS_PIPE_DIRECTORY") or "/tmp/nvidia-mps"  # noqa: S108 - where NVIDIA puts them
     return Path(pipes, "control").exists()
 

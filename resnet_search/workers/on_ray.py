@@ -25,9 +25,9 @@ from resnet_search.workers.local import WorkerSettings
 from resnet_search.workers.node import Node, check_node, worker_versions
 from resnet_search.workers.packing import FILES, Packer
 
-_HEAR_SECONDS = 10.0  # An answer comes sooner, with whatever is said.
+_HEAR_SECONDS = 10.0  # Answers of any kind arrive sooner.
 _LOOK_SECONDS = 2.0  # between looks at what the cluster has
-_WAITING_SECONDS = 10.0  # before a trial is said to wait, and again
+_WAITING_SECONDS = 10.0  # before a waiting trial is reported, and again
 _END_SECONDS = 3.0  # that workers have to tidy up: Ctrl-C is to be quick
 _AGAIN_SECONDS = 0.5  # before an actor that cannot be reached is asked again
 _NEVER_JOINED = 5
@@ -147,7 +147,7 @@ class RayWorkers:
             slot = calls[call]
             try:
                 self._answered(slot, self._hired[slot], self._ray.get(call))
-            # An answer may be lost with its node before anybody knows that the node is: asked again, that is said.
+            # An answer may be lost with its node before the loss is known; a second request reports it.
             except (exceptions.ActorUnavailableError, exceptions.ObjectLostError):
                 time.sleep(min(seconds, _AGAIN_SECONDS))
                 self._ask_again(slot, self._hired[slot])
@@ -202,7 +202,7 @@ class RayWorkers:
         hired.heard = heard.first + len(heard.messages)
 
     def _ask_again(self, slot: int, hired: _Hired) -> None:
-        """After a connection that was broken: what was not heard is said again."""
+        """Repeat the answers that were lost with a broken connection."""
         if hired.doing == "join":
             hired.call = hired.actor.join.remote()
         elif hired.doing == "submit" and hired.job is not None:

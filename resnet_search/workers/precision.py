@@ -21,15 +21,15 @@ _PROCESSOR = Path("/proc/cpuinfo")
 
 
 def on_processor(asked: str, backend: str, *, elsewhere: bool = False) -> str:
-    """The precision on a processor for one of PRECISIONS: bfloat16 only where it was asked for.
+    """Return the precision on a processor for one of PRECISIONS: bfloat16 only on request.
 
-    `TrainingError` where that would be slower: without instructions for it, or on another backend than TensorFlow.
-    `elsewhere`: on other machines, each of which says for itself what it has.
+    `TrainingError` if that would be slower: without instructions for it, or on a backend other than TensorFlow.
+    `elsewhere`: training runs on other machines, and each checks its own instructions.
     """
     if asked != BFLOAT16:
         return FLOAT32
     if backend != "tensorflow":
-        what = f"with which {backend} on a processor is slow"
+        what = f"but {backend} is slow with it on a processor"
     elif not elsewhere and not processor_has_bfloat16():
         what = f"but this processor has none of {', '.join(sorted(_INSTRUCTIONS))}"
     else:

@@ -52,7 +52,7 @@ def test_a_command_works_with_closed_streams(words: str, status: int, tmp_path: 
 
 @fault(
     "environment",
-    "What reads the output of a search ends before it, such as `head`",
+    "The reader of a search's output, such as `head`, ends before the search",
     here="the search continues to its end",
 )
 def test_a_command_outlives_the_reader_of_its_output() -> None:

@@ -43,7 +43,7 @@ def view_of(make_view: MakeView, *scores: float, **data: Any) -> RunView:
     "numbers",
     "No network of a search is better than guessing",
     here="`run`, `trials`, `confirm`, `export`, the model card and the report say that no network was shown to have "
-    "learnt anything, by a stated test, and what to change; nothing is said about axes, ranks and costs",
+    "learnt anything, by a named test, and suggest what to change; nothing is said about axes, ranks and costs",
 )
 def test_nine_networks_at_chance_have_learnt_nothing(make_view: MakeView) -> None:
     view = view_of(make_view, *(0.0875 + 0.035 * number / 8 for number in range(9)))

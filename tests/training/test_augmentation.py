@@ -111,7 +111,7 @@ def test_images_are_on_the_device_once():
 @fault(
     "training",
     "The training images do not fit on the GPU",
-    here="they stay in the memory of the computer, from which each batch is read, with the same result",
+    here="they stay in the computer's memory, and each batch is read from there, with the same result",
 )
 def test_images_that_do_not_fit_stay_where_they_are(monkeypatch):
     def full(*_, **__):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -183,7 +184,7 @@ def test_on_windows_no_backend_uses_a_gpu(monkeypatch):
 def test_more_workers_than_a_gpu_has_room_for_are_refused(monkeypatch):
     with pytest.raises(TrainingError, match=r"--workers: got 20.* 8 GiB") as caught:
         devices.share_gpus(20, 1, 8 * GIB, GIB)
-    most = int(caught.value.cure.split()[2])
+    most = int(re.search(r"\d+", caught.value.cure)[0])
     assert devices.share_gpus(most, 1, 8 * GIB, GIB)[1] > 0
     with pytest.raises(TrainingError):
         devices.share_gpus(most + 1, 1, 8 * GIB, GIB)

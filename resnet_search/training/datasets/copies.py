@@ -25,7 +25,7 @@ def count_copies(source: str, data_dir: Path | str | None = None) -> Duplicates 
     """Return the numbers of equal images of a folder or an .npz; None for other sources, and for very large ones.
 
     Equal images in different files, such as a PNG and a BMP, are not counted: a run compares the pixels. Raises the
-    DataError of `split` for a class of which all training images are equal.
+    DataError of `split` if all training images of a class are equal.
     """
     report = named_source(source, data_dir)
     count = {"npz": _in_arrays, "image folder": _in_folder}.get(report.kind)

@@ -167,7 +167,7 @@ def _portable(image: Any, file: Path, white: int) -> Pixels:
 
 
 def _check_layout(image: PILImage, coding: str) -> None:
-    """Raise Unreadable for a TIFF of more than 8 bits a channel of which Pillow gives other levels than it holds."""
+    """Raise Unreadable for a TIFF of more than 8 bits a channel if Pillow would change its levels."""
     tags = getattr(image, "tag_v2", {})
     bits = max(tags.get(_BITS, (1,)))
     if bits <= np.iinfo(np.uint8).bits:
@@ -189,7 +189,7 @@ def _transparent(pixels: Pixels, clear: Any) -> Pixels:
 
 
 def _coding(image: PILImage) -> str:
-    """How 16 bits a channel in colour are stored, of which Pillow reads the upper 8; empty for other images."""
+    """Return how colours of 16 bits are stored, since Pillow only reads the upper 8 bits; empty for other images."""
     tiles = getattr(image, "tile", None) or [()]
     raw = _raw_mode(tiles[0][-1]) if tiles[0] else ""
     channels, _, order = raw.partition(";")

@@ -214,7 +214,7 @@ def check_learnt(alone: Iterable[str], where: str) -> None:
 
 
 def check_class_count(classes: int, where: str) -> None:
-    """Raise DataError for a data set of a single class, on which every network is right."""
+    """Raise DataError for a data set of a single class, because every network would be right."""
     if classes < 2:  # noqa: PLR2004
         raise DataError(
             f"{where}: {classes} class; allowed: 2 or more, because on a single one every network is right",
@@ -225,7 +225,7 @@ def check_class_count(classes: int, where: str) -> None:
 def _class_folders(
     path: Path, split: str, loose: LeftOut, known: Collection[str]
 ) -> tuple[Path, dict[str, list[Path]]]:
-    """The folder that holds the classes of a split, and their folders by name, of which Unicode forms are the same."""
+    """Return the folder of a split's classes, and the class folders by name; all Unicode forms of a name are equal."""
     root = path / split
     if not is_dir(root):
         raise DataError(f"{printable(path)}: no folder {split}/ in it", _LAYOUT)

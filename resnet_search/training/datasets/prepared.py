@@ -1,4 +1,4 @@
-"""What TensorFlow Datasets has written beside the records of a set: its columns, splits and files, as JSON.
+"""Check a prepared TensorFlow Datasets set by its JSON files: columns, splits and record files.
 
 The one check of a prepared set, before a plan counts it and before a run reads it. Neither TensorFlow nor NumPy is
 imported.

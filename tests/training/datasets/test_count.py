@@ -286,7 +286,7 @@ PREPARED: dict[str, Callable[[Path], object]] = {
 
 @fault(
     "use",
-    "A prepared set of TensorFlow Datasets is damaged, or none for image classification",
+    "A prepared TensorFlow Datasets set is damaged, or is not for image classification",
     here="`plan` and `run` report the same error",
 )
 @pytest.mark.parametrize("case", PREPARED)
