@@ -44,11 +44,11 @@ time.sleep(60)
 """
 
 
-def search(folder: Path, name: str) -> subprocess.Popen[str]:
+def search(folder: Path, name: str, *more: str) -> subprocess.Popen[str]:
     """Start a search in a process of its own."""
     (folder / "small.toml").write_text(SPACE)
     words = ["--space", "small.toml", "--train-examples", "300", "--device", "cpu", "--no-export", "--name", name]
-    return spawn("run", *words, cwd=folder)
+    return spawn("run", *words, *more, cwd=folder)
 
 
 def read_until(process: subprocess.Popen[str], words: str) -> None:

@@ -65,7 +65,7 @@ def make_three(make_view: MakeView) -> RunView:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("timed_briefly")
-def test_every_format_is_verified_and_an_ensemble_is_one_model(make_view: MakeView) -> None:
+def test_every_format_is_verified_and_used_and_an_ensemble_is_one_model(make_view: MakeView, tmp_path: Path) -> None:
     view = make_three(make_view)
     told: list[str] = []
     result = export_run(view, ensemble=2, formats=INSTALLED, progress=told.append)
@@ -100,6 +100,7 @@ def test_every_format_is_verified_and_an_ensemble_is_one_model(make_view: MakeVi
     second = 2 * both - first
     assert np.allclose(second.sum(axis=1), 1, atol=1e-4)
     assert second.min() >= -1e-5
+    check_card(Path(shutil.copytree(result.folder, tmp_path / "elsewhere" / "export")), images)
 
 
 def outputs(folder: Path, images: np.ndarray) -> Any:
@@ -141,13 +142,8 @@ def check_saved_model_cli(saved_model: Path, folder: Path) -> None:
     assert np.abs(found - outputs(saved_model, images)).max() < 1e-6
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("timed_briefly")
-def test_the_lines_of_the_card_run_in_fresh_processes(make_view: MakeView, tmp_path: Path) -> None:
-    """For each format whose runtime is installed, from a copy of the export elsewhere; and in TensorFlow's own tool."""
-    result = export_run(make_view(), formats=INSTALLED)
-    folder = Path(shutil.copytree(result.folder, tmp_path / "elsewhere" / "export"))
-    images = np.load(tmp_path / "runs" / ".data" / "arrays" / "x_validation.npy")[:5]
+def check_card(folder: Path, images: np.ndarray) -> None:
+    """The lines of the card run in fresh processes, from a copy of the export; so does TensorFlow's own tool."""
     np.save(folder.parent / "images.npy", images)
     expected = outputs(folder / "saved_model", images)
     programs = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
@@ -163,7 +159,7 @@ def test_the_lines_of_the_card_run_in_fresh_processes(make_view: MakeView, tmp_p
             assert np.abs(said - expected).max() <= 1e-5, name
         else:
             assert np.allclose(said.sum(axis=1), 1, atol=0.05)
-    check_saved_model_cli(folder / "saved_model", tmp_path)
+    check_saved_model_cli(folder / "saved_model", folder.parent)
 
 
 @pytest.mark.slow

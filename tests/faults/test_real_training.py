@@ -22,11 +22,12 @@ from tests.cli.test_signals import read_until, search, stop
 
 @pytest.mark.slow
 def test_a_signal_and_two_kills(tmp_path: Path) -> None:
-    whole = search(tmp_path, "whole")
+    few = ["--max-epochs", "4", "--factor", "2"]  # but enough to be stopped three times
+    whole = search(tmp_path, "whole", *few)
     assert whole.wait(1800) == 0, whole.communicate()
 
     chance = random.Random(0)
-    process = search(tmp_path, "killed")
+    process = search(tmp_path, "killed", *few)
     read_until(process, "  trial 0")
     err = stop(process, signal.SIGTERM)
     assert process.returncode == 128 + signal.SIGTERM

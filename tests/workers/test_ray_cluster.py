@@ -23,14 +23,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("ray") is None, rea
 
 PATIENCE = 1800  # seconds
 SPACE = """
-description = "a search of half a minute"
+description = "six trials"
 [axes]
 block = "basic"
 n = [1]
-width = [4, 6, 8, 10]
+width = [4, 6, 8, 10, 12]
 [hyperband]
 max_epochs = 3
-iterations = 2
 [recipe]
 batch_size = 32
 [data]
@@ -110,9 +109,9 @@ def completed(number: int) -> Callable[[RunView], bool]:
 
 def test_a_node_is_killed_and_another_joins(nodes, runs, local):
     driver = start(runs, "nodes", "--workers", f"ray://{nodes.address}", environment=nodes.environment)
-    until(runs, "nodes", completed(3), driver)
+    until(runs, "nodes", completed(1), driver)
     nodes.kill("first")
-    until(runs, "nodes", completed(6), driver)
+    until(runs, "nodes", completed(3), driver)
     nodes.add("third")
     assert driver.wait(PATIENCE) == 0
     assert table(runs, "nodes") == local
@@ -121,12 +120,12 @@ def test_a_node_is_killed_and_another_joins(nodes, runs, local):
 
 def test_a_driver_is_killed_and_another_cluster_takes_over(nodes, runs, local, tmp_path_factory):
     driver = start(runs, "driver", "--workers", f"ray://{nodes.address}", environment=nodes.environment)
-    until(runs, "driver", completed(3), driver)
+    until(runs, "driver", completed(1), driver)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     words = ["--workers", f"ray://{nodes.address}"]
     driver = start(runs, "driver", *words, environment=nodes.environment, verb="resume")
-    until(runs, "driver", completed(6), driver)
+    until(runs, "driver", completed(3), driver)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     other = RayNodes(tmp_path_factory.mktemp("other"), TOKEN[::-1])
@@ -146,7 +145,7 @@ def test_a_driver_that_is_interrupted_puts_its_run_in_order(nodes, runs):
     words = ["--workers", f"ray://{nodes.address}"]
     for times, (verb, number) in enumerate([("run", signal.SIGINT), ("resume", signal.SIGTERM)], start=1):
         driver = start(runs, "ended", *words, environment=nodes.environment, verb=verb)
-        until(runs, "ended", completed(2 * times), driver)
+        until(runs, "ended", completed(times), driver)
         driver.send_signal(number)
         assert driver.wait(PATIENCE) == 128 + number
         log = (runs / "ended.log").read_text()
@@ -162,7 +161,7 @@ def test_what_follows_a_search_trains_there_too(nodes, runs, local):
     shutil.copytree(runs / "local", runs / "again" / "local")
     shutil.copytree(runs / DATA_FOLDER, runs / "again" / DATA_FOLDER)
     for folder, workers in ((runs, ["--workers", "2", "--threads", "1"]), (runs / "again", on_ray)):
-        words = ["confirm", "local", "--top", "2", "--seeds", "1", "--runs-dir", str(folder), *workers]
+        words = ["confirm", "local", "--top", "2", "--seeds", "1", "--epochs", "1", "--runs-dir", str(folder), *workers]
         done = subprocess.run(
             [sys.executable, "-m", "resnet_search", *words], env=nodes.environment, capture_output=True, text=True,
             check=False, timeout=PATIENCE,
