@@ -146,7 +146,9 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901, PLR0912 - a cas
 def _places(
     node: ast.AST, where: str = "", path: tuple[Any, ...] = ()
 ) -> Iterator[tuple[ast.AST, str, tuple[Any, ...]]]:
-    """Every node of a tree that may be changed. Left out: annotations, docstrings, and what a message says."""
+    """Every node of a tree that may be changed. Left out: annotations and their imports, docstrings, and messages."""
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         where = f"{where}.{node.name}".lstrip(".")
     yield node, where, path

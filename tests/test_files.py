@@ -23,6 +23,7 @@ from resnet_search.files import (
     append_bytes,
     append_line,
     check_room,
+    interrupted,
     leftovers,
     make_folder,
     move,
@@ -470,6 +471,9 @@ def test_leftovers_are_what_a_killed_write_leaves(tmp_path):
         (tmp_path / name).touch()
     left = {path.name.split("-", 2)[2]: json.loads(path.read_text()) for path in leftovers(tmp_path)}
     assert left == {"_sync.json": {}, "_move.json": {}}
+    [(place, kind, process)] = interrupted(tmp_path / "_sync.json")
+    assert (json.loads(place.read_text()), kind, place.name) == ({}, "partial", f".partial-{process}-_sync.json")
+    assert interrupted(tmp_path / "a") == []
 
 
 def test_leftovers_are_in_the_order_of_their_names(tmp_path):

@@ -174,7 +174,7 @@ class RunView:
         for trial in self.trials.values():
             if trial.status == COMPLETED:
                 before = self.trials.get(trial.promoted_from or "")
-                start = before.epochs if before else starts.get((trial.iteration, trial.bracket), 0)
+                start = before.epochs if before else starts[trial.iteration, trial.bracket]
                 saved += trial.epochs - start - trial.trained_epochs
         return saved
 

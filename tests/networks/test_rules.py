@@ -4,6 +4,7 @@ import pytest
 
 from resnet_search.errors import ArchitectureError
 from resnet_search.networks.architecture import Architecture
+from resnet_search.networks.rules import MOST_BLOCKS, MOST_STAGES
 
 INFINITE, NAN = float("inf"), float("nan")
 SE = {"attention": "se"}
@@ -200,3 +201,14 @@ def test_cardinality_is_checked_in_every_stage(axes, stage, channels):
     assert caught.value.rule == "cardinality does not divide"
     assert f"{channels} inner channels of stage {stage}" in caught.value.message
     build({**RESNEXT, **axes, "base_width": 2})  # The inner width is then a multiple of the cardinality.
+
+
+@pytest.mark.parametrize("blocks", [(1,) * (MOST_STAGES + 1), (MOST_BLOCKS, 1)], ids=["stages", "blocks"])
+def test_too_many_stages_and_too_many_blocks_are_each_refused(blocks):
+    with pytest.raises(ArchitectureError, match="allowed: 32 stages and 10,000 blocks"):
+        Architecture.from_axes(block="basic", blocks=blocks, width=4)
+
+
+@pytest.mark.parametrize("blocks", [(1,) * MOST_STAGES, (MOST_BLOCKS,)], ids=["stages", "blocks"])
+def test_as_many_stages_or_blocks_as_are_allowed(blocks):
+    assert Architecture.from_axes(block="basic", blocks=blocks, width=4).blocks == blocks

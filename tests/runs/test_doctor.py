@@ -140,6 +140,8 @@ def test_a_gpu_that_can(h200: list[Device], monkeypatch: pytest.MonkeyPatch) -> 
     h200[0].parts = [Device("MIG-1", memory=None)]
     found = gpu_checks()
     assert found["MIG"].text == "MIG-1"
+    h200.append(Device("GPU-b"))
+    assert gpu_checks()["MIG"].text == "MIG-1"
     assert (found["GPU memory"].status, "nvidia-ml-py" in found["GPU memory"].cure) == (WARNING, True)
 
 

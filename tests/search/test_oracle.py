@@ -17,10 +17,11 @@ from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.complexity import complexity
 from resnet_search.networks.presets import preset
 from resnet_search.runs.events import append_event, read_events
+from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import read_run, view_of
 from resnet_search.search.hypermodel import architecture_values
 from resnet_search.search.known import baselines_of, with_baselines
-from resnet_search.search.oracle import HyperbandOracle
+from resnet_search.search.oracle import HyperbandOracle, _candidate
 from resnet_search.search.repair import restored_oracle
 from resnet_search.search.resume import ResumeSettings
 from resnet_search.spaces.load import parse_space
@@ -135,6 +136,24 @@ def test_a_restored_oracle_keeps_of_each_trial_what_the_one_before_wrote(finishe
     assert oracle.get_state() == json.loads((finished.folder.path / "oracle.json").read_text())
     for name, trial in oracle.trials.items():
         assert trial.get_state() == json.loads((finished.folder.trial(name) / "trial.json").read_text())
+
+
+def test_a_trial_that_still_ran_is_kept_for_keras_tuner(finished, tmp_path):
+    folder = RunFolder(shutil.copytree(finished.folder.path, tmp_path / "copy"))
+    events = read_events(folder.events)
+    last = next(number for number, event in enumerate(events, 1) if event["event"] == "created")
+    kept = folder.trial(events[last - 1]["trial"]) / "trial.json"
+    kept.unlink()
+    oracle = oracle_of(view_of(folder, folder.read(), events[:last], locked=False))
+    oracle.restore(events[:last])
+    oracle.project(folder)
+    assert json.loads(kept.read_text())["status"] == "RUNNING"
+
+
+def test_a_candidate_does_not_depend_on_the_order_of_its_recipe():
+    architecture = Architecture.from_axes(block="basic", n=1, width=4).to_dict()
+    one, other = (_candidate(architecture, values, 0) for values in ({"b": 1, "a": 2}, {"a": 2, "b": 1}))
+    assert one == other
 
 
 def test_failed_trials_keep_their_reason(finished):

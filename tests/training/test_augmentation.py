@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from types import SimpleNamespace
 
 import keras
@@ -10,7 +11,7 @@ from keras import ops
 
 from resnet_search.training import augmentation
 from resnet_search.training.arrays import Arrays
-from resnet_search.training.augmentation import StoredImages, on_device, plan_epoch
+from resnet_search.training.augmentation import StoredImages, on_device, plan_epoch, plan_inputs
 from tests.faults.table import fault
 
 HEIGHT, WIDTH = 5, 7
@@ -119,6 +120,31 @@ def test_images_that_do_not_fit_stay_where_they_are(monkeypatch):
 
     monkeypatch.setattr(keras, "Variable", full)
     assert on_device(arrays_of(IMAGES)) is None
+
+
+def test_the_memory_of_a_gpu_is_what_this_process_may_take(monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: ["gpu"])
+    shares = [SimpleNamespace(memory_limit=3000)]  # MiB
+    monkeypatch.setattr(tf.config, "get_logical_device_configuration", lambda _: shares)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
+    assert augmentation._memory() == 3000 * 1024 * 1024
+    shares.clear()
+    assert augmentation._memory() == float("inf")
+    jax = SimpleNamespace(local_devices=lambda: [SimpleNamespace(memory_stats=lambda: {"bytes_limit": 5})])
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setitem(sys.modules, "jax", jax)
+    assert augmentation._memory() == 5
+
+
+def test_the_inputs_of_a_step_are_an_index_or_the_images_themselves():
+    index, shift, flip = plan_inputs(None)
+    assert [(one.shape, one.dtype) for one in (index, shift, flip)] == [
+        ((None,), "int32"), ((None, 2), "int32"), ((None,), "int32"),
+    ]  # fmt: skip
+    images = plan_inputs((HEIGHT, WIDTH, 3))[0]
+    assert (images.shape, images.dtype) == ((None, HEIGHT, WIDTH, 3), "uint8")
 
 
 def test_images_may_take_half_of_the_memory(monkeypatch):

@@ -298,6 +298,13 @@ def test_the_first_epoch_may_take_longer(fakes):
     assert isinstance(fakes.pass_time(5), Lost)
 
 
+def test_the_first_epoch_may_not_take_forever(fakes):
+    fakes.pool()
+    fakes.submit("0000")
+    assert fakes.pass_time(FIRST_TIMEOUT) is None
+    assert isinstance(fakes.pass_time(5), Lost)
+
+
 def test_a_process_that_ends_when_it_is_asked_to_is_not_killed(fakes, monkeypatch):
     killed = []
     monkeypatch.setattr(Child, "kill", killed.append)
@@ -496,7 +503,8 @@ def test_what_workers_that_share_gpus_are_told(monkeypatch):
     ]
     # As CUDA reads it; and JAX, told its share by both names, would leave the GPU out.
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a, GPU-b,-1,GPU-c")
-    monkeypatch.setenv("XLA_CLIENT_MEM_FRACTION", "0.5")
+    for name in MEMORY_FRACTIONS:
+        monkeypatch.setenv(name, "0.5")
     told = [local._environment(settings, slot) for slot in range(3)]
     assert [one["CUDA_VISIBLE_DEVICES"] for one in told] == ["GPU-a", "GPU-b", "GPU-a"]
     assert all(len(one.keys() & set(MEMORY_FRACTIONS)) == 1 for one in told)

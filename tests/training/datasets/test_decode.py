@@ -205,10 +205,13 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _png(path: Path, levels: np.ndarray, clear: list[int]) -> Path:
-    """Write a PNG of 16 bits, grey (H, W) or in colour (H, W, 3), in which the levels `clear` are transparent."""
-    head = struct.pack(">IIBBBBB", levels.shape[1], levels.shape[0], 16, 0 if levels.ndim == 2 else 2, 0, 0, 0)
+    """Write a PNG of 16 bits: grey (H, W), colour (H, W, 3), with opacity (H, W, 4); levels `clear` are transparent."""
+    kind = {1: 0, 3: 2, 4: 6}[1 if levels.ndim == 2 else levels.shape[2]]
+    head = struct.pack(">IIBBBBB", levels.shape[1], levels.shape[0], 16, kind, 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels.reshape(len(levels), -1))
     chunks = {b"IHDR": head, b"tRNS": np.array(clear, ">u2").tobytes(), b"IDAT": zlib.compress(rows), b"IEND": b""}
+    if not clear:
+        del chunks[b"tRNS"]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*one) for one in chunks.items()))
     return path
 
@@ -315,6 +318,16 @@ def test_a_tiff_of_which_pillow_gives_other_levels_is_refused(
 ) -> None:
     with pytest.raises(Unreadable, match="16 bits"):
         decode(_tiff(tmp_path / "a.tiff", levels, **tags))
+
+
+def test_a_deep_png_with_opacity_lies_on_white(tmp_path: Path) -> None:
+    opacity = np.full((4, 5), 0xFFFF, np.uint16)
+    opacity[1, 2] = 0
+    levels = np.dstack([DEEP, opacity])
+    expected = np.array(DEEP >> 8)
+    expected[1, 2] = 255
+    for clear in ([], DEEP[2, 3].tolist()):  # Next to an opacity, such a declaration means nothing.
+        assert np.array_equal(decode(_png(tmp_path / "a.png", levels, clear)), expected)
 
 
 @pytest.mark.parametrize("levels", [DEEP, DEEP[..., 0]], ids=["colour", "grey"])
