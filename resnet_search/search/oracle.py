@@ -122,9 +122,9 @@ class HyperbandOracle(TunerStore):
                 self.trials[event["trial"]] = TunerTrial(hyperparameters=self.hyperparameters, status="INVALID")
             elif event["event"] == FAILED:
                 # A trial that is tried again runs, or has failed twice.
-                failed = self._view.trials[event["trial"]].status == FAILED
-                if failed and self.trials[event["trial"]].status == "RUNNING":
-                    self.fail(event["trial"], event["reason"])
+                trial = self._view.trials[event["trial"]]
+                if trial.status == FAILED and self.trials[trial.trial].status == "RUNNING":
+                    self.fail(trial.trial, trial.reason)
         self.release()
 
     def _draw(self, draw: Draw) -> Candidate | None:

@@ -156,6 +156,18 @@ def test_a_candidate_does_not_depend_on_the_order_of_its_recipe():
     assert one == other
 
 
+def test_a_failed_trial_that_is_tried_again_runs(begun):
+    view, oracle = begun()
+    trial = start(oracle, view).trial
+    for event, more in (("failed", {"reason": "nan"}), ("retried", {})):
+        append_event(view.folder.events, event, trial=trial, **more)
+    again = restored_oracle(read_run(view.folder, locked=False))
+    assert again.trials[trial].status == "RUNNING"
+    append_event(view.folder.events, "failed", trial=trial, reason="nan again")
+    again = restored_oracle(read_run(view.folder, locked=False))
+    assert (again.trials[trial].status, again.trials[trial].message) == ("FAILED", "nan again")
+
+
 def test_failed_trials_keep_their_reason(finished):
     view = read_run(finished.folder, locked=False)
     failed = {name: trial.reason for name, trial in view.trials.items() if trial.status == "failed"}
@@ -207,6 +219,26 @@ def test_a_draw_that_replaces_another_counts_those_that_failed_in_its_slot(begun
         again = start(oracle, view)
         assert (again.slot, again.replacement, again.rung) == (first.slot, number, 0)
     assert len({trial.candidate for trial in view.trials.values()}) == 3
+
+
+@pytest.mark.parametrize(
+    ("sizes", "widths"), [("[1, 2]", "[4, 6]"), ("[1, 2, 3]", "[4, 6, 8, 10, 12, 14, 16]")], ids=["few", "some"]
+)
+def test_a_replacement_is_a_network_that_was_not_drawn_while_there_are_any(begun, sizes, widths):
+    view, oracle = begun(parse_space(FOUR.replace("[1, 2]", sizes).replace("[4, 6]", widths), "failing"))
+    while (trial := start(oracle, view)) is not None:
+        oracle.fail(trial.trial, "nan")
+    architectures = len(SearchSpace.from_dict(view.content["space"]).feasible().architectures)
+    trials = [trial for trial in view.trials.values() if trial.iteration == 0]
+    for bracket in {trial.bracket for trial in trials}:
+        drawn = [trial.name for trial in trials if trial.bracket == bracket]
+        assert len(set(drawn)) == len(drawn) == architectures, "all fail, so all are tried, each once"
+    planned = {trial.name for trial in trials if trial.replacement == 0}
+    seen: set[str] = set()
+    for trial in trials:
+        if trial.replacement and trial.name in seen | planned:
+            assert len(seen | planned) == architectures, "another one was left"
+        seen.add(trial.name)
 
 
 def test_the_size_of_a_network_is_that_on_the_images_of_the_run(begun):

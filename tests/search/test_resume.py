@@ -222,6 +222,7 @@ def test_what_a_machine_has_lost_is_an_error(monkeypatch):
     monkeypatch.setattr(devices, "gpu_memory", lambda: 2**37)
     _, settings = devices.choose_workers("gpu", 8, 2, backend="tensorflow")
     before = {"workers": {"slots": 8, **asdict(settings)}}
+    assert not ResumeSettings().retry_failed
     assert changed_workers(before, ResumeSettings()) == before["workers"]
     gpus = gpus[:2]
     after = changed_workers(before, ResumeSettings())
