@@ -81,6 +81,16 @@ def test_the_plan_is_what_runs(make_search, workers):
     assert len(view.trials) == view.planned_trials
 
 
+def test_a_folder_of_a_trial_that_the_events_do_not_know_is_set_aside(make_search):
+    search = make_search()
+    unknown = search.folder.trial("0000")
+    unknown.mkdir()
+    (unknown / "history.jsonl").write_text("of another run")
+    search.drive(KnownWorkers(1))
+    aside = unknown.with_name("trial_0000.unknown-1")
+    assert [file.read_text() for file in aside.iterdir()] == ["of another run"]
+
+
 def test_the_same_seed_gives_the_same_trials_on_any_number_of_workers(make_search, whole):
     tables = [table(make_search(number=n).drive(KnownWorkers(n, choose=random.Random(n).choice))) for n in (2, 4)]
     assert tables == [table(whole())] * 2
