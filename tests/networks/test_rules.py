@@ -212,3 +212,32 @@ def test_too_many_stages_and_too_many_blocks_are_each_refused(blocks):
 @pytest.mark.parametrize("blocks", [(1,) * MOST_STAGES, (MOST_BLOCKS,)], ids=["stages", "blocks"])
 def test_as_many_stages_or_blocks_as_are_allowed(blocks):
     assert Architecture.from_axes(block="basic", blocks=blocks, width=4).blocks == blocks
+
+
+@pytest.mark.parametrize(
+    ("axis", "others"),
+    [
+        ("width", {}),
+        ("cardinality", RESNEXT | {"width": 1_000_000}),
+        ("attention_ratio", SE),
+        ("base_width", {"block": "bottleneck"}),
+        ("stem_width", {}),
+    ],
+)
+def test_a_million_channels_are_the_most(axis, others):
+    axes = {"block": "basic", "blocks": (1, 1), "width": 4, **others}
+    if axis not in {"cardinality", "base_width"}:  # Other rules tie these to further widths.
+        assert getattr(Architecture.from_axes(**{**axes, axis: 1_000_000}), axis) == 1_000_000
+    with pytest.raises(ArchitectureError, match="allowed: up to 1,000,000"):
+        Architecture.from_axes(**{**axes, axis: 1_000_001})
+
+
+def test_a_multiple_and_a_bias_of_a_million_are_the_most():
+    axes = {"block": "basic", "blocks": (1, 1), "width": 4}
+    assert Architecture.from_axes(**axes, multiples=(1, 1_000_000)).multiples == (1, 1_000_000)
+    with pytest.raises(ArchitectureError):
+        Architecture.from_axes(**axes, multiples=(1, 1_000_001))
+    axes = {**axes, "block": "highway"}
+    assert Architecture.from_axes(**axes, gate_bias=-1_000_000).gate_bias == -1_000_000
+    with pytest.raises(ArchitectureError, match="gate_bias"):
+        Architecture.from_axes(**axes, gate_bias=-1_000_001)
