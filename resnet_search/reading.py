@@ -1,4 +1,4 @@
-"""Open files that this process has not made: regular files of a plausible size, and no links.
+"""Open files from elsewhere: regular files of a plausible size, and no links.
 
 A run's folder may come from anyone. A link in it would have the program read, change or empty a file elsewhere; reading
 a pipe or an endless device would not end. Each is an `OSError` that names the file and says what it is.

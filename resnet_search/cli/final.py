@@ -101,7 +101,7 @@ def _chosen(view: RunView, trial: str | None) -> Trial:
         return view.trials[again.found.best.trial]
     if view.winner is None:
         raise RunError(
-            f"RUN: got {view.folder.name!r}, in which no trial has trained for all {view.max_epochs} epochs yet",
+            f"RUN: got {view.folder.name!r}, where no trial has trained for all {view.max_epochs} epochs yet",
             f"Continue it: resnet-search resume {view.folder.word}",
         )
     return view.winner

@@ -23,7 +23,7 @@ class Fronts:
     places: Mapping[str, Place]
     form: Format
 
-    # Keys in --json and --csv beside `trials.FIELDS`.
+    # Keys in --json and --csv in addition to `trials.FIELDS`.
     fields: ClassVar[tuple[str, ...]] = ("front", "latency_ms", "latency_format")
 
     def values(self, trial: Trial) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def describe(folder: RunFolder) -> dict[str, Any]:
 
 
 def _climb(curve: list[tuple[int, float]]) -> list[dict[str, Any]]:
-    """Return the points at which the best score improved, and the last."""
+    """Return the points where the best score improved, and the last."""
     kept = [point for before, point in zip([(0, -1.0), *curve], curve, strict=False) if point[1] > before[1]]
     if curve and kept[-1] != curve[-1]:
         kept.append(curve[-1])

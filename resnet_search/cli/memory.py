@@ -34,7 +34,7 @@ class Tight:
     networks: tuple[tuple[Architecture, int], ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able dict: bytes by name, the largest first, beside the memory of each worker."""
+        """Return a JSON-able dict: bytes by name, the largest first, and the memory of each worker."""
         needs = {one.name: size for one, size in self.networks}
         return {"bytes_per_worker": self.room, "workers": self.workers, "batch_size": self.batch, "networks": needs}
 

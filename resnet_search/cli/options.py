@@ -205,7 +205,7 @@ def runs_dir_option(function: Function) -> Function:
 
 
 def run_argument(function: Function) -> Function:
-    """Add RUN, and --runs-dir in which it is looked up."""
+    """Add RUN, and --runs-dir, the folder to look it up in."""
     return runs_dir_option(click.argument("run", metavar="RUN", shell_complete=complete_run)(function))
 
 

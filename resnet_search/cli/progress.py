@@ -223,7 +223,7 @@ class Progress:
         )
 
     def _planned_start(self, trial: Trial) -> int:
-        """Return the epoch at which its rung starts; the trial starts later if its candidate was trained before."""
+        """Return the first epoch of its rung; the trial starts later if its candidate was trained before."""
         rung = self._rungs.get(_place(trial))
         return trial.initial_epoch if rung is None else rung["initial_epoch"]
 

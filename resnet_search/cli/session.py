@@ -25,7 +25,7 @@ _SHOW_CURSOR = "\x1b[?25h"
 
 @dataclass(slots=True)
 class Session:
-    """The run that a command starts or continues: none, one that may not have a folder yet, or a running one.
+    """The run that a command starts or continues, if any; a new run may not have a folder yet.
 
     `verb` is the command that continues it, `workers` the option to repeat with that, if any.
     """

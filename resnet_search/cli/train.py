@@ -185,7 +185,7 @@ def _one_of(context: click.Context, run: str | None, model: Preset | None) -> No
         given = context.get_parameter_source(str(option.name))
         if option.name in strange and given is click.core.ParameterSource.COMMANDLINE:
             other = "RUN, which has its own images, seed and settings" if model is None else "--model"
-            raise UsageError(f"{option.opts[0]}: got it beside {other}; allowed: only with {_other(model)}")
+            raise UsageError(f"{option.opts[0]}: cannot be combined with {other}; allowed: only with {_other(model)}")
 
 
 def _other(model: Preset | None) -> str:

@@ -62,7 +62,7 @@ def run_file(
 ) -> Ran:
     """Reload a file where only its runtime can be imported, run it on a .npy of images, and time it.
 
-    `every`: another .npy of images, for which to return the most probable classes. `ExportError` if the file needs more
+    `every`: another .npy of images, whose most probable classes are returned too. `ExportError` if the file needs more
     than its runtime.
     """
     done = _ask(made, model, images, work, batches=batches, every="" if every is None else str(every))

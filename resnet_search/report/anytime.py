@@ -11,7 +11,7 @@ from resnet_search.runs.trials import COMPLETED, RunView
 def best_so_far(view: RunView) -> list[tuple[int, float]]:
     """Return, after each completed trial, the epochs trained so far and the highest score so far.
 
-    Scores of all rungs count. Known networks that were trained beside the search are left out, with their epochs.
+    Scores of all rungs count. Known networks that were trained along with the search are excluded, with their epochs.
     """
     done = [t for t in view.trials.values() if t.status == COMPLETED and not view.is_baseline(t)]
     curve: list[tuple[int, float]] = []

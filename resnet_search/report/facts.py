@@ -32,7 +32,7 @@ class Tested:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duplicates:
     """Images of a source with the same pixels: test images that equal a training image, and training images that
-    equal another one, in `groups` groups, of which `several_classes` have images of different classes.
+    equal another one, in `groups` groups; `several_classes` of these have images of different classes.
 
     `grouped`: whether the split kept equal images together.
     """
@@ -97,7 +97,7 @@ class Facts:
 
     @property
     def best(self) -> str | None:
-        """Return the trial that the confirmation finds the best; None without one that counts."""
+        """Return the trial that the confirmation finds the best; None without a confirmation that counts."""
         again = self.confirmed
         return again.found.best.trial if again is not None and again.counts and again.found.best is not None else None
 

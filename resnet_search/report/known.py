@@ -1,4 +1,4 @@
-"""Compare the best network of a search with the known networks that were trained beside it."""
+"""Compare the best network of a search with the known networks that were trained along with it."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class OverSeeds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The comparison of a candidate with the one that has the best mean.
+    """The comparison of a candidate with the candidate of the best mean.
 
     `behind`: the best mean minus its own. `p`: the p value of the difference, corrected for the number of comparisons;
     None if one of the two has a single score. `tied`: the difference is not significant.
@@ -98,7 +98,7 @@ def overestimate(search: float, confirmed: Sequence[float]) -> OverSeeds:
 
 
 def compare_with_best(scores: Mapping[str, Mapping[int, float]], *, paired: bool) -> list[Comparison]:
-    """Compare each candidate with the one that has the best mean; the best first; scores by candidate and seed.
+    """Compare each candidate with the candidate of the best mean; the best first; scores by candidate and seed.
 
     The best candidate itself is left out. paired: a t test of the differences by seed, over the seeds that both have;
     right if a seed fixes something that all candidates share, such as the split or the order of images. Otherwise

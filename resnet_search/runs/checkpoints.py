@@ -1,6 +1,6 @@
 """The checkpoints of a run: which are superseded, and which the user can do without.
 
-A trained trial leaves a state, from which training continues, and the weights that gave its score. Once a later trial
+A trained trial leaves a state to continue training from, and the weights that gave its score. Once a later trial
 of the same candidate has completed, the earlier state is useless and is removed. Everything else stays until
 `clean`: the last state of each candidate, so that the run can be extended, and all weights, since any trial can be
 exported and Keras Tuner opens those of a trial's parents too.
@@ -125,7 +125,7 @@ def gone(view: RunView, holder: Trial) -> tuple[str, str]:
     if not holder.cleaned:
         return "is missing", f"See what can be done: resnet-search doctor {view.folder.word}"
     kept = [trial.trial for trial in view.ranking() if not view.holder(trial).cleaned]
-    cure = f"Export one that was kept: --trial {' or '.join(kept[:3])}" if kept else "Nothing was kept."
+    cure = f"Export a trial whose weights were kept: --trial {' or '.join(kept[:3])}" if kept else "Nothing was kept."
     return "was removed by resnet-search clean", cure
 
 

@@ -76,7 +76,7 @@ class Checkup:
         if found.wrong:
             more = f"; and {len(found.wrong) - _TOLD} more" if len(found.wrong) > _TOLD else ""
             text = f"{'; '.join(found.wrong[:_TOLD])}{more}"
-            return Check("events.jsonl", PROBLEM, text, f"Go on from the lines that can be read: {self.repair}")
+            return Check("events.jsonl", PROBLEM, text, f"Continue from the lines that can be read: {self.repair}")
         torn = "; the last line is torn, as a crash leaves it, and does not count" if found.torn else ""
         return Check("events.jsonl", OK, f"{len(found.kept)} events{torn}")
 
@@ -128,12 +128,12 @@ class Checkup:
     def _running(self, view: RunView, trial: Trial) -> Iterator[_Finding]:
         state = h5_problem(self.folder.trial(trial.trial) / STATE)
         if state not in {"", GONE}:
-            yield WARNING, f"{STATE} {state}: its epochs are trained again", f"Goes on with: {self.resume}"
+            yield WARNING, f"{STATE} {state}: its epochs are trained again", f"Continue with: {self.resume}"
         if state and trial.parent is not None:
             parent = view.trials[trial.parent]
             if h5_problem(self.folder.trial(parent.trial) / STATE, parent.epochs):
                 text = f"{STATE} of trial {parent.trial}, which it continues, is gone: it is trained from epoch 1 on"
-                yield WARNING, text, f"Goes on with: {self.resume}"
+                yield WARNING, text, f"Continue with: {self.resume}"
 
     def _state_file(self, trial: Trial, *, useless: bool) -> Iterator[_Finding]:
         path = self.folder.trial(trial.trial) / STATE

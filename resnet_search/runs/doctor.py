@@ -224,7 +224,7 @@ def check_disk(runs_dir: Path) -> Check:
 
 
 def check_leftovers(runs_dir: Path) -> Iterable[Check]:
-    """What starts of searches that were killed have left beside the runs, if anything."""
+    """List what killed starts of searches have left in the folder of runs."""
     folders = [folder for folder in (runs_dir, runs_dir / DATA_FOLDER) if folder.is_dir()]
     left = [path for folder in folders for path in leftovers(folder)]
     if left:

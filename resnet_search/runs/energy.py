@@ -1,8 +1,8 @@
 """What the hardware's own counters say a search has used, in joules; nothing where it has none that may be read.
 
-Intel's RAPL (also of AMD processors) counts each processor package, NVIDIA's driver each GPU, of which those are read
-that are visible and trained on. Both include whatever else these do. Since 2020 Linux lets only the administrator read
-RAPL, unless configured otherwise.
+Intel's RAPL (also of AMD processors) counts each processor package, and NVIDIA's driver each GPU; visible GPUs are read
+if the search trains on GPUs. Both counts include everything else that the hardware does. Since 2020 Linux lets only the
+administrator read RAPL, unless configured otherwise.
 """
 
 from __future__ import annotations

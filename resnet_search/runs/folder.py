@@ -29,7 +29,7 @@ DATA_FOLDER = ".data"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ARRAYS = re.compile(r"[A-Za-z0-9-]{1,200}")
 _TRIAL_FOLDER = re.compile(r"trial_([0-9]+)")
-# Whoever looks whether a run is locked locks it for a moment: this long, in seconds, a driver tries again.
+# A process that checks whether a run is locked locks it for a moment; a driver tries again for so many seconds.
 _LOCK_PATIENCE = 1.0
 
 

@@ -225,7 +225,7 @@ class RunView:
         )
 
     def holder(self, trial: Trial) -> Trial:
-        """The trial whose weights gave a trial's score: itself, or the one that it reuses."""
+        """The trial whose weights gave a trial's score: itself, or the trial that it reuses."""
         return self.trials[trial.parent] if trial.reused and trial.parent is not None else trial
 
     def chain(self, trial: Trial) -> list[Trial]:

@@ -152,7 +152,7 @@ def best_of(view: RunView, top: int) -> list[Trial]:
     ranking = view.ranking()
     if not ranking:
         raise RunError(
-            f"RUN: got {view.folder.name!r}, in which no trial has trained for all {view.max_epochs} epochs yet",
+            f"RUN: got {view.folder.name!r}, where no trial has trained for all {view.max_epochs} epochs yet",
             f"Continue it: resnet-search resume {view.folder.word}",
         )
     if top > len(ranking):

@@ -148,7 +148,7 @@ def architecture_values(space: SearchSpace, architecture: Architecture) -> dict[
 
 
 def _scalar(value: Any) -> Any:
-    """Convert a value of an axis to one that Keras Tuner supports."""
+    """Convert a value of an axis to a type that Keras Tuner supports."""
     return "x".join(f"{number:g}" for number in value) if isinstance(value, tuple) else value
 
 

@@ -242,7 +242,7 @@ def _last_words(message: str) -> str:
 
 
 def _check_family(trials: list[ProjectTrial], where: Path) -> None:
-    """Check that each trial appears once and continues one that was started before it."""
+    """Check that each trial appears once and continues an earlier trial."""
     seen: dict[str, ProjectTrial] = {}
     for trial in trials:
         if trial.trial in seen:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSettings:
-    """The settings of a new run beside its space.
+    """The settings of a new run, apart from its space.
 
     `train_examples`: search on this many training images, None for all. `workers`: trials at once, None for as many as
     processors or GPUs and their memory allow; or a `Cluster` to train on. `threads`: of each worker, None to divide the

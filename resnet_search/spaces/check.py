@@ -109,7 +109,7 @@ def _missing_axes(axes: Mapping[str, Any], mistakes: Mistakes) -> None:
     if "models" in axes:
         for name in axes:
             if name != "models":
-                mistakes.wrong(f"[axes] {name}", axes[name], "nothing beside models, whose networks have their own")
+                mistakes.wrong(f"[axes] {name}", axes[name], "no other axis with models, which set their own")
         return
     for name in ("block", "width"):
         if name not in axes:
@@ -129,9 +129,9 @@ def _across_axes(axes: Mapping[str, Any], good: Mapping[str, Any], mistakes: Mis
         return
     for name, having in BLOCKS_WITH.items():
         if name in axes and not set(having) & set(blocks):
-            mistakes.wrong(f"[axes] {name}", axes[name], f"only beside a block that has it: {', '.join(having)}")
+            mistakes.wrong(f"[axes] {name}", axes[name], f"only with a block that has it: {', '.join(having)}")
     if "attention_ratio" in axes and "se" not in good.get("attention", ("none",)):
-        mistakes.wrong("[axes] attention_ratio", axes["attention_ratio"], 'only beside attention "se"')
+        mistakes.wrong("[axes] attention_ratio", axes["attention_ratio"], 'only with attention "se"')
     grouped = [block for block in blocks if block in BLOCKS_WITH["cardinality"]]
     if grouped and "cardinality" not in axes:
         mistakes.missing("[axes] cardinality", f"{KEYS['axes']['cardinality'].allowed}; block {grouped[0]} needs it")

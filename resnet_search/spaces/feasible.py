@@ -23,7 +23,7 @@ from resnet_search.spaces.schema import Axes, Limits
 CAP = 200_000
 # 1 to 3 s; a share of a half is then known to 0.7 points, and one of a hundredth to 0.14 (95 %).
 SAMPLE = 20_000
-# Points in a row without a feasible one, after which no more are looked for: 10 samples, and one of them had one.
+# The search for points stops after so many in a row without a feasible one: 10 samples, and one of them had one.
 TRIES = 10 * SAMPLE
 # Points of different cost that are looked at in a second, on a slow core.
 PACE = 25_000

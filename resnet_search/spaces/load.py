@@ -66,7 +66,7 @@ def parse_space(text: str, where: str) -> SearchSpace:
 
 
 def _shipped_folder() -> Path:
-    """In the wheel inside the package; in a checkout beside it."""
+    """In the wheel, a folder inside the package; in a checkout, next to it."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "search_spaces"
     return inside if inside.is_dir() else package.parent / "search_spaces"

@@ -25,7 +25,7 @@ class Crew:
 
     @property
     def share(self) -> float:
-        """Return the part of its time in which a worker has what it computes on."""
+        """Return the share of its time that a worker has its processors to itself."""
         return min(1.0, self.processors / (self.workers * self.threads))
 
 

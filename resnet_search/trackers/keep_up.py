@@ -1,6 +1,6 @@
 """Keep a tracker up to date until a run is over, even if the tracker fails meanwhile.
 
-As a program, `python -m resnet_search.trackers.keep_up FOLDER TRACKER`, it is a process beside the search. It ends when
+As a program, `python -m resnet_search.trackers.keep_up FOLDER TRACKER`, it is a separate process. It ends when
 its standard input closes, that is, when the driver ends for whatever reason. It writes each new error to standard
 output, one line each.
 """
@@ -93,7 +93,7 @@ def worded(error: Exception) -> str:
 
 
 def main() -> int:
-    """Run the process beside the search; return its exit status."""
+    """Run the separate process; return its exit status."""
     folder, name = RunFolder(Path(sys.argv[1])), sys.argv[2]
     with suppress(OSError, AttributeError):
         os.nice(10)

@@ -21,7 +21,7 @@ _KEY, _CANDIDATE = "key", "candidate"
 
 
 def open_store(search: Search, place: Path, space: SearchSpace | None) -> Journal:
-    """Open the journal of a run; one that cannot be read, or belongs to another run of this name, is replaced."""
+    """Open the journal of a run; replace it if it cannot be read or belongs to another run of this name."""
     import optuna
 
     optuna.logging.set_verbosity(logging.ERROR)

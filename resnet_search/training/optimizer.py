@@ -1,4 +1,4 @@
-"""Optimizers of a recipe, with averaged weights kept beside the trained ones.
+"""Optimizers of a recipe, which keep averaged weights next to the trained ones.
 
 The average is exponential, with a window that grows with the number of steps up to a limit: after t steps it covers
 about the last `fraction` of the steps (Shamir and Zhang 2013, polynomial-decay averaging). So it means the same after

@@ -189,9 +189,9 @@ def choose_on_cluster(
 def _gpus_of_a_trial(device: str, cluster: Cluster, nodes: list[Needs]) -> float:
     there = any(node.get("GPU", 0) > 0 for node in nodes)
     if device == "cpu" and cluster.gpus:
-        raise UsageError(f"--gpus-per-trial: got {cluster.gpus} beside --device cpu")
+        raise UsageError(f"--gpus-per-trial: got {cluster.gpus} with --device cpu")
     if device == "gpu" and cluster.gpus == 0:
-        raise UsageError("--device: got 'gpu' beside --gpus-per-trial 0")
+        raise UsageError("--device: got 'gpu' with --gpus-per-trial 0")
     if device == "gpu" and not there:
         raise TrainingError("--device: got 'gpu', but no node of the cluster has one", "Use --device cpu, or auto.")
     if cluster.gpus is not None:

@@ -126,7 +126,7 @@ def choose_workers(
 
 
 def share_gpus(workers: int | None, gpus: int, memory: int, trial_bytes: int) -> tuple[int, float]:
-    """How many workers on `gpus` GPUs of `memory` bytes (0: unknown), and the part of one that each may take.
+    """How many workers on `gpus` GPUs of `memory` bytes (0: unknown), and the part of a GPU that each may take.
 
     None: as many as fit with `trial_bytes` each, and beside each other in the machine's own memory. A part of 0 is no
     limit, for a worker that has a GPU to itself.

@@ -117,7 +117,7 @@ class Host:
             shutil.rmtree(self._root if last else self._own, ignore_errors=True)
 
     def _shared_gpu(self) -> WorkerSettings:
-        """With the memory of this node's GPUs, of which the worker has its part; Ray shows it one."""
+        """Add the memory of this node's GPUs; the worker gets its part, and Ray shows it one."""
         if self._settings.device != "gpu":
             return self._settings
         memory, share = gpu_memory(), 0.0

@@ -45,7 +45,7 @@ _MOST_WAITED = 5.0
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """How each process computes: intra-op threads, XLA, on which device, and what its networks compute in.
+    """How each process computes: intra-op threads, XLA, the device, and the precision of its networks.
 
     `hang_timeout`: a process that finishes no step for so long, in seconds, is replaced. `gpus`: how many there are,
     which take the workers in turn. `gpu_share`: the part of a GPU's memory that each may take, 0 for all of it.
@@ -194,7 +194,7 @@ class _Process:
         return True
 
     def ask_to_end(self) -> None:
-        """Close standard input, at whose end a child ends."""
+        """Close standard input; a child ends when its input ends."""
         with suppress(OSError):
             self._stdin.close()
 

@@ -88,7 +88,7 @@ def _by_nvml() -> list[Gpu]:
     with suppress(library.NVMLError, OSError):
         driver = str(library.nvmlSystemGetDriverVersion())
         for index in range(library.nvmlDeviceGetCount()):
-            with suppress(library.NVMLError, OSError):  # Of one that has fallen off the bus.
+            with suppress(library.NVMLError, OSError):  # For a GPU that has fallen off the bus.
                 whole = library.nvmlDeviceGetHandleByIndex(index)
                 parts = list(_parts(library, whole))
                 found += [_described(library, index, driver, whole, one) for one in parts or [whole]]

@@ -250,7 +250,7 @@ class RayWorkers:
         self._stop(slot, hired, f"on {where}: {cause}")
 
     def _use_idle(self) -> None:
-        """Give the job of an actor that is not placed to one that is idle, and may have the place that it waits for."""
+        """Give the job of an actor without a place to an idle actor, which may hold the place it waits for."""
         idle = [slot for slot, hired in self._hired.items() if not hired.doing]
         for slot, hired in list(self._hired.items()):
             if hired.doing == "join" and hired.job is not None and idle:

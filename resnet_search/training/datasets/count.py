@@ -97,7 +97,7 @@ def _in_arrays(path: Path) -> ImageCount | None:
 
 @dataclass(frozen=True, slots=True)
 class ArrayHeader:
-    """What NumPy writes before an array: the type, the shape, and the offset at which its values start."""
+    """What NumPy writes before an array: the type, the shape, and the offset of its first value."""
 
     kind: str
     shape: tuple[int, ...]
@@ -113,7 +113,7 @@ def array_header(file: zipfile.ZipFile, name: str) -> ArrayHeader:
         start = stream.read(12)
         size, first = (2, 10) if start[6] == 1 else (4, 12)
         end = first + int.from_bytes(start[8 : 8 + size], "little")
-        # Never less than nothing, for which `read` takes the whole array.
+        # Never below zero, because `read` would then return the whole array.
         text = start[first:end] + stream.read(max(0, min(end, _MOST_HEADER) - 12))
     header = _HEADER.fullmatch(text)
     if header is None:

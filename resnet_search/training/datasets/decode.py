@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FORMATS = ("BMP", "DIB", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _GROUND = "white"  # beneath what is transparent, as on paper
 _FULL = 0xFFFF  # of 16 bits
-# Orders of the bytes of 16 bits a channel in colour, of which Pillow reads the upper 8, and those that give the lower.
+# Byte orders of colour with 16 bits a channel, where Pillow reads the upper 8 bits, and the orders that give the lower.
 _EXCHANGED = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little" else "16L"}
 _GREY = 2  # axes
 _BITS, _PHOTOMETRIC, _PLANES = 258, 262, 284  # tags of a TIFF
@@ -160,7 +160,7 @@ def _portable(image: Any, file: Path, white: int) -> Pixels:
     else:
         levels = np.frombuffer(content, np.dtype(kind).newbyteorder(">"), count)
     if levels.size < count or levels.min() < 0 or levels.max() > white:
-        raise Unreadable(f"{levels.size:,} of {count:,} levels, or one that is not from 0 to its maximum, {white}")
+        raise Unreadable(f"{levels.size:,} of {count:,} levels, or a level outside 0 to its maximum, {white}")
     shape = (image.height, image.width, channels)[: _GREY if channels == 1 else None]
     # The largest number of 16 bits says nothing of the levels: 12 bits are stored with it as well.
     return Pixels(levels.astype(kind).reshape(shape), white=None if white == _FULL else white)

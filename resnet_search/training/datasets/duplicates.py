@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # A plan imports this package, and does not wait for NumPy.
 class Duplicates:
     """Numbers of equal images.
 
-    `train`: training images that equal another training image, in `groups` groups, of which `several_classes` hold
+    `train`: training images that equal another training image, in `groups` groups; `several_classes` of these hold
     images of different classes. `test_in_train`: test images that equal a training image.
     """
 

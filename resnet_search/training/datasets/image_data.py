@@ -64,7 +64,7 @@ def fingerprint(data: ImageData) -> str:
 
 
 def resized(images: Images, size: int | None) -> Images:
-    """Images (N, H, W, 3) at `size` pixels a side, to which they are `stretched`; None leaves them as they are."""
+    """Return images (N, H, W, 3), `stretched` to `size` pixels a side; None leaves them unchanged."""
     return images if size is None else stretched(images, size, size)
 
 

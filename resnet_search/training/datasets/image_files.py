@@ -132,7 +132,7 @@ def is_dir(path: Path) -> bool:
 
 
 def same_name(name: str) -> str:
-    """A name in the one Unicode form in which names are compared: file systems and archives store either."""
+    """Return a name in the Unicode form that names are compared in: file systems and archives store either."""
     return unicodedata.normalize("NFC", name)
 
 

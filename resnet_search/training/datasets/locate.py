@@ -40,7 +40,7 @@ class Copy:
 
 
 def tfds_folder(data_dir: Path | None) -> Path:
-    """The folder in which TensorFlow Datasets keeps its data sets."""
+    """Return the folder where TensorFlow Datasets keeps its data sets."""
     return data_dir or Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 

@@ -117,7 +117,7 @@ def _array(file: zipfile.ZipFile, name: str) -> NDArray[Any]:
 
 
 def _header(file: zipfile.ZipFile, name: str, where: str) -> NDArray[Any]:
-    """Return an array of zeros like that in the file; refuse one that claims to be larger than its file.
+    """Return an array of zeros like the array in the file; refuse an array that claims to be larger than its file.
 
     One that would fill the memory when it is unpacked is refused as well.
     """

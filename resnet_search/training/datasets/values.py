@@ -30,7 +30,7 @@ Of = Literal["arrays", "files", "deep"]
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The value that is black and the one that is white, and what they apply to.
+    """The values of black and white, and the arrays that they apply to.
 
     `of`: "arrays" of numbers; all image "files", because the range was stated; or only "deep" files, of more
     than 8 bits, by the range of the set.
