@@ -28,7 +28,7 @@ from tests.faults.table import fault
 
 from .conftest import Outcome, make_run
 
-CASES = 2_500
+CASES = 10_000
 KINDS = ["link", "pipe", "device", "folder", "gone"]
 MEMORY = 2 * 2**30  # bytes that a case may take, beyond what the process has
 ODD: list[Any] = [

@@ -135,7 +135,7 @@ def test_kills_at_random_moments(make_search: Any, whole: Any) -> None:
 
 @pytest.mark.slow
 def test_many_kills_at_random_moments(make_search: Any, whole: Any) -> None:
-    killed_at_random(make_search, whole, 24, seed=2)
+    killed_at_random(make_search, whole, 60, seed=2)
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(8, marks=pytest.mark.slow)])

@@ -299,7 +299,7 @@ def test_equal_to_the_built_model_on_random_architectures(measured):
 
     from resnet_search.networks.model import build_model
 
-    for number, a in enumerate(drawn(60, 2)):
+    for number, a in enumerate(drawn(150, 2)):
         assert complexity(a, (20, 24, 3)) == measured(build_model(a, input_shape=(20, 24, 3))), a.name
         if number % 25 == 24:
             keras.backend.clear_session()

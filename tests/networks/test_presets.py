@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
@@ -114,19 +113,12 @@ def test_equal_to_the_built_model(measured, monkeypatch):
     from resnet_search.networks.model import build_model
 
     monkeypatch.setattr(keras.initializers, "HeNormal", lambda seed: keras.initializers.Zeros())
-    # The shallowest network of each kind, without drawing its weights: a deeper one repeats the blocks of its stages,
-    # and test_model builds the deepest one.
-    built: dict[str, tuple[str, Any]] = {}
-    for name, each in sorted(PRESETS.items(), key=lambda item: item[1].architecture.depth):
-        axes = each.architecture.to_dict()
-        if each.architecture.depth <= 56:
-            built.setdefault(
-                json.dumps({**axes, "blocks": len(each.architecture.blocks)}, sort_keys=True), (name, each)
-            )
-    for axis in ("stem", "block", "attention"):
-        covered = {getattr(each.architecture, axis) for _, each in built.values()}
-        assert covered == {getattr(each.architecture, axis) for each in PRESETS.values()}
-    for name, each in built.values():
+    # Without drawing two billion weights. A deeper network repeats the blocks of its stages; test_model builds the
+    # deepest one.
+    built = {name: each for name, each in PRESETS.items() if each.architecture.depth <= 56}
+    assert {each.architecture.stem for each in built.values()} == {p.architecture.stem for p in PRESETS.values()}
+    assert {each.architecture.block for each in built.values()} == {p.architecture.block for p in PRESETS.values()}
+    for name, each in built.items():
         model = build_model(each.architecture, input_shape=each.input_shape, classes=each.classes)
         assert measured(model) == each.complexity, name
         keras.backend.clear_session()

@@ -241,7 +241,7 @@ timings = st.builds(
 
 @holds_for(
     60,
-    slow=240,
+    slow=460,
     shrink=False,
     search=searches,
     failing=st.sampled_from([0.0, 0.1, 0.3, 0.6]),
