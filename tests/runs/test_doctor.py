@@ -141,7 +141,8 @@ def test_a_gpu_that_can(h200: list[Device], monkeypatch: pytest.MonkeyPatch) -> 
     found = gpu_checks()
     assert found["MIG"].text == "MIG-1"
     h200.append(Device("GPU-b"))
-    assert gpu_checks()["MIG"].text == "MIG-1"
+    found = gpu_checks()
+    assert (found["MIG"].text, found["GPU memory"].status) == ("MIG-1", WARNING)
     assert (found["GPU memory"].status, "nvidia-ml-py" in found["GPU memory"].cure) == (WARNING, True)
 
 
@@ -162,6 +163,12 @@ def test_cuda_libraries_are_those_of_pip(h200: list[Device], monkeypatch: pytest
 
     monkeypatch.setattr(metadata, "version", version)
     assert gpu_checks()["CUDA"].text == "nvidia-cuda-runtime-cu12 12.9.79, nvidia-cudnn-cu12 9.10.2"
+    there["nvidia-cudnn-cu13"] = "9.12.0"  # Of two releases, one is named.
+    both = gpu_checks()["CUDA"].text
+    assert both.count("nvidia-cudnn") == 1
+    del there["nvidia-cudnn-cu12"], there["nvidia-cudnn-cu13"]
+    there["nvidia-cudnn"] = "9.13.0"
+    assert "nvidia-cudnn 9.13.0" in gpu_checks()["CUDA"].text
     there.clear()
     assert "system" in gpu_checks()["CUDA"].text
 

@@ -219,7 +219,10 @@ def _read_as(file: Path, coding: str) -> Images:
     from PIL import Image, ImageOps
 
     with Image.open(file, formats=FORMATS) as image:
-        tiles: Any = [(*tile[:-1], _with_raw_mode(tile[-1], coding)) for tile in image.tile]
+        # Since Pillow 11, a tile is a named tuple.
+        tiles: Any = [
+            getattr(tile, "_make", tuple)((*tile[:-1], _with_raw_mode(tile[-1], coding))) for tile in image.tile
+        ]
         image.tile = tiles
         return np.asarray(ImageOps.exif_transpose(image))
 

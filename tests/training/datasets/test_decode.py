@@ -217,14 +217,18 @@ def _png(path: Path, levels: np.ndarray, clear: list[int]) -> Path:
 
 
 def _tiff(path: Path, levels: np.ndarray, **tags: int) -> Path:
-    """Write a TIFF of 16 bits a channel, (H, W, channels), with some of its tags."""
+    """Write a TIFF of 16 bits a channel, (H, W, channels), with some of its tags; compression 8 is zlib's."""
     height, width, channels = levels.shape
     written = {256: width, 257: height, 259: 1, 262: 1 if channels == 1 else 2, 277: channels, 278: height, 284: 1}
-    written |= {{"photometric": 262, "planes": 284, "extra": 338}[name]: value for name, value in tags.items()}
+    numbers = {"photometric": 262, "planes": 284, "extra": 338, "compression": 259}
+    written |= {numbers[name]: value for name, value in tags.items()}
     separate = written[284] == 2
-    parts = [levels[..., n] for n in range(channels)] if separate else [levels]
+    planes = [levels[..., n] for n in range(channels)] if separate else [levels]
+    parts = [plane.astype("<u2").tobytes() for plane in planes]
+    if written[259] == 8:
+        parts = [zlib.compress(part) for part in parts]
     entries = {tag: [value] for tag, value in written.items()} | {258: [16] * channels}
-    entries[279] = [part.size * 2 for part in parts]
+    entries[279] = [len(part) for part in parts]
     entries[273] = [0] * len(parts)
     start = 8 + 2 + 12 * len(entries) + 4
     entries[273] = [start + 100 + sum(entries[279][:n]) for n in range(len(parts))]
@@ -235,7 +239,7 @@ def _tiff(path: Path, levels: np.ndarray, **tags: int) -> Path:
             packed, values = struct.pack("<I", start + len(values)), values + packed
         fields += struct.pack("<HHI", tag, 4, len(numbers)) + packed
     head = b"II*\0" + struct.pack("<IH", 8, len(entries)) + fields + bytes(4) + values.ljust(100, b"\0")
-    path.write_bytes(head + b"".join(part.astype("<u2").tobytes() for part in parts))
+    path.write_bytes(head + b"".join(parts))
     return path
 
 
@@ -297,6 +301,16 @@ def test_the_levels_of_a_tiff_are_those_that_it_stores(tmp_path: Path, channels:
 FOUR = np.dstack([DEEP, DEEP[..., 0]])
 
 
+def test_a_compressed_tiff_has_the_same_levels(tmp_path: Path) -> None:
+    """Pillow reads it by another library, which gives 16 bits in the order of this machine."""
+    levels = DEEP >> 4  # Of 12 bits, whose lower 4 show in the result.
+    plain, compressed = (
+        decode(_tiff(tmp_path / "a.tiff", levels, compression=kind), Values(0, 4095, "deep")) for kind in (1, 8)
+    )
+    assert np.array_equal(plain, DEEP >> 8)
+    assert np.array_equal(compressed, plain)
+
+
 @fault(
     "images",
     "A file of 16 bits is stored in a way that Pillow reads as other levels",
@@ -304,19 +318,19 @@ FOUR = np.dstack([DEEP, DEEP[..., 0]])
     "one, white as 0, CMYK)",
 )
 @pytest.mark.parametrize(
-    ("levels", "tags"),
+    ("levels", "tags", "what"),
     [
-        (DEEP, {"planes": 2}),
-        (DEEP[..., :1], {"photometric": 0}),
-        (FOUR, {"extra": 1}),
-        (FOUR, {"photometric": 5}),
+        (DEEP, {"planes": 2}, "planes one by one"),
+        (DEEP[..., :1], {"photometric": 0}, "white as 0"),
+        (FOUR, {"extra": 1}, "in this layout"),
+        (FOUR, {"photometric": 5}, "in this layout"),
     ],
     ids=["planes", "white is zero", "associated alpha", "CMYK"],
 )
 def test_a_tiff_of_which_pillow_gives_other_levels_is_refused(
-    tmp_path: Path, levels: np.ndarray, tags: dict[str, int]
+    tmp_path: Path, levels: np.ndarray, tags: dict[str, int], what: str
 ) -> None:
-    with pytest.raises(Unreadable, match="16 bits"):
+    with pytest.raises(Unreadable, match=f"16 bits with .*{what}"):
         decode(_tiff(tmp_path / "a.tiff", levels, **tags))
 
 
