@@ -32,8 +32,8 @@ PARTS = {
     "images": "The images mislead",
     "numbers": "The numbers mislead",
     "environment": "The environment is unusual",
-    "use": "A command does not do what was meant",
-    "hostile": "What is read is hostile",
+    "use": "A command is mistyped or misunderstood",
+    "hostile": "Hostile files",
 }
 _HEAD = """\
 # Faults
