@@ -220,8 +220,8 @@ def _tiff(path: Path, levels: np.ndarray, **tags: int) -> Path:
     """Write a TIFF of 16 bits a channel, (H, W, channels), with some of its tags; compression 8 is zlib's."""
     height, width, channels = levels.shape
     written = {256: width, 257: height, 259: 1, 262: 1 if channels == 1 else 2, 277: channels, 278: height, 284: 1}
-    numbers = {"photometric": 262, "planes": 284, "extra": 338, "compression": 259}
-    written |= {numbers[name]: value for name, value in tags.items()}
+    by_name = {"photometric": 262, "planes": 284, "extra": 338, "compression": 259}
+    written |= {by_name[name]: value for name, value in tags.items()}
     separate = written[284] == 2
     planes = [levels[..., n] for n in range(channels)] if separate else [levels]
     parts = [plane.astype("<u2").tobytes() for plane in planes]
