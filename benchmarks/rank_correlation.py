@@ -2,10 +2,12 @@
 
     python benchmarks/rank_correlation.py run --side ours --data CIFAR10 --out ours.jsonl
     python benchmarks/rank_correlation.py run --side keras-tuner --data CIFAR10 --out keras_tuner.jsonl
-    python benchmarks/rank_correlation.py report ours.jsonl keras_tuner.jsonl
+    python benchmarks/rank_correlation.py run --side ours --space quickstart --out quickstart.jsonl
+    python benchmarks/rank_correlation.py report ours.jsonl keras_tuner.jsonl quickstart.jsonl
 
-`run` trains 20 random architectures of a small space with 3 seeds for 9 epochs of 3,000 images, validated on 1,500, on
-one thread, and appends a line each; it goes on where it stopped. Both sides train the same networks on the same
+`run` trains 20 random architectures of a space with 3 seeds on one thread and appends a line for each; it continues
+where it stopped. Without --space: a small space, 9 epochs of 3,000 images of --data, validated on 1,500. With --space:
+the images, epochs and recipe of that space. Both sides train the same networks on the same
 images with the same augmentation. `ours`: this project's default recipe. `keras-tuner`: what a `build(hp)` has when
 nothing else is said: Adam at 1e-3, batch normalisation with Keras's momentum of 0.99 and its moving statistics, and
 Keras Tuner's score of a trial, the best epoch so far.
@@ -25,7 +27,8 @@ from typing import Any
 
 from resnet_search.files import append_line, read_lines
 from resnet_search.networks.architecture import Architecture
-from resnet_search.spaces.load import parse_space
+from resnet_search.spaces.load import load_space, parse_space
+from resnet_search.spaces.space import SearchSpace
 
 SPACE = """
 [axes]
@@ -42,12 +45,12 @@ KERAS_DEFAULTS = {
     "label_smoothing": 0.0, "average_fraction": 0.0, "bn_batches": 0,
 }  # fmt: skip
 KERAS_BN_MOMENTUM = 0.99
+SCORES = ("val_accuracy", "val_loss")
 
 
-def candidates(count: int) -> list[Architecture]:
-    """The same random architectures every time."""
-    feasible = list(parse_space(SPACE, "rank").feasible().architectures)
-    return random.Random(0).sample(feasible, count)
+def candidates(space: SearchSpace, count: int) -> list[Architecture]:
+    """Return the same random architectures every time."""
+    return random.Random(0).sample(list(space.feasible().architectures), count)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -60,8 +63,15 @@ def run(arguments: argparse.Namespace) -> None:
     from resnet_search.training.arrays import Arrays, channel_statistics
     from resnet_search.training.datasets import load_data, split
 
-    data = load_data(arguments.data)
-    parts = split(data, validation=arguments.validation, seed=0, train_examples=arguments.images)
+    space = load_space(arguments.space) if arguments.space else parse_space(SPACE, "rank")
+    if arguments.space:
+        data = load_data(space.data.source, image_size=space.data.image_size)
+        parts = split(data, validation=space.data.validation, seed=0)
+        arguments.epochs = space.hyperband.max_epochs
+    else:
+        data = load_data(arguments.data)
+        parts = split(data, validation=arguments.validation, seed=0, train_examples=arguments.images)
+    recipe = {**space.fixed_recipe, **json.loads(arguments.recipe)}
     x = data.x_train[parts.train_index]
     arrays = Arrays(
         x, data.y_train[parts.train_index], data.x_train[parts.validation_index], data.y_train[parts.validation_index],
@@ -69,16 +79,18 @@ def run(arguments: argparse.Namespace) -> None:
     )  # fmt: skip
     done = {(line["name"], line["seed"]) for line in read_lines(arguments.out)}
     for seed in range(arguments.seeds):
-        for architecture in candidates(arguments.candidates):
+        for architecture in candidates(space, arguments.candidates):
             if (architecture.name, seed) in done:
                 continue
-            accuracies = curve(architecture, seed, arrays, arguments)
-            append_line(arguments.out, {"name": architecture.name, "seed": seed, "val_accuracy": accuracies})
-            print(seed, architecture.name, accuracies, flush=True)
+            scores = curve(architecture, seed, arrays, recipe, arguments)
+            append_line(arguments.out, {"name": architecture.name, "seed": seed, **scores})
+            print(seed, architecture.name, scores["val_accuracy"], flush=True)
 
 
-def curve(architecture: Architecture, seed: int, arrays: Any, arguments: argparse.Namespace) -> list[float]:
-    """Validation accuracy after each epoch."""
+def curve(
+    architecture: Architecture, seed: int, arrays: Any, recipe: dict[str, Any], arguments: argparse.Namespace
+) -> dict[str, list[float]]:
+    """Return validation accuracy and loss after each epoch."""
     from resnet_search.training.job import Job
     from resnet_search.training.train import Trainer
 
@@ -86,38 +98,45 @@ def curve(architecture: Architecture, seed: int, arrays: Any, arguments: argpars
     with tempfile.TemporaryDirectory() as folder:
         job = Job(
             trial="0", folder=folder, parent=None, architecture=architecture.to_dict(), seed=seed, initial_epoch=0,
-            recipe=KERAS_DEFAULTS if peer else json.loads(arguments.recipe), epochs=arguments.epochs,
+            recipe=KERAS_DEFAULTS if peer else recipe, epochs=arguments.epochs,
             horizon=arguments.epochs, data="",
         )  # fmt: skip
         trainer = Trainer(job, arrays)
         if peer:
             for layer in trainer.normalisations:
                 layer.momentum = KERAS_BN_MOMENTUM
-        return [trainer.run(epoch, last=False).val_accuracy for epoch in range(arguments.epochs)]
+        lines = [trainer.run(epoch, last=False) for epoch in range(arguments.epochs)]
+        return {key: [getattr(line, key) for line in lines] for key in SCORES}
 
 
 def report(files: list[Path]) -> None:
-    """A table of rank correlations: each seed's early scores against the mean accuracy at the end over seeds."""
+    """Print rank correlations: each seed's early scores against the mean accuracy at the end over seeds."""
     import numpy as np
     from scipy.stats import spearmanr
 
-    print("| side | candidates x seeds | epochs | mean accuracy | rank correlation: median over seeds (range) |")
-    print("|---|---|---|---|---|")
+    print("| side | candidates x seeds | epochs | mean accuracy | by accuracy: median over seeds (range) | by loss |")
+    print("|---|---|---|---|---|---|")
     for path in files:
         lines = read_lines(path)
         names = sorted({line["name"] for line in lines})
-        seeds = sorted({line["seed"] for line in lines})
-        table = {(line["name"], line["seed"]): line["val_accuracy"] for line in lines}
-        curves = np.array(
-            [[table[name, seed] for name in names] for seed in seeds if all((n, seed) in table for n in names)]
-        )
-        score = np.maximum.accumulate(curves, axis=2) if "keras" in path.stem else curves
-        final = score[:, :, -1].mean(axis=0)
-        for epochs in (1, 3, curves.shape[2]):
-            found = [spearmanr(one[:, epochs - 1], final).statistic for one in score]
+        seeds = [
+            seed
+            for seed in sorted({line["seed"] for line in lines})
+            if {line["name"] for line in lines if line["seed"] == seed} == set(names)
+        ]
+        table = {(line["name"], line["seed"]): line for line in lines}
+        accuracy, loss = (np.array([[table[name, seed][key] for name in names] for seed in seeds]) for key in SCORES)
+        if "keras" in path.stem:
+            accuracy = np.maximum.accumulate(accuracy, axis=2)
+        final = accuracy[:, :, -1].mean(axis=0)
+        for epochs in (1, 3, accuracy.shape[2]):
+            ranks = []
+            for scores in (accuracy, -loss):
+                each = [spearmanr(one[:, epochs - 1], final).statistic for one in scores]
+                ranks.append(f"{np.median(each):.2f} ({min(each):.2f} to {max(each):.2f})")
             print(
-                f"| {path.stem} | {len(names)} x {len(curves)} | {epochs} | {score[:, :, epochs - 1].mean():.3f} "
-                f"| {np.median(found):.2f} ({min(found):.2f} to {max(found):.2f}) |"
+                f"| {path.stem} | {len(names)} x {len(seeds)} | {epochs} | {accuracy[:, :, epochs - 1].mean():.3f} "
+                f"| {' | '.join(ranks)} |"
             )
         print(f"{path.stem}: accuracy at the end, lowest and highest candidate: {final.min():.3f} {final.max():.3f}")
 
@@ -128,6 +147,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     runner = commands.add_parser("run")
     runner.add_argument("--side", choices=("ours", "keras-tuner"), required=True)
+    runner.add_argument("--space", help="a space's name or file; its images, epochs and recipe are used")
     runner.add_argument("--data", default="cifar10")
     runner.add_argument("--out", type=Path, required=True)
     runner.add_argument("--images", type=int, default=3000)
