@@ -25,6 +25,7 @@ from resnet_search.workers.precision import AUTO, PRECISIONS
 # Settings of a space: the option, and the table and key that it sets.
 _OF_SPACE = {
     "max_epochs": ("--max-epochs", "hyperband", "max_epochs"),
+    "min_epochs": ("--min-epochs", "hyperband", "min_epochs"),
     "factor": ("--factor", "hyperband", "factor"),
     "iterations": ("--iterations", "hyperband", "iterations"),
     "promotion": ("--promotion", "hyperband", "promotion"),
@@ -35,7 +36,7 @@ _OF_SPACE = {
     "value_range": ("--value-range", "data", "value_range"),
 }
 # Values for runs older than the setting.
-_BEFORE = {"promotion": "sync"}
+_BEFORE = {"min_epochs": 1, "promotion": "sync"}
 _CURES = {
     "max_epochs": "To train the best candidates longer, use --add-epochs.",
     "iterations": "To repeat the brackets, use --add-iterations.",

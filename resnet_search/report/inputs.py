@@ -58,7 +58,9 @@ def _method(view: RunView) -> tuple[Text, Text]:
     if is_grid(view):
         return "Method", f"trains every network once, for all {epochs}"
     so_far = " of the results so far (async)" if hyperband.get("promotion") == "async" else ""
-    return "Hyperband", f"at most {epochs} per trial, keeps one in {hyperband['factor']}{so_far}, {iterations}"
+    least = hyperband.get("min_epochs", 1)
+    span = f"{least} to {epochs}" if least > 1 else f"at most {epochs}"
+    return "Hyperband", f"{span} per trial, keeps one in {hyperband['factor']}{so_far}, {iterations}"
 
 
 def images(view: RunView, facts: Facts) -> Section:

@@ -38,6 +38,7 @@ class TunerStore(KerasTunerHyperband):
             # Keras Tuner's own limit raises while it holds a lock; `search.loop` has another.
             max_consecutive_failed_trials=None,
         )
+        self.min_epochs = space.hyperband.min_epochs  # which its constructor does not take
         self.seed = self._seed_state = seed  # Keras Tuner treats 0 as no seed.
         self.verbose = 0
         # Keras Tuner's own search, if continued after this one, is at its end.

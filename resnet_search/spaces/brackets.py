@@ -2,6 +2,7 @@
 
 Li et al. 2018, "Hyperband", algorithm 1, with the sizes of `keras_tuner.Hyperband`: a bracket of number b starts with
 ceil(ends / (b + 1) * factor^b) candidates, `ends` being the size of bracket 0, and each rung keeps one in `factor`.
+Brackets whose first rung would be shorter than `min_epochs` are left out; the others stay as they are.
 """
 
 from __future__ import annotations
@@ -45,13 +46,16 @@ class Bracket:
         return sum(rung.size * (rung.epochs - rung.initial_epoch) for rung in self.rungs)
 
 
-def hyperband(max_epochs: int, factor: int, iterations: int, candidates: int | None = None) -> tuple[Bracket, ...]:
+def hyperband(
+    max_epochs: int, factor: int, iterations: int, candidates: int | None = None, *, min_epochs: int = 1
+) -> tuple[Bracket, ...]:
     """The brackets in the order they start, the most aggressive of an iteration first.
 
     `candidates`: how many different ones there are, None for no limit. A bracket cannot start with more; a space that
     is smaller than the plan shrinks first rungs, and halving continues.
+    `min_epochs`: at most `max_epochs`.
     """
-    count = _bracket_count(max_epochs, factor)
+    count = _bracket_count(max_epochs, factor, min_epochs)
     # As Keras Tuner computes it; its logarithm is a float, so the sizes are the same only if this one is too.
     ends = math.ceil(1 + math.log(max_epochs, factor))
     plan = []
@@ -72,9 +76,9 @@ def grid(max_epochs: int, candidates: int) -> tuple[Bracket, ...]:
     return (Bracket(0, 0, 0, (Rung(0, candidates, 0, max_epochs),)),)
 
 
-def _bracket_count(max_epochs: int, factor: int) -> int:
+def _bracket_count(max_epochs: int, factor: int, min_epochs: int) -> int:
     count = 1
-    while factor**count <= max_epochs:
+    while min_epochs * factor**count <= max_epochs:
         count += 1
     return count
 

@@ -58,6 +58,7 @@ def check(document: Mapping[str, Any]) -> Checked:
     if "axes" in tables:
         _missing_axes(tables["axes"], mistakes)
         _across_axes(tables["axes"], checked.tables["axes"], mistakes)
+    _across_hyperband(checked)
     if checked.method == "grid":
         _in_a_grid(checked, tables.get("recipe", {}))
     if not mistakes:
@@ -150,9 +151,17 @@ def _across_axes(axes: Mapping[str, Any], good: Mapping[str, Any], mistakes: Mis
             )
 
 
+def _across_hyperband(checked: Checked) -> None:
+    """The shortest trials cannot be longer than the longest."""
+    given = checked.tables["hyperband"]
+    least, most = (given.get(name, getattr(Hyperband(), name)) for name in ("min_epochs", "max_epochs"))
+    if least > most:
+        checked.mistakes.wrong("[hyperband] min_epochs", least, f"at most max_epochs, which is {most}")
+
+
 def _in_a_grid(checked: Checked, recipe: Mapping[str, Any]) -> None:
     """A grid has no rungs to halve, and compares architectures, so that all else must be the same."""
-    for name in ("factor", "iterations", "promotion"):
+    for name in ("min_epochs", "factor", "iterations", "promotion"):
         default = getattr(Hyperband(), name)
         value = checked.tables["hyperband"].get(name, default)
         if value != default:

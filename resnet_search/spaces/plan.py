@@ -98,7 +98,9 @@ def make_plan(
         return Plan(space.method, feasible, grid(settings.max_epochs, feasible.count), feasible.count)
     # A recipe that varies makes more candidates than there are architectures.
     limit = None if space.recipe_varies else feasible.count
-    brackets = hyperband(settings.max_epochs, settings.factor, settings.iterations, limit)
+    brackets = hyperband(
+        settings.max_epochs, settings.factor, settings.iterations, limit, min_epochs=settings.min_epochs
+    )
     return Plan(space.method, feasible, brackets, limit, settings.promotion == "async")
 
 

@@ -126,6 +126,10 @@ class Hyperband:
     """[hyperband]: Li et al. 2018; 27 and 3 make brackets of 27, 12, 6 and 4 first trials."""
 
     max_epochs: int = _key("int", "epochs of the longest trials", default=27, high=10_000, unit="epochs")
+    min_epochs: int = _key(
+        "int", "epochs of the shortest trials, the minimum resource of Li et al.; at most max_epochs", default=1,
+        high=10_000, unit="epochs",
+    )  # fmt: skip
     factor: int = _key("int", "one in `factor` of a rung's trials is promoted", default=3, low=2, high=100)
     iterations: int = _key("int", "times that all brackets are gone through", default=1, high=1_000)
     promotion: str = _key(

@@ -80,6 +80,7 @@ class SearchSpace:
         self,
         *,
         max_epochs: int | None = None,
+        min_epochs: int | None = None,
         factor: int | None = None,
         iterations: int | None = None,
         promotion: str | None = None,
@@ -94,6 +95,7 @@ class SearchSpace:
         replaced: dict[str, dict[str, Any]] = {
             "hyperband": {
                 "max_epochs": max_epochs,
+                "min_epochs": min_epochs,
                 "factor": factor,
                 "iterations": iterations,
                 "promotion": promotion,

@@ -51,7 +51,8 @@ def test_run_searches_shows_exports_and_says_what_comes_next(command: Callable[.
 def test_every_option_of_run_reaches_the_search(
     command: Callable[..., Outcome], asked: Asked, tmp_path: Path, machine: Path
 ) -> None:
-    space = ["--max-epochs", 4, "--factor", 2, "--iterations", 2, "--promotion", "async", "--max-params", 10**6]
+    space = ["--max-epochs", 4, "--min-epochs", 2, "--factor", 2, "--iterations", 2, "--promotion", "async"]
+    space += ["--max-params", 10**6]
     space += ["--max-macs", 10**8, "--validation", 0.1, "--data", "shapes"]
     run = ["--name", "a", "--runs-dir", tmp_path / "there", "--seed", 7, "--data-dir", tmp_path]
     run += ["--train-examples", 500, "--workers", 2, "--threads", 3, "--device", "cpu", "--precision", "float32"]
@@ -60,8 +61,8 @@ def test_every_option_of_run_reaches_the_search(
     assert outcome.status == 0, outcome.err
     [(searched, settings)] = asked.searches
     assert searched == load_space("quickstart").with_settings(
-        max_epochs=4, factor=2, iterations=2, promotion="async", max_params=10**6, max_macs=10**8, validation=0.1,
-        source="shapes",
+        max_epochs=4, min_epochs=2, factor=2, iterations=2, promotion="async", max_params=10**6, max_macs=10**8,
+        validation=0.1, source="shapes",
     )  # fmt: skip
     assert settings == SearchSettings(
         runs_dir=tmp_path / "there", name="a", seed=7, data_dir=tmp_path, train_examples=500, workers=2, threads=3,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -59,12 +60,21 @@ def test_sizes_and_epochs_are_those_that_keras_tuner_gave(golden):
 def test_sizes_and_epochs_are_those_of_keras_tuner(factor):
     from keras_tuner.oracles import HyperbandOracle
 
-    for max_epochs in range(1, 200):
+    for max_epochs, min_epochs in product(range(1, 200), (1, 2, 3, 10)):
         oracle = HyperbandOracle("val_loss", max_epochs=max_epochs, factor=factor)
-        assert sizes_and_epochs(hyperband(max_epochs, factor, 1)) == [
+        oracle.min_epochs = min(min_epochs, max_epochs)
+        assert sizes_and_epochs(hyperband(max_epochs, factor, 1, min_epochs=oracle.min_epochs)) == [
             [[oracle._get_size(number, index), oracle._get_epochs(number, index)] for index in range(number + 1)]
             for number in reversed(range(oracle._get_num_brackets()))
         ]
+
+
+@pytest.mark.parametrize(("min_epochs", "left_out"), [(1, 0), (2, 1), (3, 1), (4, 2), (9, 2), (10, 3), (27, 3)])
+def test_a_minimum_leaves_out_the_brackets_that_start_with_shorter_trials(min_epochs, left_out):
+    everything = hyperband(27, 3, 1)
+    kept = hyperband(27, 3, 1, min_epochs=min_epochs)
+    assert sizes_and_epochs(kept) == sizes_and_epochs(everything)[left_out:]
+    assert kept[0].offset == 0
 
 
 @given(st.integers(1, 200), st.integers(2, 5), st.integers(1, 3), st.integers(1, 20))

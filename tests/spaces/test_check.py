@@ -118,6 +118,8 @@ WRONG = [
     ({"hyperband.max_epochs": "0"}, "[hyperband] max_epochs", "0", "1 to 10,000"),
     ({"hyperband.max_epochs": '"3"'}, "[hyperband] max_epochs", '"3"', "1 to 10,000"),
     ({"hyperband.max_epochs": "false"}, "[hyperband] max_epochs", "false", "1 to 10,000"),
+    ({"hyperband.min_epochs": "0"}, "[hyperband] min_epochs", "0", "1 to 10,000"),
+    ({"hyperband.min_epochs": "10"}, "[hyperband] min_epochs", "10", "at most max_epochs, which is 9"),
     ({"hyperband.factor": "1"}, "[hyperband] factor", "1", "2 to 100"),
     ({"hyperband.iterations": "0"}, "[hyperband] iterations", "0", "1 to 1,000"),
     ({"hyperband.max_epoch": "9"}, "[hyperband] max_epoch", "9", 'nearest: "max_epochs"'),
@@ -201,6 +203,7 @@ GRID = 'method = "grid"\n'
 @pytest.mark.parametrize(
     ("changes", "place", "value", "said"),
     [
+        ({"hyperband.min_epochs": "3"}, "[hyperband] min_epochs", "3", "once"),
         ({"hyperband.factor": "4"}, "[hyperband] factor", "4", "once"),
         ({"hyperband.iterations": "2"}, "[hyperband] iterations", "2", "once"),
         ({"recipe.batch_size": "[64, 128]"}, "[recipe] batch_size", "[64, 128]", "one value"),

@@ -122,8 +122,8 @@ def _advice(reading: Reading, found: list[Agreement]) -> Text:
         verdict = "Hardly."
         fewer = f"--factor {factor - 1}, which stops fewer candidates, " if factor > 2 else ""  # noqa: PLR2004
         advice = (
-            f"Early scores say little about late ones. Try {fewer}a larger --max-epochs, which makes rungs longer, or "
-            'a smaller space trained in full with method = "grid".'
+            "Early scores say little about late ones. Try a larger --min-epochs, so that the first comparison comes "
+            f'later, {fewer}or a smaller space trained in full with method = "grid".'
         )
     return (Strong(verdict), words, advice)
 
