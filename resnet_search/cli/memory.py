@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from resnet_search.networks.architecture import Architecture
     from resnet_search.networks.complexity import Complexity
     from resnet_search.networks.presets import Preset
+    from resnet_search.search.counted import Counted
     from resnet_search.spaces.plan import Plan
     from resnet_search.spaces.space import SearchSpace
 
@@ -42,12 +43,13 @@ class Tight:
 def too_large(
     space: SearchSpace,
     plan: Plan,
+    images: Counted,
     known: Sequence[tuple[Preset, Complexity]],
-    workers: int | Cluster | None,
-    device: str,
+    options: dict[str, Any],
 ) -> Tight | None:
     """Return the networks of a plan and of `known` that do not fit into memory; None if all do.
 
+    `options`: workers and device.
     Also None for a GPU or a cluster: they have their own memory, and a batch that does not fit is trained in parts.
     """
     import psutil
@@ -56,9 +58,10 @@ def too_large(
     from resnet_search.search.memory import largest_batch
     from resnet_search.workers.devices import FRAMEWORK_BYTES, nvidia_gpus, processor_workers
 
+    workers, device = options["workers"], options["device"]
     if isinstance(workers, Cluster) or device == "gpu" or (device == "auto" and nvidia_gpus()):
         return None
-    batch = largest_batch(space)
+    batch = largest_batch(space, images.train)
     costs = {named.architecture: cost for named, cost in known}
     costs |= dict(zip(plan.feasible.architectures, plan.feasible.costs, strict=True))
     needs = [(one, FRAMEWORK_BYTES + memory_of(cost, batch)) for one, cost in costs.items()]

@@ -108,6 +108,7 @@ def _told(model: Preset, space: SearchSpace, plan: Plan, images: Counted, option
     size = space.data.image_size
     [cost] = plan.feasible.costs
     recipe = recipe_from(space.fixed_recipe)
+    recipe = recipe if images.train is None else recipe.for_images(images.train)
     yield f"Model      {model.name}: {model.architecture.depth} layers, {count(cost.trainable)} parameters"
     yield f"Source     {model.source}"
     warm_up = f", warm-up epochs: {recipe.warmup_epochs:g}" if recipe.warmup_epochs else ""
@@ -121,7 +122,7 @@ def _told(model: Preset, space: SearchSpace, plan: Plan, images: Counted, option
     time = time_of(space, plan, images, (), options)
     yield from time.lines()
     yield from gpu_lines(time, options["workers"], options["device"])
-    yield from memory_lines(too_large(space, plan, (), options["workers"], options["device"]))
+    yield from memory_lines(too_large(space, plan, images, (), options))
     yield from precision_lines(plan, options["precision"], options["workers"], options["device"])
     if model.architecture.stem != "cifar" and size < _FEW_PIXELS:
         sibling = model.name + ADAPTED

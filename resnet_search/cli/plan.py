@@ -42,7 +42,7 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
         plan = make_plan(space, classes=classes, count=True)
     known = baseline_costs(space, options["baselines"], classes)
     time = time_of(space, plan, images, known, options)
-    tight = too_large(space, plan, known, options["workers"], options["device"])
+    tight = too_large(space, plan, images, known, options)
     if as_json:
         show_json(
             "plan/1",

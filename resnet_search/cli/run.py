@@ -58,7 +58,7 @@ def command(session: Session, /, *, quiet: bool, no_export: bool, **options: Any
         yield from plan_totals(plan, time)
         yield from gpu_lines(time, options["workers"], options["device"])
         yield from baseline_lines(known, space.hyperband.max_epochs)
-        yield from memory_lines(too_large(space, plan, known, options["workers"], options["device"]))
+        yield from memory_lines(too_large(space, plan, images, known, options))
         yield from precision_lines(plan, options["precision"], options["workers"], options["device"])
 
     begin(session, space, plan, told, options, quiet=quiet, export=not no_export)

@@ -88,7 +88,7 @@ def time_of(
     from resnet_search.workers.cluster import Cluster
 
     costs = [*plan.feasible.costs, *(cost for _, cost in known)]
-    most = max(memory_of(cost, largest_batch(space)) for cost in costs)
+    most = max(memory_of(cost, largest_batch(space, images.train)) for cost in costs)
     speed = machine_speed(options["runs_dir"], costs, options["device"])
     crew = crew_of(options["workers"], options["threads"], options["device"], most)
     counted_images = None if images.train is None else Images(images.train, images.validation or 0)

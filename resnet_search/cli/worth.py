@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 from resnet_search.report.facts import duplicates_of, known_test, times_read
 from resnet_search.report.kind import is_final, is_single
@@ -13,6 +12,7 @@ from resnet_search.report.ties import ties
 from resnet_search.report.units import accuracy, counted, standard_error
 from resnet_search.runs.after import reads_of_test_images
 from resnet_search.runs.trials import RunView
+from resnet_search.training.recipe import recipe_from
 
 # An epoch shorter than the memory of SGD's momentum, 1 / (1 - 0.9) steps, hardly moves the weights.
 FEW_STEPS = 10
@@ -45,7 +45,7 @@ def notes(view: RunView) -> list[str]:
 
 def _few_steps(view: RunView) -> Iterable[str]:
     recipe, images = view.content["recipe"], int(view.content["data"]["train"])
-    batch = min(images, _largest(view.content["space"]["recipe"].get("batch_size", recipe.get("batch_size", 1))))
+    batch = _largest_batch(view, images)
     # Following runs train as their search did; ImageNet weights need few steps.
     if view.content.get("of") or recipe.get("init") == "imagenet" or images // batch >= FEW_STEPS:
         return
@@ -59,11 +59,14 @@ def _few_steps(view: RunView) -> Iterable[str]:
     )
 
 
-def _largest(batch_size: Any) -> int:
-    """Return the largest batch size that trials may have."""
-    if isinstance(batch_size, dict):
-        return int(batch_size["max"])
-    return int(max(batch_size)) if isinstance(batch_size, list | tuple) else int(batch_size)
+def _largest_batch(view: RunView, images: int) -> int:
+    """Return the largest batch that trials may have."""
+    varied = view.content["space"]["recipe"].get("batch_size")
+    if isinstance(varied, dict):
+        return min(images, int(varied["max"]))
+    if isinstance(varied, list):
+        return min(images, int(max(varied)))
+    return recipe_from(view.content["recipe"]).batch_for(images)
 
 
 def of_images(share: float | None, images: int) -> str:

@@ -12,7 +12,7 @@ from resnet_search.export.metadata import UNKNOWN, metadata, metrics_of, source_
 from resnet_search.report.document import Block, Bullets, Code, Document, Fence, Paragraph, Section, Table, Text
 from resnet_search.report.exported import Exported, ensemble, files
 from resnet_search.report.facts import Facts, facts_of
-from resnet_search.report.inputs import equal_images, validated_on
+from resnet_search.report.inputs import equal_images, trained_recipe, validated_on
 from resnet_search.report.kind import is_single, origin
 from resnet_search.report.learning import at_chance
 from resnet_search.report.markdown import to_markdown
@@ -224,7 +224,7 @@ def _data(view: RunView, facts: Facts) -> Section:
 def _training(view: RunView, members: Sequence[Trial]) -> Section:
     blocks: list[Block] = []
     for member in members:
-        recipe = {**view.content["recipe"], **member.recipe}
+        recipe = trained_recipe(view, member)
         length = f", {counted(member.epochs, 'epoch')} of a schedule of {view.content['horizon']}; all values:"
         blocks += [
             Paragraph((Code(member.name), ", recipe ", Code(str(recipe["name"])), length)),

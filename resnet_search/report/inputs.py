@@ -12,7 +12,8 @@ from resnet_search.report.document import Block, Bullets, Code, Fence, Paragraph
 from resnet_search.report.facts import Facts
 from resnet_search.report.kind import is_grid
 from resnet_search.report.units import about, between, counted
-from resnet_search.runs.trials import RunView
+from resnet_search.runs.trials import RunView, Trial
+from resnet_search.training.recipe import recipe_from
 from resnet_search.workers.cluster import Cluster
 
 _MOST_CLASSES = 20
@@ -110,6 +111,12 @@ def equal_images(facts: Facts) -> Iterator[tuple[Text, Text]]:
         yield "Test images that equal a training image", f"{found.test_in_train:,} of {facts.test:,}"
 
 
+def trained_recipe(view: RunView, trial: Trial | None = None) -> dict[str, Any]:
+    """Return the recipe that a run, or one of its trials, trained with: also the batch size and rate of `auto`."""
+    values = view.content["recipe"] if trial is None else {**view.content["recipe"], **trial.recipe}
+    return recipe_from(values).for_images(int(view.content["data"]["train"])).to_dict()
+
+
 def repeat(view: RunView) -> Section:
     """List command, space, recipe, versions and machine."""
     content = view.content
@@ -138,7 +145,7 @@ def repeat(view: RunView) -> Section:
             Paragraph("The search space; options of the command above override its values:"),
             Fence("toml", content["space"]["text"].rstrip()),
             Paragraph(f"All values of the recipe; its learning-rate schedule is {content['horizon']} epochs long:"),
-            Fence("json", json.dumps(content["recipe"], indent=1)),
+            Fence("json", json.dumps(trained_recipe(view), indent=1)),
         ),
     )
 

@@ -194,6 +194,8 @@ def _content(view: RunView, chosen: Sequence[Trial], seeds: int, settings: Again
     ]
     content = {
         **contents_of(space),
+        # A search may be older than today's recipes.
+        **({"recipe": source["recipe"]} if settings.recipe is None else {}),
         "plan": [asdict(bracket)],
         "known": [known_candidates(bracket, candidates)],
         "feasible": {**source["feasible"], "architectures": networks, "interval": [networks, networks], "exact": True},

@@ -115,6 +115,7 @@ class ResNetHyperModel(keras_tuner.HyperModel):
         """Build and compile the network of `hp`, with the initial weights of its recipe."""
         from resnet_search.networks.model import build_model
         from resnet_search.networks.pretrained import freeze, load_imagenet
+        from resnet_search.training.optimizer import constant_rate_optimizer
 
         architecture = self.architecture(hp)
         drawn = {key: hp.values[key] for key in self.space.recipe if key in hp.values}
@@ -125,20 +126,15 @@ class ResNetHyperModel(keras_tuner.HyperModel):
             architecture,
             input_shape=self.input_shape,
             classes=self.classes,
-            weight_decay=recipe.weight_decay,
+            weight_decay=recipe.penalty,
             **(expected if pretrained else self._normalisation),
         )
         if pretrained:
             provide(sources_of([architecture]))
             load_imagenet(model, architecture)
             freeze(model, recipe.frozen_stages)
-        optimizer: Any = (
-            keras.optimizers.SGD(recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov)
-            if recipe.optimizer == "sgd"
-            else keras.optimizers.Adam(recipe.learning_rate)
-        )
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(optimizer, loss, metrics=["accuracy"])
+        model.compile(constant_rate_optimizer(recipe), loss, metrics=["accuracy"])
         return model
 
 

@@ -11,7 +11,7 @@ from resnet_search.networks.memory import HIGHEST, memory_of
 from resnet_search.spaces.plan import Plan, make_plan
 from resnet_search.spaces.schema import Range
 from resnet_search.spaces.space import SearchSpace
-from resnet_search.training.recipe import RECIPES
+from resnet_search.training.recipe import AUTO, LARGEST, RECIPES
 
 
 def largest_trial(content: dict[str, Any], plan: Plan | None = None) -> int:
@@ -22,7 +22,7 @@ def largest_trial(content: dict[str, Any], plan: Plan | None = None) -> int:
     """
     space, data = SearchSpace.from_dict(content["space"]), content["data"]
     shape, classes = tuple(data["image_shape"]), len(data["classes"])
-    batch = largest_batch(space)
+    batch = largest_batch(space, data["train"], content["recipe"]["batch_size"])
     needs = [
         memory_of(
             complexity(Architecture.from_dict(candidate["architecture"]), shape, classes),
@@ -38,9 +38,15 @@ def largest_trial(content: dict[str, Any], plan: Plan | None = None) -> int:
     return images + round(max(needs) * (1 + HIGHEST))
 
 
-def largest_batch(space: SearchSpace) -> int:
-    """Return the largest batch size that the recipe of a space allows."""
-    given: Any = space.recipe.get("batch_size", RECIPES[space.recipe["name"]].batch_size)
+def largest_batch(space: SearchSpace, images: int | None, default: int | str | None = None) -> int:
+    """Return the largest batch of a space's trials.
+
+    `images`: to train on, None if unknown. `default`: the batch size of the run's recipe.
+    """
+    recipe = RECIPES[space.recipe["name"]]
+    given: Any = space.recipe.get("batch_size", default or recipe.batch_size)
     if isinstance(given, Range):
         return int(given.max)
+    if given == AUTO:
+        return LARGEST if images is None else recipe.batch_for(images)
     return max(given) if isinstance(given, tuple) else int(given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import combinations, product
 from typing import Any
 
@@ -42,10 +43,12 @@ def varies(value: Any) -> bool:
 
 def _value(place: str, value: Any, allowed: RecipeField, mistakes: Mistakes) -> Any:
     numeric = allowed.kind in ("int", "float")
+    # Of several values, each is a number.
+    numbers = replace(allowed, choices=()) if numeric else allowed
     if isinstance(value, Mapping) and numeric:
-        return _range(place, value, allowed, mistakes)
+        return _range(place, value, numbers, mistakes)
     if isinstance(value, list | tuple) and allowed.kind != "milestones":
-        values = tuple(_converted(item, allowed) for item in check_list(place, list(value), allowed, mistakes))
+        values = tuple(_converted(item, numbers) for item in check_list(place, list(value), numbers, mistakes))
         return values[0] if len(values) == 1 else values
     if accepts(allowed, value):
         return _converted(value, allowed)

@@ -66,7 +66,7 @@ def train_in_parts(
         gc.collect()
         if more_room:
             continue
-        batch = min(recipe_from(job.recipe).batch_size, len(arrays.x_train))
+        batch = recipe_from(job.recipe).batch_for(len(arrays.x_train))
         parts = more_parts(batch, job.parts)
         if parts is None:
             raise TrialFailure(_too_large(job, arrays, batch, said))

@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from resnet_search.training.recipe import Recipe
+from resnet_search.training.sgd import SGD, Muon
 
 
 class TableSchedule(keras.optimizers.schedules.LearningRateSchedule):
@@ -81,26 +82,11 @@ class _Averaging:
             variable.assign(ops.copy(average))
 
 
-class _SGD(keras.optimizers.SGD):
-    """Keras's SGD; on TensorFlow with one operation per variable instead of ten, which take time to compile."""
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        if keras.backend.backend() != "tensorflow" or not self.momentum:
-            super().update_step(gradient, variable, learning_rate)
-            return
-        import tensorflow as tf
-
-        tf.raw_ops.ResourceApplyKerasMomentum(
-            var=variable.handle,
-            accum=self.momentums[self._get_variable_index(variable)].value.handle,
-            lr=tf.cast(learning_rate, variable.dtype),
-            grad=tf.cast(gradient, variable.dtype),
-            momentum=tf.cast(self.momentum, variable.dtype),
-            use_nesterov=self.nesterov,
-        )
+class _AveragingSGD(_Averaging, SGD):
+    pass
 
 
-class _AveragingSGD(_Averaging, _SGD):
+class _AveragingMuon(_Averaging, Muon):
     pass
 
 
@@ -113,24 +99,35 @@ def build_optimizer(recipe: Recipe, *, horizon: int, steps_per_epoch: int, parts
 
     `parts`: the number of parts of a batch over which gradients are averaged before a step.
     """
-    options: dict[str, Any] = {
-        "name": recipe.optimizer,
-        "learning_rate": TableSchedule(recipe, horizon, steps_per_epoch, parts),
-    }
+    averages = recipe.average_fraction > 0
+    options = _options(recipe) | {"learning_rate": TableSchedule(recipe, horizon, steps_per_epoch, parts)}
     if parts > 1:
         options["gradient_accumulation_steps"] = parts
-    averages = recipe.average_fraction > 0
     if averages:
         options["use_ema"] = True
-    if recipe.optimizer == "sgd":
-        options |= {"momentum": recipe.momentum, "nesterov": recipe.nesterov}
-        optimizer = (_AveragingSGD if averages else _SGD)(**options)
-    else:
-        optimizer = (_AveragingAdam if averages else keras.optimizers.Adam)(**options)
+    optimizer = (_AVERAGING if averages else _PLAIN)[recipe.optimizer](**options)
     if averages:
         optimizer.window_fraction = recipe.average_fraction
         optimizer.window_limit = max(1.0, recipe.average_epochs * steps_per_epoch)
     return optimizer
+
+
+def constant_rate_optimizer(recipe: Recipe) -> Any:
+    """Return the recipe's optimizer at its highest rate, without an average."""
+    return _PLAIN[recipe.optimizer](**_options(recipe), learning_rate=recipe.learning_rate)
+
+
+def _options(recipe: Recipe) -> dict[str, Any]:
+    if recipe.optimizer == "adam":
+        return {"name": recipe.optimizer}
+    options = {"name": recipe.optimizer, "momentum": recipe.momentum, "nesterov": recipe.nesterov}
+    return {**options, "decay": _DECAY * recipe.weight_decay} if recipe.optimizer == "muon" else options
+
+
+# Muon's decay over the weight decay that suits SGD (docs/decisions.md).
+_DECAY = 40.0
+_PLAIN: dict[str, Any] = {"muon": Muon, "sgd": SGD, "adam": keras.optimizers.Adam}
+_AVERAGING: dict[str, Any] = {"muon": _AveragingMuon, "sgd": _AveragingSGD, "adam": _AveragingAdam}
 
 
 def lasting_variables(optimizer: Any) -> list[Any]:

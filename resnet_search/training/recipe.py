@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from resnet_search.errors import UsageError
 from resnet_search.networks.imagenet import INITS, STAGES
 
+AUTO: Final = "auto"
 Kind = Literal["float", "int", "bool", "choice", "milestones"]
 
 
@@ -37,11 +38,11 @@ class RecipeField:
         if self.kind == "milestones":
             return "pairs [fraction of the horizon, factor], the fractions rising between 0 and 1"
         number = "integers" if self.kind == "int" else "numbers"
-        return f"{number} from {self.minimum:g} to {self.maximum:g}"
+        return "".join(f"{word}, " for word in self.choices) + f"{number} from {self.minimum:g} to {self.maximum:g}"
 
     def accepts(self, value: Any) -> bool:
         """Return whether a value from TOML or Python is allowed. A boolean is not a number."""
-        if self.kind == "choice":
+        if self.kind == "choice" or isinstance(value, str):
             return isinstance(value, str) and value in self.choices
         if self.kind == "bool":
             return isinstance(value, bool)
@@ -77,18 +78,25 @@ class Recipe:
     """A training recipe. The defaults are the `search` recipe, for short rungs whose scores must rank well.
 
     Weight decay is defined as in the paper: the coefficient of the gradient term, as in SGD with L2 regularisation
-    (Keras `l2(weight_decay / 2)` on every kernel; biases and batch normalisation are not decayed).
+    (Keras `l2(weight_decay / 2)` on every kernel; biases and batch normalisation are not decayed). Muon shrinks
+    the kernels of convolutions instead, in proportion, so that the value that suits SGD suits it too.
     """
 
     name: str = "search"
-    optimizer: str = _value("sgd", "choice", "sgd (with momentum) or adam", choices=("sgd", "adam"))
+    optimizer: str = _value(
+        "muon", "choice", "muon: SGD that orthogonalises the steps of convolution kernels; sgd, with momentum; adam",
+        choices=("muon", "sgd", "adam"),
+    )  # fmt: skip
     learning_rate: float = _value(
         0.1, "float", "highest rate, reached after the warm-up", minimum=1e-6, maximum=10.0, unit="per step"
     )
-    momentum: float = _value(0.9, "float", "momentum of SGD", maximum=0.999)
+    momentum: float = _value(0.9, "float", "momentum of SGD and Muon", maximum=0.999)
     nesterov: bool = _value(True, "bool", "Nesterov momentum")
     weight_decay: float = _value(5e-4, "float", "coefficient of the gradient term, kernels only", maximum=0.1)
-    batch_size: int = _value(128, "int", "images per step", minimum=1, maximum=8192, unit="images")
+    batch_size: int | str = _value(
+        AUTO, "int", "images per step; auto: 16 to 128, by the number of training images, with a rate to match",
+        minimum=1, maximum=8192, unit="images", choices=(AUTO,),
+    )  # fmt: skip
     schedule: str = _value(
         "linear", "choice", "learning-rate schedule after the warm-up", choices=("constant", "linear", "cosine", "step")
     )
@@ -111,7 +119,7 @@ class Recipe:
         0, "int", "original length of the schedule; other lengths scale it; 0: any", maximum=10_000, unit="epochs"
     )
     label_smoothing: float = _value(0.1, "float", "probability spread over all classes", maximum=0.9)
-    crop_padding: int = _value(4, "int", "padding before the random crop; 0: none", maximum=64, unit="pixels")
+    crop_padding: int = _value(2, "int", "padding before the random crop; 0: none", maximum=64, unit="pixels")
     flip: bool = _value(True, "bool", "random horizontal flip")
     average_fraction: float = _value(
         0.2, "float", "the scored weights are averaged over about this last part of training; 0: the last weights",
@@ -140,6 +148,27 @@ class Recipe:
                 "'imagenet', because random weights must be trained"
             )
 
+    def for_images(self, images: int) -> Recipe:
+        """Return the recipe with the batch size and the rate for so many training images, if its batch is `auto`.
+
+        The batch is the largest power of two that still makes 64 steps an epoch, between 16 and 128 images. The rate
+        of the recipe is for 128 images; smaller batches get the rate in proportion to their square root.
+        """
+        if self.batch_size != AUTO:
+            return self
+        fitting = 2 ** int(math.log2(max(1, images // _STEPS)))
+        batch = min(LARGEST, max(_SMALLEST, fitting))
+        return replace(self, batch_size=batch, learning_rate=self.learning_rate * math.sqrt(batch / LARGEST))
+
+    def batch_for(self, images: int) -> int:
+        """Return the images of a step: the batch size, or all `images` if there are fewer."""
+        return min(int(self.for_images(images).batch_size), images)
+
+    @property
+    def penalty(self) -> float:
+        """The coefficient of the L2 term in the gradient."""
+        return 0.0 if self.optimizer == "muon" else self.weight_decay
+
     def learning_rate_at(self, epoch: float, horizon: float) -> float:
         """Return the rate of a step at `epoch` (absolute, fractional) in a schedule that is `horizon` epochs long."""
         # A warm-up longer than a tenth of a short horizon would leave nothing to anneal.
@@ -161,6 +190,10 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict, from which `recipe_from` makes an equal recipe."""
         return {**asdict(self), "milestones": [list(pair) for pair in self.milestones]}
+
+
+# Batches of `auto`, in images, and the steps of an epoch that they leave.
+_SMALLEST, LARGEST, _STEPS = 16, 128, 64
 
 
 def recipe_fields() -> dict[str, RecipeField]:
@@ -186,11 +219,14 @@ def recipe_from(values: dict[str, Any]) -> Recipe:
 
 
 _PLAIN: dict[str, Any] = {
+    "optimizer": "sgd",
     "label_smoothing": 0.0,
     "average_fraction": 0.0,
     "bn_batches": 0,
     "schedule": "step",
     "warmup_epochs": 0.0,
+    "batch_size": 128,
+    "crop_padding": 4,
 }
 
 RECIPES: dict[str, Recipe] = {
@@ -210,23 +246,22 @@ RECIPES: dict[str, Recipe] = {
         # shifts of a tenth of the width. Its l2(1e-4) is a gradient term of 2e-4.
         Recipe(
             name="adam",
-            optimizer="adam",
             learning_rate=1e-3,
             weight_decay=2e-4,
-            batch_size=32,
             epochs=200,
             milestones=((0.4, 0.1), (0.6, 1e-2), (0.8, 1e-3), (0.9, 0.5e-3)),
-            crop_padding=3,
-            **_PLAIN,
+            **{**_PLAIN, "optimizer": "adam", "batch_size": 32, "crop_padding": 3},
         ),
         # For init "imagenet": Nesterov's momentum and a cosine to zero as in Kornblith et al. 2019, "Do better ImageNet
         # models transfer better?", whose grid of rates has 0.003 in its middle; BiT (Kolesnikov et al. 2020) settles on
         # the same rate. Not measured here.
         Recipe(
             name="finetune",
+            optimizer="sgd",
             learning_rate=0.003,
             weight_decay=1e-4,
             batch_size=32,
+            crop_padding=4,
             schedule="cosine",
             final_factor=0.0,
             epochs=30,

@@ -30,7 +30,7 @@ from resnet_search.training.checkpoint import BadCheckpointError, load_state, re
 from resnet_search.training.job import ANSWERS, HISTORY, STATE, WEIGHTS, Epoch, Job, TrialFailure
 from resnet_search.training.kept import KEPT
 from resnet_search.training.optimizer import build_optimizer, lasting_variables
-from resnet_search.training.recipe import Recipe, recipe_from
+from resnet_search.training.recipe import recipe_from
 from resnet_search.training.steps import (
     Alive,
     Answers,
@@ -105,9 +105,9 @@ class Trainer:
         gc.collect()
         self.serve(job, alive)
         self.arrays = arrays
-        self.recipe: Recipe = recipe_from(job.recipe)
+        self.recipe = recipe_from(job.recipe).for_images(len(arrays.x_train))
         self.architecture = Architecture.from_dict(job.architecture)
-        self.batch = min(self.recipe.batch_size, len(arrays.x_train))
+        self.batch = self.recipe.batch_for(len(arrays.x_train))
         self.steps = len(arrays.x_train) // self.batch
         self.part = self.batch // job.parts
         mean, std = normalisation(self.architecture, self.recipe.init, arrays.mean, arrays.std)
@@ -117,7 +117,7 @@ class Trainer:
             classes=len(arrays.classes),
             mean=mean,
             std=std,
-            weight_decay=self.recipe.weight_decay,
+            weight_decay=self.recipe.penalty,
             seed=job.seed,
             precision=job.precision,
         )

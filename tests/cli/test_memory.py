@@ -14,6 +14,7 @@ from resnet_search.networks.presets import preset
 from resnet_search.search.memory import largest_batch
 from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.plan import make_plan
+from resnet_search.training.recipe import LARGEST, Recipe
 from resnet_search.workers import devices
 
 from .conftest import Asked, Outcome
@@ -102,5 +103,13 @@ def test_train_tells_of_its_network(command: Callable[..., Outcome], asked: Aske
     ("batch", "largest"), [("64", 64), ("[32, 512, 64]", 512), ("{ min = 32, max = 300, log = true }", 300)]
 )
 def test_the_largest_batch_counts(batch: str, largest: int) -> None:
-    assert largest_batch(parse_space(SPACE.format(batch=batch), "wide")) == largest
-    assert largest_batch(parse_space(SPACE.replace("batch_size = {batch}", 'name = "adam"'), "wide")) == 32
+    assert largest_batch(parse_space(SPACE.format(batch=batch), "wide"), 50_000) == largest
+    assert largest_batch(parse_space(SPACE.replace("batch_size = {batch}", 'name = "adam"'), "wide"), 50_000) == 32
+
+
+@pytest.mark.parametrize("images", [100, 3_000, 50_000])
+def test_a_batch_by_the_number_of_images_counts_as_it_is_trained(images: int) -> None:
+    space = parse_space(SPACE.replace("batch_size = {batch}", ""), "wide")
+    assert largest_batch(space, images) == Recipe().batch_for(images)
+    assert largest_batch(space, None) == LARGEST, "of images that are not known yet"
+    assert largest_batch(space, images, 96) == 96, "a run that is older than the rule keeps its batch"

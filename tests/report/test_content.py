@@ -209,7 +209,7 @@ def test_inputs_and_how_to_repeat(finished: RunView) -> None:
     assert any("disc, ring, star" in cell for cell in images)
     repeat = inputs.repeat(finished)
     assert listings(repeat).startswith(
-        "resnet-search run --space space.toml --max-epochs 3 --factor 3 --iterations 1 --promotion sync "
+        "resnet-search run --space space.toml --max-epochs 3 --min-epochs 1 --factor 3 --iterations 1 --promotion sync "
         "--max-params 100000 --data shapes --validation 1000 --seed 7 --workers 2 --threads 3 --device cpu "
         "--precision float32\n"
     )

@@ -13,6 +13,7 @@ from resnet_search.report.content import report_of
 from resnet_search.report.degradation import _NOT_SHOWN, PAPER_STEPS, _early, _shown, comparisons, degradation
 from resnet_search.report.document import Section
 from resnet_search.runs.trials import RunView
+from resnet_search.training.recipe import Recipe
 from tests.report.conftest import Events, epoch_line, make_content
 from tests.report.reading import prose, rows
 
@@ -53,8 +54,7 @@ def make_grid(make_view: MakeView) -> Callable[..., RunView]:
     return make
 
 
-# 3 epochs of 3,000 images in batches of 128.
-STEPS = 69
+STEPS = 3 * (3_000 // Recipe().batch_for(3_000))
 COSTS_BOTH, COSTS_PLAIN = _shown(1), _shown(-1)
 
 

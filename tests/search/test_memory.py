@@ -30,7 +30,7 @@ def test_the_largest_network_in_the_largest_step_beside_the_images():
     needs = [training_memory(one, batch=128) for one in plan.feasible.architectures]
     assert len(set(needs)) == 2
     data = {"image_shape": [32, 32, 3], "classes": list(range(10)), "train": 10}
-    content = {"space": space.to_dict(), "data": data, "known": []}
+    content = {"space": space.to_dict(), "recipe": {"batch_size": "auto"}, "data": data, "known": []}
     assert largest_trial(content, plan) == largest_trial(content) == 30_720 + round(max(needs) * (1 + HIGHEST))
 
 
@@ -39,7 +39,8 @@ def test_known_candidates_count_each_with_its_own_batch():
     data = {"image_shape": [32, 32, 3], "classes": list(range(10)), "train": 10}
     large = Architecture.from_axes(block="basic", n=3, width=64)
     known = [{"candidates": [{"architecture": large.to_dict(), "recipe": {"batch_size": 16}}]}]
-    content = {"space": space.to_dict(), "data": data, "known": known, "of": {"run": "x"}}
+    content = {"space": space.to_dict(), "recipe": {"batch_size": "auto"}, "data": data, "known": known}
+    content["of"] = {"run": "x"}
     expected = round(training_memory(large, batch=16) * (1 + HIGHEST))
     assert largest_trial(content) == 30_720 + expected
     assert largest_trial({**content, "of": None}) > largest_trial({**content, "of": None, "known": []})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -64,6 +65,9 @@ ADAM = {
 SEARCH = {
     **HE,
     "name": "search",
+    "optimizer": "muon",
+    "batch_size": "auto",
+    "crop_padding": 2,
     "nesterov": True,
     "weight_decay": 5e-4,
     "schedule": "linear",
@@ -78,6 +82,8 @@ SEARCH = {
 FINETUNE = {
     **SEARCH,
     "name": "finetune",
+    "optimizer": "sgd",
+    "crop_padding": 4,
     "learning_rate": 0.003,
     "weight_decay": 1e-4,
     "batch_size": 32,
@@ -103,7 +109,7 @@ LIMITS = {
     "bn_batches": (0, 1000),
 }
 CHOICES = {
-    "optimizer": ("sgd", "adam"),
+    "optimizer": ("muon", "sgd", "adam"),
     "schedule": ("constant", "linear", "cosine", "step"),
     "init": ("he_normal", "imagenet"),
 }
@@ -321,3 +327,43 @@ def test_wrong_values_are_named(values, words):
 def test_stages_may_be_frozen_with_weights_of_imagenet():
     assert recipe_from({"init": "imagenet", "frozen_stages": 4}).frozen_stages == 4
     assert recipe_from({"init": "imagenet"}).frozen_stages == 0
+
+
+@pytest.mark.parametrize(
+    ("images", "batch", "rate"),
+    [
+        (1, 16, 0.1 / 8**0.5),
+        (300, 16, 0.1 / 8**0.5),
+        (2_047, 16, 0.1 / 8**0.5),
+        (2_048, 32, 0.05),
+        (4_096, 64, 0.1 / 2**0.5),
+        (5_000, 64, 0.1 / 2**0.5),
+        (8_192, 128, 0.1),
+        (1_281_167, 128, 0.1),
+    ],
+)
+def test_batch_and_rate_follow_the_number_of_images(images, batch, rate):
+    recipe = Recipe().for_images(images)
+    assert (recipe.batch_size, recipe.learning_rate) == (batch, pytest.approx(rate))
+    assert recipe == replace(Recipe(), batch_size=batch, learning_rate=recipe.learning_rate)
+    assert recipe.for_images(10**6) == recipe, "it stays what it was chosen as"
+    assert Recipe().batch_for(images) == min(batch, images)
+
+
+def test_a_batch_that_is_given_stays():
+    recipe = Recipe(batch_size=96, learning_rate=0.3)
+    assert recipe.for_images(300) == recipe
+    assert (recipe.batch_for(300), recipe.batch_for(50)) == (96, 50)
+
+
+def test_a_learning_rate_that_is_given_is_the_one_for_the_largest_batch():
+    assert Recipe(learning_rate=0.4).for_images(300).learning_rate == pytest.approx(0.4 / 8**0.5)
+
+
+def test_only_the_word_auto_is_no_number():
+    field = recipe_fields()["batch_size"]
+    assert field.accepts("auto")
+    assert not field.accepts("128")
+    assert field.allowed == "auto, integers from 1 to 8192"
+    with pytest.raises(UsageError, match=r"batch_size.*'most'.*auto, integers"):
+        Recipe(batch_size="most")

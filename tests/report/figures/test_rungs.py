@@ -74,7 +74,7 @@ def test_without_rungs_there_is_no_question():
     [
         (lambda number: number, ["--factor 4"]),
         (lambda number: number + 14 * (number % 3), []),
-        (lambda number: (number * 17) % 40, ["--factor 2", "--max-epochs"]),
+        (lambda number: (number * 17) % 40, ["--min-epochs", "--factor 2"]),
     ],
 )
 def test_advice(early, options):
