@@ -50,7 +50,7 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def table_of(run: Path) -> dict[str, Any]:
-    """What a finished run of `train` says: accuracies and seconds of each epoch, and what they hold for."""
+    """What a finished run of `train` says: accuracies, losses and seconds of each epoch, and what they hold for."""
     view = open_run(run)
     content = view.content
     rows = []
@@ -64,6 +64,7 @@ def table_of(run: Path) -> dict[str, Any]:
                 "params": trial.params,
                 "macs": trial.macs,
                 "val_accuracy": [line["val_accuracy"] for line in lines],
+                "val_loss": [line["val_loss"] for line in lines],
                 "seconds": [round(line["train_seconds"] + line["validation_seconds"], 3) for line in lines],
             }
         )

@@ -29,6 +29,7 @@ _OF_SPACE = {
     "factor": ("--factor", "hyperband", "factor"),
     "iterations": ("--iterations", "hyperband", "iterations"),
     "promotion": ("--promotion", "hyperband", "promotion"),
+    "promote_by": ("--promote-by", "hyperband", "promote_by"),
     "max_params": ("--max-params", "limits", "max_params"),
     "max_macs": ("--max-macs", "limits", "max_macs"),
     "source": ("--data", "data", "source"),
@@ -36,7 +37,7 @@ _OF_SPACE = {
     "value_range": ("--value-range", "data", "value_range"),
 }
 # Values for runs older than the setting.
-_BEFORE = {"min_epochs": 1, "promotion": "sync"}
+_BEFORE = {"min_epochs": 1, "promotion": "sync", "promote_by": "accuracy"}
 _CURES = {
     "max_epochs": "To train the best candidates longer, use --add-epochs.",
     "iterations": "To repeat the brackets, use --add-iterations.",

@@ -189,19 +189,11 @@ def _tell_session(ctx: click.Context, param: click.Parameter, value: Path) -> Pa
 
 def runs_dir_option(function: Function) -> Function:
     """--runs-dir."""
+    # Eager, so that RUN is completed from it.
     return click.option(
-        "--runs-dir",
-        type=FolderPath(),
-        default=RUNS_DIR,
-        show_default=True,
-        envvar="RESNET_SEARCH_RUNS_DIR",
-        show_envvar=True,
-        # First, so that RUN is completed from it.
-        is_eager=True,
-        callback=_tell_session,
-        metavar="DIR",
-        help="Folder of the runs.",
-    )(function)
+        "--runs-dir", type=FolderPath(), default=RUNS_DIR, show_default=True, envvar="RESNET_SEARCH_RUNS_DIR",
+        show_envvar=True, is_eager=True, callback=_tell_session, metavar="DIR", help="Folder of the runs.",
+    )(function)  # fmt: skip
 
 
 def run_argument(function: Function) -> Function:
@@ -258,6 +250,9 @@ _SEARCH_OPTIONS = (
     click.option("--promotion", type=SpaceKey("hyperband", "promotion"), metavar="sync|async",
                  help="sync: promote a trial once it is certain to be among the best of its rung. async: promote the "
                  "best so far; use it when there are more workers than trials.  [default: the space's]"),
+    click.option("--promote-by", type=SpaceKey("hyperband", "promote_by"), metavar="loss|accuracy",
+                 help="Promote the trials with the lowest validation loss or the highest accuracy; the winner has the "
+                 "highest accuracy either way.  [default: the space's]"),
     click.option("--max-params", type=SpaceKey("limits", "max_params"), metavar="N",
                  help="Largest number of trainable parameters, such as 300k.  [default: the space's]"),
     click.option("--max-macs", type=SpaceKey("limits", "max_macs"), metavar="N",
@@ -295,7 +290,7 @@ def space_from(options: dict[str, Any]) -> SearchSpace:
     """Remove the options of the space from `options` and return the space with these settings."""
     from resnet_search.spaces.load import load_space
 
-    names = ("max_epochs", "min_epochs", "factor", "iterations", "promotion", "max_params", "max_macs")
+    names = ("max_epochs", "min_epochs", "factor", "iterations", "promotion", "promote_by", "max_params", "max_macs")
     given = {key: options.pop(key) for key in (*names, "source", "validation", "value_range")}
     space = load_space(options.pop("ref"))
     return space.with_settings(**given) if any(value is not None for value in given.values()) else space

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from resnet_search.errors import RunError
 from resnet_search.report.document import Block, Code, Paragraph, Section, Table, Text
+from resnet_search.report.inputs import trained_recipe
 from resnet_search.report.names import named
 from resnet_search.report.units import counted, percent, points, sparkline, standard_error
 from resnet_search.runs.trials import RunView, Trial
-from resnet_search.training.recipe import recipe_from
 
 PLAIN, RESIDUAL = "plain", "basic"  # blocks of the same two convolutions, without a shortcut and with one
 PAPER_STEPS = 64_000  # of 128 images: He et al. 2015, section 4.2
@@ -174,7 +174,7 @@ def _early(steps: int, *, shows: bool) -> str:
 
 def _steps(view: RunView) -> int:
     images = int(view.content["data"]["train"])
-    return view.max_epochs * (images // recipe_from(view.content["recipe"]).batch_for(images))
+    return view.max_epochs * (images // min(images, int(trained_recipe(view)["batch_size"])))
 
 
 @dataclass(frozen=True, slots=True)

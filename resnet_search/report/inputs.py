@@ -13,7 +13,7 @@ from resnet_search.report.facts import Facts
 from resnet_search.report.kind import is_grid
 from resnet_search.report.units import about, between, counted
 from resnet_search.runs.trials import RunView, Trial
-from resnet_search.training.recipe import recipe_from
+from resnet_search.training.recipe import for_images
 from resnet_search.workers.cluster import Cluster
 
 _MOST_CLASSES = 20
@@ -61,7 +61,9 @@ def _method(view: RunView) -> tuple[Text, Text]:
     so_far = " of the results so far (async)" if hyperband.get("promotion") == "async" else ""
     least = hyperband.get("min_epochs", 1)
     span = f"{least} to {epochs}" if least > 1 else f"at most {epochs}"
-    return "Hyperband", f"{span} per trial, keeps one in {hyperband['factor']}{so_far}, {iterations}"
+    by = "loss" if view.promotes_by_loss else "accuracy"
+    kept = f"keeps one in {hyperband['factor']}{so_far} by validation {by}"
+    return "Hyperband", f"{span} per trial, {kept}, {iterations}"
 
 
 def images(view: RunView, facts: Facts) -> Section:
@@ -114,7 +116,7 @@ def equal_images(facts: Facts) -> Iterator[tuple[Text, Text]]:
 def trained_recipe(view: RunView, trial: Trial | None = None) -> dict[str, Any]:
     """Return the recipe that a run, or one of its trials, trained with: also the batch size and rate of `auto`."""
     values = view.content["recipe"] if trial is None else {**view.content["recipe"], **trial.recipe}
-    return recipe_from(values).for_images(int(view.content["data"]["train"])).to_dict()
+    return for_images(values, int(view.content["data"]["train"]))
 
 
 def repeat(view: RunView) -> Section:

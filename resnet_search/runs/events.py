@@ -5,7 +5,7 @@
 | started, resumed | process, host, workers: how it trains from here on |
 | extended | plan, hyperband, horizon: as they are from here on; known: candidates of a bracket that draws none |
 | created | trial and the fields of `trials.Trial` that are known before training |
-| completed | trial, score, setup_seconds, train_seconds |
+| completed | trial, score, val_loss, setup_seconds, train_seconds |
 | failed | trial, reason |
 | lost | trial, exit_code, reason: its worker was lost, another continues the trial; blameless: lost with its machine; \
 machine: by a fault of this machine |

@@ -18,8 +18,9 @@ STATUSES = (RUNNING, COMPLETED, FAILED)
 class Trial:
     """One candidate in one rung: trained from `initial_epoch` to `epochs` (absolute).
 
-    `score` is the validation accuracy after the last epoch. `reused`: nothing was trained, since the candidate had
-    been trained this far before, in trial `parent` or beyond. `cleaned`: the user has had its checkpoints removed.
+    `score` and `val_loss`: validation accuracy and loss after the last epoch. `reused`: nothing was trained, since the
+    candidate had been trained this far before, in trial `parent` or beyond. `cleaned`: the user has had its checkpoints
+    removed.
     `repeat`: which of several trainings of its architecture from scratch it is, 0 where there is one.
     `parts`: that each batch is divided into to save memory, so batch normalisation sees less than a batch.
     """
@@ -45,6 +46,7 @@ class Trial:
     created: float
     status: str = RUNNING
     score: float | None = None
+    val_loss: float | None = None
     reason: str = ""
     ended: float | None = None
     setup_seconds: float = 0.0
@@ -108,7 +110,8 @@ def apply_event(trial: Trial, event: Event) -> None:
     elif kind == "retried":
         trial.status, trial.ended, trial.reason, trial.losses = RUNNING, None, "", 0
     elif kind == "reopened":
-        trial.status, trial.score, trial.ended, trial.cleaned = RUNNING, None, None, False
+        trial.status, trial.score, trial.val_loss = RUNNING, None, None
+        trial.ended, trial.cleaned = None, False
     elif trial.status == COMPLETED:
         raise ValueError(f"trial {trial.trial} had completed before")
     elif kind == COMPLETED:
@@ -117,6 +120,8 @@ def apply_event(trial: Trial, event: Event) -> None:
             raise ValueError(f"{score} is no accuracy")
         trial.setup_seconds, trial.train_seconds = _finite(event["setup_seconds"]), _finite(event["train_seconds"])
         trial.status, trial.ended, trial.score = COMPLETED, ended, score
+        # Absent in runs from before it was there.
+        trial.val_loss = _finite(event["val_loss"]) if "val_loss" in event else None
     else:
         trial.status, trial.ended, trial.reason = FAILED, moment(event["time"]), str(event["reason"])
 

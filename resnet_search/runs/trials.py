@@ -122,6 +122,14 @@ class RunView:
         return int(self.content["space"]["hyperband"]["max_epochs"])
 
     @property
+    def promotes_by_loss(self) -> bool:
+        """Whether the lowest loss is promoted: if chosen, recorded, and the same function for all trials."""
+        space = self.content["space"]
+        smoothing_varies = isinstance(space.get("recipe", {}).get("label_smoothing"), list | dict)
+        recorded = all(trial.val_loss is not None for trial in self.trials.values() if trial.status == COMPLETED)
+        return space["hyperband"].get("promote_by") == "loss" and recorded and not smoothing_varies
+
+    @property
     def baselines(self) -> list[Trial]:
         """The trials of known architectures that the search is compared with, in the order given."""
         return [trial for trial in self.trials.values() if self.is_baseline(trial)]

@@ -240,6 +240,7 @@ class SearchLoop:
             "completed",
             trial=trial.trial,
             score=score,
+            val_loss=history[-1].val_loss,
             setup_seconds=round(setup_seconds, 3),
             train_seconds=round(train_seconds, 3),
         )

@@ -11,7 +11,7 @@ from resnet_search.networks.memory import HIGHEST, memory_of
 from resnet_search.spaces.plan import Plan, make_plan
 from resnet_search.spaces.schema import Range
 from resnet_search.spaces.space import SearchSpace
-from resnet_search.training.recipe import AUTO, LARGEST, RECIPES
+from resnet_search.training.recipe import AUTO, LARGEST, RECIPES, recipe_from
 
 
 def largest_trial(content: dict[str, Any], plan: Plan | None = None) -> int:
@@ -22,7 +22,7 @@ def largest_trial(content: dict[str, Any], plan: Plan | None = None) -> int:
     """
     space, data = SearchSpace.from_dict(content["space"]), content["data"]
     shape, classes = tuple(data["image_shape"]), len(data["classes"])
-    batch = largest_batch(space, data["train"], content["recipe"]["batch_size"])
+    batch = largest_batch(space, data["train"], recipe_from(content["recipe"]).batch_size)
     needs = [
         memory_of(
             complexity(Architecture.from_dict(candidate["architecture"]), shape, classes),

@@ -6,6 +6,7 @@ comes next, since Keras Tuner's own rules lose rungs when a trial fails and end 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -36,7 +37,7 @@ class HyperbandOracle(TunerStore):
         data = view.content["data"]
         shape, classes = tuple(data["image_shape"]), len(data["classes"])
         self.created: dict[str, Any] = {}
-        self._space, self._view = space, view
+        self._space, self._view, self._by_loss = space, view, view.promotes_by_loss
         self._names = {PRESETS[name].architecture: name for name in space.axes.models}
         self._cost = partial(complexity, input_shape=shape, classes=classes)
         self._known = {
@@ -94,13 +95,18 @@ class HyperbandOracle(TunerStore):
             tracker.register(metric, direction)
             for line in history:
                 tracker.metrics[metric].update(getattr(line, metric), line.epoch)
-        return self._end_completed(trial)
+        return self._end_completed(trial, history[-1].val_loss)
 
-    def _end_completed(self, trial: str) -> float:
+    def _end_completed(self, trial: str, loss: float) -> float:
         self._end(trial, "COMPLETED", None)
         score = float(self.trials[trial].score)
-        self._schedule.completed(trial, score)
+        self._schedule.completed(trial, -loss if self._by_loss and not self._is_given(trial) else score)
         return score
+
+    def _is_given(self, trial: str) -> bool:
+        """Return whether a trial is in a bracket of given candidates."""
+        placed = self._view.trials[trial]
+        return (placed.iteration, placed.bracket) in self._known
 
     def fail(self, trial: str, reason: str) -> None:
         """Record that a trial cannot be trained."""
@@ -241,7 +247,7 @@ class HyperbandOracle(TunerStore):
         tracker = self.trials[trial.trial].metrics
         tracker.register(OBJECTIVE, "max")
         tracker.metrics[OBJECTIVE].update(trial.score, trial.epochs)
-        self._end_completed(trial.trial)
+        self._end_completed(trial.trial, math.inf if trial.val_loss is None else trial.val_loss)
 
 
 def _candidate(architecture: dict[str, Any], recipe: dict[str, Any], repeat: int) -> Candidate:

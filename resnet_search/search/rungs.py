@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable
@@ -27,7 +28,7 @@ class Entry:
     @property
     def rank(self) -> tuple[float, tuple[int, int]]:
         """Sort key of a completed trial; smaller is better."""
-        return -(self.score or 0.0), self.order
+        return math.inf if self.score is None else -self.score, self.order
 
 
 class Slots:

@@ -4,7 +4,7 @@ Rules, for every bracket:
 - A slot of the first rung draws a candidate; if its trial fails, the slot draws a replacement.
 - A trial is promoted to the next rung once it is certain to be among the best of its own, whatever scores the open
   trials there get; if it fails in the next rung, the next best takes its place.
-- Higher scores are better; ties go to the earlier draw.
+- Higher scores are better, those of the last rung do not matter; ties go to the earlier draw.
 
 In an asynchronous bracket a trial is also promoted as soon as it is among the best of those completed so far, in the
 proportion of the planned rungs: the rule of ASHA (Li et al. 2020, "A System for Massively Parallel Hyperparameter

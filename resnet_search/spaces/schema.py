@@ -137,6 +137,10 @@ class Hyperband:
         default="sync",
         choices=("sync", "async"),
     )  # fmt: skip
+    promote_by: str = _key(
+        "str", "what the best of a rung have: the lowest validation loss, or the highest accuracy; the winner has the "
+        "highest accuracy either way", default="loss", choices=("loss", "accuracy"),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

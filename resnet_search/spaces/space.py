@@ -54,6 +54,9 @@ class SearchSpace:
     def from_dict(cls, values: Mapping[str, Any], where: str = "run.json") -> SearchSpace:
         """The space that `to_dict` wrote, checked like a file; `SpaceError` if it is not one."""
         document = dict(values) if isinstance(values, Mapping) else {}
+        if isinstance(document.get("hyperband"), Mapping) and document.get("method") != "grid":
+            # Runs from before the key was there have promoted by accuracy.
+            document["hyperband"] = {"promote_by": "accuracy", **document["hyperband"]}
         name, text = document.pop("name", None), document.pop("text", None)
         if not isinstance(name, str) or not isinstance(text, str):
             raise SpaceError(where, ["name and text: missing; allowed: a space as SearchSpace.to_dict writes it"])
@@ -84,6 +87,7 @@ class SearchSpace:
         factor: int | None = None,
         iterations: int | None = None,
         promotion: str | None = None,
+        promote_by: str | None = None,
         max_params: int | None = None,
         max_macs: int | None = None,
         source: str | None = None,
@@ -99,6 +103,7 @@ class SearchSpace:
                 "factor": factor,
                 "iterations": iterations,
                 "promotion": promotion,
+                "promote_by": promote_by,
             },
             "limits": {"max_params": max_params, "max_macs": max_macs},
             "data": {

@@ -149,16 +149,8 @@ class Recipe:
             )
 
     def for_images(self, images: int) -> Recipe:
-        """Return the recipe with the batch size and the rate for so many training images, if its batch is `auto`.
-
-        The batch is the largest power of two that still makes 64 steps an epoch, between 16 and 128 images. The rate
-        of the recipe is for 128 images; smaller batches get the rate in proportion to their square root.
-        """
-        if self.batch_size != AUTO:
-            return self
-        fitting = 2 ** int(math.log2(max(1, images // _STEPS)))
-        batch = min(LARGEST, max(_SMALLEST, fitting))
-        return replace(self, batch_size=batch, learning_rate=self.learning_rate * math.sqrt(batch / LARGEST))
+        """Return the recipe with the batch size and the rate for so many training images, as `for_images` does."""
+        return recipe_from(for_images(self.to_dict(), images))
 
     def batch_for(self, images: int) -> int:
         """Return the images of a step: the batch size, or all `images` if there are fewer."""
@@ -193,7 +185,7 @@ class Recipe:
 
 
 # Batches of `auto`, in images, and the steps of an epoch that they leave.
-_SMALLEST, LARGEST, _STEPS = 16, 128, 64
+_SMALLEST, LARGEST, _STEPS = 16, 128, 48
 
 
 def recipe_fields() -> dict[str, RecipeField]:
@@ -204,6 +196,18 @@ def recipe_fields() -> dict[str, RecipeField]:
 _FIELDS: dict[str, RecipeField] = {
     item.name: item.metadata["field"] for item in fields(Recipe) if "field" in item.metadata
 }
+
+
+def for_images(values: dict[str, Any], images: int) -> dict[str, Any]:
+    """Return the values of a recipe with the batch size and rate for so many training images, if its batch is `auto`.
+
+    The batch is the largest power of two that still makes 48 steps an epoch, between 16 and 128 images. The rate of the
+    recipe is for 128 images; smaller batches get a rate in proportion to their square root.
+    """
+    if values.get("batch_size") != AUTO:
+        return values
+    batch = min(LARGEST, max(_SMALLEST, 2 ** int(math.log2(max(1, images // _STEPS)))))
+    return {**values, "batch_size": batch, "learning_rate": values["learning_rate"] * math.sqrt(batch / LARGEST)}
 
 
 def recipe_from(values: dict[str, Any]) -> Recipe:

@@ -320,7 +320,9 @@ class _Writer:
             self.history(trial, step.rung.initial_epoch, step.rung.epochs, score)
             self.time += 2.0 * (step.rung.epochs - step.rung.initial_epoch)
             seconds = 2.0 * (step.rung.epochs - step.rung.initial_epoch)
-            self.note("completed", trial=trial, score=score, setup_seconds=1.5, train_seconds=seconds)
+            self.note(
+                "completed", trial=trial, score=score, val_loss=2.3 - score, setup_seconds=1.5, train_seconds=seconds
+            )
             schedule.completed(trial, score)
         self.note("finished")
 

@@ -124,6 +124,21 @@ def test_another_recipe_replaces_the_values_that_varied(view: RunView, use: Call
     assert confirmation(view, again).epochs == 164
 
 
+@pytest.mark.parametrize("kind", [CONFIRM, FINAL])
+def test_after_a_run_with_older_defaults_everything_trains_as_that_did(
+    view: RunView, use: Callable[..., Any], kind: str
+) -> None:
+    older = {"optimizer": "sgd", "batch_size": 128, "crop_padding": 4}
+    view.content["recipe"] |= older
+    made, settings = use(), AgainSettings(epochs=1)
+    if kind == CONFIRM:
+        confirm_run(view, 1, 1, settings)
+    else:
+        final_run(view, view.ranking()[0], settings)
+    (job,) = made[-1].submitted
+    assert {key: job.recipe[key] for key in older} == older
+
+
 def test_the_recipe_of_the_run_is_the_default(view: RunView) -> None:
     found = confirmation(view, confirm_run(view, 2, 2, AgainSettings()))
     assert found.alike

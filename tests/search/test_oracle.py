@@ -390,8 +390,9 @@ def test_a_trial_that_is_reopened_runs_again(finished, tmp_path):
     assert oracle.trials[winner.trial].status == "RUNNING"
     assert not oracle.finished
     append_event(
-        folder.events, "completed", trial=winner.trial, score=winner.score, setup_seconds=0.0, train_seconds=0.0
-    )
+        folder.events, "completed", trial=winner.trial, score=winner.score, val_loss=winner.val_loss, setup_seconds=0.0,
+        train_seconds=0.0,
+    )  # fmt: skip
     oracle = restored_oracle(read_run(folder, locked=False))
     assert oracle.trials[winner.trial].status == "COMPLETED"
     assert oracle.end_order.count(winner.trial) == 1

@@ -19,18 +19,28 @@ class Reading:
     """`trials`: the completed trial with the most epochs of each candidate of the search, in order of creation.
 
     `curves`: the validation accuracy of each candidate by epoch. `unread`: candidates whose files cannot be read.
+    `promoting`: what decided promotions by epoch, higher first: the accuracies, or the losses with a minus sign.
     `rungs`: the epochs at which candidates were compared, ascending.
     """
 
     view: RunView
     trials: dict[int, Trial]
     curves: dict[int, Curve]
+    promoting: dict[int, Curve]
     unread: int
     rungs: tuple[int, ...]
 
     def scores_at(self, epochs: int) -> dict[int, float]:
         """Return the accuracy after `epochs` epochs of each candidate that was trained that far."""
-        return {number: curve[epochs] for number, curve in self.curves.items() if epochs in curve}
+        return _at(self.curves, epochs)
+
+    def promoting_at(self, epochs: int) -> dict[int, float]:
+        """Return what decided the promotion after `epochs` epochs of each candidate that was trained that far."""
+        return _at(self.promoting, epochs)
+
+
+def _at(curves: dict[int, Curve], epochs: int) -> dict[int, float]:
+    return {number: curve[epochs] for number, curve in curves.items() if epochs in curve}
 
 
 def read(view: RunView) -> Reading:
@@ -41,17 +51,21 @@ def read(view: RunView) -> Reading:
             known = trials.get(trial.candidate)
             if known is None or trial.epochs > known.epochs:
                 trials[trial.candidate] = trial
-    curves = {number: _curve(view, trial) for number, trial in trials.items()}
+    curves = {number: _curve(view, trial, "val_accuracy") for number, trial in trials.items()}
     unread = sum(not curve for curve in curves.values())
+    curves = {number: curve for number, curve in curves.items() if curve}
+    promoting = curves
+    if view.promotes_by_loss:
+        losses = {number: _curve(view, trials[number], "val_loss") for number in curves}
+        promoting = {number: {epoch: -loss for epoch, loss in curve.items()} for number, curve in losses.items()}
     ends = {int(rung["epochs"]) for bracket in view.content["plan"] for rung in bracket["rungs"]}
-    return Reading(view, trials, {number: curve for number, curve in curves.items() if curve}, unread,
-                   tuple(sorted(ends)))  # fmt: skip
+    return Reading(view, trials, curves, promoting, unread, tuple(sorted(ends)))
 
 
-def _curve(view: RunView, trial: Trial) -> Curve:
+def _curve(view: RunView, trial: Trial, metric: str) -> Curve:
     try:
         lines: Iterable[dict[str, Any]] = view.history(trial)
-        curve = {int(line["epoch"]): float(line["val_accuracy"]) for line in lines}
+        curve = {int(line["epoch"]): float(line[metric]) for line in lines}
     except (RunError, LookupError, TypeError, ValueError):
         return {}
     return {epoch: value for epoch, value in curve.items() if math.isfinite(value)}

@@ -61,7 +61,7 @@ def between(reading: Reading) -> list[Agreement]:
     found = []
     for at, early in enumerate(reading.rungs):
         for late in reading.rungs[at + 1 :]:
-            first, last = reading.scores_at(early), reading.scores_at(late)
+            first, last = reading.promoting_at(early), reading.scores_at(late)
             both = sorted(first.keys() & last.keys())
             if len(both) >= FEWEST:
                 pair = [first[number] for number in both], [last[number] for number in both]
@@ -78,10 +78,12 @@ def predicted(reading: Reading) -> tuple[Section, ...]:
     if not found:
         text = f"Fewer than {FEWEST} candidates have completed two rungs, too few for an answer."
         return (Section(title, (Paragraph(text),)),)
+    by = "loss" if reading.view.promotes_by_loss else "accuracy"
     told = (
-        "Rank correlation (Spearman) of the validation accuracies of two rungs, over all candidates that reached the "
-        "later rung: 1 is the same order, 0 no relation. Most of these candidates were promoted for their early "
-        "scores. That narrows the range of early scores and makes the correlation smaller than over all candidates."
+        f"Rank correlation (Spearman) of the validation {by} in one rung with the accuracy in a later one, over all "
+        "candidates that reached the later rung: 1 is the same order, 0 no relation. Most of these candidates were "
+        "promoted for their early results. That narrows the range of these and makes the correlation smaller than over "
+        "all candidates."
     )
     rows = tuple(
         (

@@ -16,7 +16,7 @@ from tests.report.reading import prose, rows
 
 def reading_of(curves, rungs=(1, 9), factor=3) -> Reading:
     content = {"space": {"hyperband": {"factor": factor, "max_epochs": 9}}}
-    return Reading(RunView(RunFolder(None), content), {}, curves, 0, rungs)  # type: ignore[arg-type]
+    return Reading(RunView(RunFolder(None), content), {}, curves, curves, 0, rungs)  # type: ignore[arg-type]
 
 
 def test_known_correlations():
