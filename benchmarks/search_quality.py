@@ -117,7 +117,7 @@ class TableWorker:
 
 def _line(epoch: int, accuracy: float) -> Epoch:
     return Epoch(
-        epoch=epoch, loss=0.0, accuracy=accuracy, val_loss=0.0, val_accuracy=accuracy, learning_rate=0.0,
+        epoch=epoch, loss=0.0, accuracy=accuracy, val_loss=1 - accuracy, val_accuracy=accuracy, learning_rate=0.0,
         train_seconds=0.0, validation_seconds=0.0,
     )  # fmt: skip
 

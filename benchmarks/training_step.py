@@ -49,7 +49,7 @@ def ours(axes: dict[str, Any], arrays: Arrays, folder: Path) -> Callable[[], Any
     """A fit of this project's trainer."""
     blocks.BatchNormalization = OWN_NORM
     architecture = Architecture.from_axes(**axes).to_dict()
-    recipe = {"batch_size": BATCH, "weight_decay": DECAY}
+    recipe = {"optimizer": "sgd", "batch_size": BATCH, "crop_padding": 4, "weight_decay": DECAY}
     job = Job(
         trial="0", folder=str(folder), parent=None, architecture=architecture, recipe=recipe, seed=1, initial_epoch=0,
         epochs=1, horizon=9, data="",

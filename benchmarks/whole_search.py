@@ -51,6 +51,10 @@ block = {blocks}
 [hyperband]
 max_epochs = 9
 factor = 3
+[recipe]
+optimizer = "sgd"
+batch_size = 128
+crop_padding = 4
 [data]
 source = "{source}"
 validation = 1_000
