@@ -156,7 +156,7 @@ def make_arrays(path: Path) -> None:
 
 
 def make_theirs(folder: Path) -> None:
-    """The project of from-keras-tuner.md, by its own `build`, with a score in place of training."""
+    """The project of from-keras-tuner.md, by its own `build`, with a score instead of training."""
     import keras_tuner
 
     from .search.projects import make_project

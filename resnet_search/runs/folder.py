@@ -165,7 +165,7 @@ class RunFolder:
             yield _try_lock(handle)
 
     def last_driver(self) -> Driver | None:
-        """Who the lock names: its holder, or if nobody holds it a driver that died."""
+        """Who the lock names: its holder, or if it has none a driver that died."""
         try:
             found = _DRIVER.fullmatch(read_text(self.path / LOCK, SHORT, errors="replace"))
         except OSError:

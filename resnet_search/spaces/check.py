@@ -83,7 +83,7 @@ def _at_home(document: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
 
 
 def _below_the_top(table: str, content: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
-    """A table without the keys that belong above the first table, where TOML lets nobody return to."""
+    """A table without the keys that belong above the first table, where TOML cannot return to."""
     for name in AT_THE_TOP:
         if name in content:
             mistakes.wrong(f"[{table}] {name}", content[name], "at the top of the file, above the first table")
@@ -172,7 +172,7 @@ def _in_a_grid(checked: Checked, recipe: Mapping[str, Any]) -> None:
 
 
 def _with_weights(checked: Checked) -> None:
-    """Only some networks have weights of ImageNet to start from, and all of them have a name."""
+    """Only some networks have weights of ImageNet to start from, and they all have a name."""
     init, models = checked.recipe.get("init", ()), checked.tables["axes"].get("models")
     without = [name for name in models or () if name not in SOURCES]
     if "imagenet" in ((init,) if isinstance(init, str) else init) and (models is None or without):

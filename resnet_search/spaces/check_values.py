@@ -44,7 +44,7 @@ def check_names(place: str, content: Mapping[str, Any], names: Collection[str], 
 
 
 def check_list(place: str, values: Sequence[Any], key: Allowed, mistakes: Mistakes) -> tuple[Any, ...]:
-    """The values of a list, each of them hashable if it is permitted; () after noting what is wrong."""
+    """The values of a list, each hashable if it is permitted; () after noting what is wrong."""
     if not values:
         mistakes.wrong(place, values, f"{key.allowed}, not an empty list")
     wrong = [item for item in values if not accepts(key, item)]

@@ -35,7 +35,7 @@ Seen: TypeAlias = tuple[Architecture, Complexity]
 class Feasible:
     """What a space holds.
 
-    `architectures`: all that are feasible, none of them twice, in an order that depends on the values of the axes and
+    `architectures`: all that are feasible, each once, in an order that depends on the values of the axes and
     not on how the file lists them; `costs`: theirs. `count`: how many there are, with its `interval` at 95 %, and
     `exact` if it is no estimate. `excluded` counts the other points of `total` by reason, `explained` has, for a rule
     that some of them break, what it says of the first.

@@ -14,7 +14,7 @@ MAX_STAGES = 8  # the seventh halving leaves one pixel of 128
 class Key:
     """One key of a table. `low` and `high` are allowed values themselves.
 
-    `stages`: a value is a list of numbers, one for each stage. `many`: a list of values may stand in place of one.
+    `stages`: a value is a list of numbers, one for each stage. `many`: a list of values may stand instead of one.
     """
 
     kind: Kind
@@ -25,7 +25,7 @@ class Key:
     choices: tuple[str, ...] = ()
     stages: bool = False
     many: bool = False
-    test: Callable[[Any], bool] | None = None  # in place of the kind's own, with `words` to say what passes it
+    test: Callable[[Any], bool] | None = None  # instead of the kind's own, with `words` to say what passes it
     words: str = ""
 
     def accepts(self, value: Any) -> bool:

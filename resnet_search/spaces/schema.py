@@ -61,11 +61,11 @@ class Axes:
     block: tuple[str, ...] = _axis("str", "residual block, or plain without shortcuts", choices=BLOCKS)
     n: tuple[int, ...] = _axis("int", "blocks in each of the three stages", high=100, unit="blocks")
     depth: tuple[int, ...] = _axis(
-        "int", "layers with weights, in place of n: 6n+2, or 9n+2 for blocks of three layers",
+        "int", "layers with weights, instead of n: 6n+2, or 9n+2 for blocks of three layers",
         low=8, high=1_000, unit="layers",
     )  # fmt: skip
     blocks: tuple[tuple[int, ...], ...] = _axis(
-        "int", "blocks in each stage, in place of n: [3, 4, 6, 3]", high=100, unit="blocks", stages=True
+        "int", "blocks in each stage, instead of n: [3, 4, 6, 3]", high=100, unit="blocks", stages=True
     )
     width: tuple[int, ...] = _axis(
         "int", "channels of the stem and of the first stage's blocks; doubles each stage", high=1_024, unit="channels"
@@ -84,7 +84,7 @@ class Axes:
     attention: tuple[str, ...] = _axis("str", "se: squeeze-and-excitation on the branch", choices=ATTENTIONS)
     attention_ratio: tuple[int, ...] = _axis("int", "channels over those between squeeze and excitation", high=256)
     stem: tuple[str, ...] = _axis(
-        "str", "cifar: conv3; imagenet: conv7/2 and max-pool/2; deep: three conv3 in place of conv7",
+        "str", "cifar: conv3; imagenet: conv7/2 and max-pool/2; deep: three conv3 instead of conv7",
         choices=STEMS,
     )  # fmt: skip
     multiples: tuple[tuple[float, ...], ...] = _axis(
@@ -98,7 +98,7 @@ class Axes:
     )  # fmt: skip
     zero_gamma: tuple[bool, ...] = _axis("bool", "last batch norm of each branch starts at 0")
     models: tuple[str, ...] = _axis(
-        "str", "whole networks, in place of all other axes", choices=tuple(PRESETS),
+        "str", "whole networks, instead of all other axes", choices=tuple(PRESETS),
         words='names that `resnet-search models` lists, as "resnet-20"',
     )  # fmt: skip
 

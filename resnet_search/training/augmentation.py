@@ -40,7 +40,7 @@ def plan_epoch(seed: int, epoch: int, images: int, *, padding: int, flip: bool) 
 
 
 def plan_inputs(image_shape: tuple[int, int, int] | None) -> list[Any]:
-    """Return the inputs of `StoredImages`, for images of this shape in place of an index unless it is None."""
+    """Return the inputs of `StoredImages`, for images of this shape instead of an index unless it is None."""
     if image_shape is None:
         first = keras.Input((), dtype="int32", name="index")
     else:

@@ -21,7 +21,7 @@ def split_sizes(total: int, classes: int, *, validation: float, train_examples: 
 
 
 def subset_validation(validation: float, total: int, train_examples: int | None) -> float:
-    """Return the default validation size for `total` training images; `train_examples` of them (None: all) are used.
+    """Return the default validation size for `total` training images; `train_examples` (None: all) are used.
 
     With a subset of the images, validation is smaller too: a quarter as many, but 1,000 if `validation` has them.
     """

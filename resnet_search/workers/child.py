@@ -151,7 +151,7 @@ def _read_jobs(jobs: queue.Queue[Job]) -> None:
     cast("io.TextIOWrapper", sys.stdin).reconfigure(encoding="utf-8")  # whatever PYTHONIOENCODING says
     for line in sys.stdin:
         jobs.put(Job(**json.loads(line)))
-    # Without a driver there is nobody to train for; the epochs on disk are safe.
+    # Without a driver there is nothing to train for; the epochs on disk are safe.
     os._exit(0)
 
 

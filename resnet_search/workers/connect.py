@@ -84,7 +84,7 @@ def _address(cluster: Cluster) -> str:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Environment of a Ray that nobody else is to reach; put back, as a cluster started from here needs another."""
+    """Environment of a private Ray cluster; restored afterwards, as a cluster started from here needs another."""
     ours = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_agent_register_timeout_ms": _START_MILLISECONDS,
@@ -200,7 +200,7 @@ def _gpus_of_a_trial(device: str, cluster: Cluster, nodes: list[Needs]) -> float
 
 
 def _ask_a_gpu(ray: Any, needs: Needs, backend: str, precision: str) -> WorkerSettings:
-    """How trials compute on a GPU of the cluster: alike on all, so that any of them gives the same result."""
+    """How trials compute on a GPU of the cluster: alike on all, so that any GPU gives the same result."""
     if not admitted(alive(ray), needs):
         raise TrainingError(
             f"no node of the cluster has what a trial takes: {worded(needs)}",

@@ -25,7 +25,7 @@ from resnet_search.workers.probe import gpu_cure, gpu_fault
 # A worker with TensorFlow, CIFAR-10 and a small network was seen at 1 to 1.5 GB; some is left for others.
 _WORKER_BYTES = 2_500_000_000
 FRAMEWORK_BYTES = 1_500_000_000
-# Beyond this, the last trials of a bracket leave most of them idle.
+# Beyond this, the last trials of a bracket leave most workers idle.
 _MOST_WORKERS = 8
 # What CUDA and its libraries take of a GPU for each process, outside the backend's own memory: at most, with room.
 CONTEXT_BYTES = 2**30

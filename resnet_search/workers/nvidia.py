@@ -60,7 +60,7 @@ def visible_gpus() -> list[Gpu]:
 
 
 def present_gpus() -> list[Gpu]:
-    """Return the GPUs of this machine in the driver's order, and in place of a divided one its parts."""
+    """Return the GPUs of this machine in the driver's order, and instead of a divided one its parts."""
     return _by_nvml() or _by_smi()
 
 

@@ -113,7 +113,7 @@ class RayWorkers:
         return _Hired(actor, actor.join.remote(), "join", job, since=time.monotonic())
 
     def _give(self, slot: int, hired: _Hired, job: Job) -> None:
-        """A job that the actor has not had."""
+        """A job that is new to the actor."""
         hired.number += 1
         self._send(slot, hired, job)
 

@@ -132,7 +132,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def timed_briefly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The processes that run an exported file time it for a moment in place of seconds."""
+    """The processes that run an exported file time it for a moment instead of seconds."""
     script = tmp_path / "verify.py"
     script.write_text(_VERIFY_BRIEFLY.format(path=verify.__file__))
     monkeypatch.setattr(verify, "__file__", str(script))

@@ -22,7 +22,7 @@ ONE = Latency(device="cpu", batch=1, p50=1.5, p99=2.5, throughput=600.0, calls=1
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
-    """What was built, in place of building and running it."""
+    """What was built, instead of building and running it."""
     asked: list[Request] = []
 
     def run_file(made: Any, model: Path, images: Path, work: Path) -> Any:

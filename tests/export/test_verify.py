@@ -1,4 +1,4 @@
-"""Which exported files are refused, how calls are timed and what is written, with fakes in place of the runtimes."""
+"""Which exported files are refused, how calls are timed and what is written, with fakes instead of the runtimes."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_same_weights_same_logits_as_keras_applications(network):
 
 
 def test_the_difference_of_the_epsilons_is_in_the_variance(network):
-    """Where a variance is nothing, 1e-5 in place of 1.001e-5 is five parts in ten thousand of the output."""
+    """Where a variance is nothing, 1e-5 instead of 1.001e-5 is five parts in ten thousand of the output."""
     source, model = random_source("resnet-50-v2", include_top=False), ours(network)
     transfer(source, model)
     theirs, mine = source.get_layer("conv2_block1_preact_bn"), model.get_layer("stage1_block1_conv1_norm")

@@ -20,7 +20,7 @@ def cells(*parts: Part) -> set[str]:
 
 
 def prose(*parts: Part) -> str:
-    """Paragraphs, items and what is said in place of figures, a line each."""
+    """Paragraphs, items and what is said instead of figures, a line each."""
     return "\n".join("\n".join(block.get("items", [block.get("text", "")]))
                      for block in _blocks(*parts) if block["type"] in {"paragraph", "list", "figure"})  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Projects that Keras Tuner makes: its own tuners and files, with a score by arithmetic in place of training."""
+"""Projects that Keras Tuner makes: its own tuners and files, with a score by arithmetic instead of training."""
 
 from __future__ import annotations
 

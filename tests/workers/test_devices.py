@@ -169,7 +169,7 @@ def test_a_gpu_that_does_not_compute_is_refused_at_the_start(monkeypatch):
 @fault(
     "environment",
     "An NVIDIA card in Windows, where neither backend can use it",
-    here="an error that names WSL2 and `--device cpu`, in place of packages that do not exist there",
+    here="an error that names WSL2 and `--device cpu`, instead of packages that do not exist there",
 )
 def test_on_windows_no_backend_uses_a_gpu(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

@@ -107,7 +107,7 @@ class ArrayHeader:
 def array_header(file: zipfile.ZipFile, name: str) -> ArrayHeader:
     """The header of an array in C order, in the format of numpy.lib.format.
 
-    `ValueError` where NumPy has not written it so.
+    `ValueError` if NumPy writes it differently.
     """
     with file.open(f"{name}.npy") as stream:
         start = stream.read(12)

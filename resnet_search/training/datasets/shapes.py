@@ -23,7 +23,7 @@ TRAIN, TEST = 4_000, 1_000
 _SEEDS = {"train": 20_150_512, "test": 20_151_210}  # two streams; the data set has no other seed
 _BATCH = 250  # images drawn at once: what stays in the processor's cache is drawn fastest
 # How hard it is, found by trial: with half of these nearly every network is right on nine images of ten after five
-# epochs, with twice of them none learns.
+# epochs, with twice as many none learns.
 _SIZE = (7.5, 11.0)  # radius of the figure, pixels
 _SPREAD = 5.0  # of its middle around the image's, pixels, each way
 _TURN = 0.3  # tangent of half its largest turn: 33 degrees

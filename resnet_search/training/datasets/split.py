@@ -105,6 +105,6 @@ def _apportion(counts: NDArray[np.int64], seats: int, most: NDArray[np.int64]) -
 def _shuffled(items: NDArray[np.int64], key: str) -> NDArray[np.int64]:
     import numpy as np
 
-    # Raw bits, since NumPy promises a stable stream of them and none of its shuffles.
+    # Raw bits, since NumPy keeps their stream stable but not its shuffles.
     bits = np.random.PCG64(int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big"))
     return items[np.argsort(bits.random_raw(len(items)), kind="stable")]
