@@ -1,4 +1,4 @@
-"""--precision and --deterministic of the commands that start a run."""
+"""`--precision` and `--deterministic` of the commands that start a run."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ def precision_option(function: Function) -> Function:
     """Add --precision; a run keeps it."""
     return click.option(
         "--precision", type=OneOf(PRECISIONS), default=AUTO, show_default=True, metavar="|".join(PRECISIONS),
-        help="Precision of the networks. auto: bfloat16 on GPUs that support it, else float32. bfloat16 on a processor "
-        "that supports it: only blocks whose channels are multiples of 16 use it.",
+        help="Precision of the networks. auto: bfloat16 on GPUs that support it, and on processors where a trial of a "
+        "second shows it to be faster; else float32. On a processor, only blocks whose channels are multiples of 16 "
+        "use bfloat16.",
     )(function)  # fmt: skip
 
 
@@ -35,7 +36,7 @@ def deterministic_option(function: Function) -> Function:
 
 
 def precision_lines(plan: Plan, precision: str, workers: int | Cluster | None, device: str) -> Iterable[str]:
-    """Suggest --precision bfloat16 if it would save time on this machine's processor."""
+    """Say that this machine's processor may train in bfloat16."""
     from resnet_search.networks.precision import has_wide_blocks
     from resnet_search.workers.devices import nvidia_gpus
 
@@ -47,11 +48,8 @@ def precision_lines(plan: Plan, precision: str, workers: int | Cluster | None, d
     some_of = plan.feasible.architectures[:: 1 + len(plan.feasible.architectures) // _LOOKED_AT]
     share = sum(map(has_wide_blocks, some_of)) / max(1, len(some_of))
     if share:
-        some = "" if share == 1 else f" of about {100 * share:.0f} % of the networks"
-        yield (
-            f"Precision  float32. This processor supports bfloat16: --precision {BFLOAT16} shortens an epoch{some}, "
-            "by 4 to 35 % in measurements (docs/backends.md)"
-        )
+        some = "" if share == 1 else f" in about {100 * share:.0f} % of the networks"
+        yield f"Precision  {BFLOAT16}{some}, if a trial of a second shows it to be faster; else float32"
 
 
 _LOOKED_AT = 500

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_search.errors import RunError, UsageError
+from resnet_search.networks.precision import WIDE
 from resnet_search.runs.after import CONFIRM, FINAL, making_way
 from resnet_search.runs.events import Event
 from resnet_search.runs.folder import RunFolder, create_run, name_taken
@@ -217,6 +218,8 @@ def _content(view: RunView, chosen: Sequence[Trial], seeds: int, settings: Again
             settings.workers or (1 if kind == FINAL else None),
             settings.threads,
             precision=content["precision"],
+            # A search in float32 is followed in float32.
+            wide=source["workers"].get("precision") == WIDE,
             trial_bytes=largest_trial(content),
         )
         content["backend"] = keras_backend()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_search.errors import UsageError
 from resnet_search.files import append_line
+from resnet_search.networks.precision import has_wide_blocks
 from resnet_search.runs.content import MAX_WORKERS
 from resnet_search.runs.energy import Meter
 from resnet_search.runs.events import append_event, make_event
@@ -141,9 +142,11 @@ def run_search(
             "track": list(track),
         }
         trial_bytes = largest_trial(content, plan)
+        networks = (*plan.feasible.architectures, *(baseline.architecture for baseline in baselines))
         slots, workers = choose_workers(
-            settings.device, settings.workers, settings.threads, precision=settings.precision, trial_bytes=trial_bytes
-        )
+            settings.device, settings.workers, settings.threads, precision=settings.precision,
+            wide=any(map(has_wide_blocks, networks)), trial_bytes=trial_bytes,
+        )  # fmt: skip
     workers = replace(workers, hang_timeout=settings.hang_timeout, deterministic=settings.deterministic)
     content["workers"] = {"slots": slots, **asdict(workers)}
     write_arrays(settings.runs_dir / DATA_FOLDER / description["arrays"], arrays)

@@ -159,7 +159,7 @@ def _refused(address: str, error: Exception) -> TrainingError:
 
 def choose_on_cluster(
     device: str, cluster: Cluster, threads: int | None, *, backend: str, precision: str = AUTO_PRECISION,
-    trial_bytes: int = 0,
+    wide: bool = False, trial_bytes: int = 0,
 ) -> tuple[int, WorkerSettings]:  # fmt: skip
     """How many trials the cluster takes at once now, and the settings of each worker.
 
@@ -180,7 +180,7 @@ def choose_on_cluster(
         needs["GPU"] = gpus
         settings = replace(_ask_a_gpu(ray, needs, backend, precision), threads=threads)
     else:
-        chosen = on_processor(precision, backend, elsewhere=bool(_address(cluster)))
+        chosen = on_processor(precision, backend, wide=wide, elsewhere=bool(_address(cluster)))
         settings = WorkerSettings(threads=threads, precision=chosen, device="cpu", backend=backend)
     taken = asdict(replace(cluster, cpus=cpus, gpus=gpus)) | {"needs": needs}
     return min(MOST_SLOTS, max(1, admitted(nodes, needs))), replace(settings, cluster=taken)

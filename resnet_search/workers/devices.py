@@ -100,23 +100,23 @@ def unusable_gpu(present: list[str], usable: list[str]) -> str:
 
 def choose_workers(
     device: str, workers: int | Cluster | None, threads: int | None, *, precision: str = AUTO,
-    backend: str | None = None, trial_bytes: int = 0,
+    wide: bool = False, backend: str | None = None, trial_bytes: int = 0,
 ) -> tuple[int, WorkerSettings]:  # fmt: skip
     """How many workers train at once, and their settings; None leaves the number to this machine.
 
     On a processor several small networks on one thread each train faster than one on several threads, so there are as
     many workers as processors, as far as the memory goes if each trains what takes `trial_bytes`. On a GPU, as many as
-    fit so, one if that or the GPU's memory is not known. A cluster takes what Ray places there. `backend`: None for
-    what Keras takes here.
+    fit so, one if that or the GPU's memory is not known. A cluster takes what Ray places there. `wide`: whether some network
+    has blocks that a processor may compute in bfloat16. `backend`: None for what Keras takes here.
     """
     backend = backend or keras_backend()
     if isinstance(workers, Cluster):
         from resnet_search.workers.connect import choose_on_cluster
 
         return choose_on_cluster(
-            device, workers, threads, precision=precision, backend=backend, trial_bytes=trial_bytes
+            device, workers, threads, precision=precision, wide=wide, backend=backend, trial_bytes=trial_bytes
         )
-    settings = choose_settings(device, threads=1, backend=backend, precision=precision)
+    settings = choose_settings(device, threads=1, backend=backend, precision=precision, wide=wide)
     if settings.device == "gpu":
         workers, share = share_gpus(workers, settings.gpus, settings.gpu_bytes, trial_bytes)
         settings = replace(settings, gpu_share=share)
@@ -194,14 +194,16 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def choose_settings(device: str, threads: int, *, backend: str, precision: str = AUTO) -> WorkerSettings:
+def choose_settings(
+    device: str, threads: int, *, backend: str, precision: str = AUTO, wide: bool = False
+) -> WorkerSettings:
     """Settings of the workers for `device` auto, cpu or gpu; `TrainingError` where that would be a surprise.
 
     On a GPU: XLA, and bfloat16 arithmetic where the GPU has it. On a processor: no XLA, whose convolutions there are
-    slow, and float32. `precision`: another one, of `workers.precision`.
+    slow, and the precision of `workers.precision.on_processor`.
     """
     if device == "cpu":
-        return _of_processor(threads, backend, precision)
+        return _of_processor(threads, backend, precision, wide=wide)
     usable = backend_gpus(backend)
     if not usable:
         why = unusable_gpu(nvidia_gpus(), usable)
@@ -209,7 +211,7 @@ def choose_settings(device: str, threads: int, *, backend: str, precision: str =
             raise TrainingError(f"--device: got {device!r}, but {why}", gpu_cure(backend))
         if device == "gpu":
             raise TrainingError("--device: got 'gpu', but this machine has none", "Use --device cpu, or auto.")
-        return _of_processor(threads, backend, precision)
+        return _of_processor(threads, backend, precision, wide=wide)
     fault = gpu_fault(backend)
     if fault is not None:
         raise TrainingError(f"--device: got {device!r} and {', '.join(usable)}, but {fault.why}", fault.cure)
@@ -224,8 +226,9 @@ def choose_settings(device: str, threads: int, *, backend: str, precision: str =
     )
 
 
-def _of_processor(threads: int, backend: str, precision: str) -> WorkerSettings:
-    return WorkerSettings(threads=threads, precision=on_processor(precision, backend), device="cpu", backend=backend)
+def _of_processor(threads: int, backend: str, precision: str, *, wide: bool) -> WorkerSettings:
+    chosen = on_processor(precision, backend, wide=wide)
+    return WorkerSettings(threads=threads, precision=chosen, device="cpu", backend=backend)
 
 
 def _has_bfloat16(backend: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Final
 
 from resnet_search.errors import TrainingError
 from resnet_search.networks.precision import FLOAT32, MIXED, WIDE
+from resnet_search.workers import bfloat16
 
 AUTO: Final = "auto"
 BFLOAT16: Final = "bfloat16"
@@ -20,13 +21,18 @@ _INSTRUCTIONS = frozenset({"avx512_bf16", "amx_bf16"})
 _PROCESSOR = Path("/proc/cpuinfo")
 
 
-def on_processor(asked: str, backend: str, *, elsewhere: bool = False) -> str:
-    """Return the precision on a processor for one of PRECISIONS: bfloat16 only on request.
+def on_processor(asked: str, backend: str, *, wide: bool = False, elsewhere: bool = False) -> str:
+    """Return the precision on a processor for one of PRECISIONS.
 
-    `TrainingError` if that would be slower: without instructions for it, or on a backend other than TensorFlow.
-    `elsewhere`: training runs on other machines, and each checks its own instructions.
+    AUTO: bfloat16 if there are networks that it would make faster (`wide`) and a trial on this machine shows it.
+    `elsewhere`: training runs on other machines, and each checks its own instructions, so AUTO is float32.
+    `TrainingError` if bfloat16 was asked for and would be slower: without instructions for it, or on a backend other
+    than TensorFlow.
     """
-    if asked != BFLOAT16:
+    if asked == AUTO:
+        may = wide and backend == "tensorflow" and not elsewhere and processor_has_bfloat16()
+        return WIDE if may and bfloat16.is_faster() else FLOAT32
+    if asked == FLOAT32:
         return FLOAT32
     if backend != "tensorflow":
         what = f"but {backend} is slow with it on a processor"
