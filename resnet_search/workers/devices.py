@@ -106,8 +106,8 @@ def choose_workers(
 
     On a processor several small networks on one thread each train faster than one on several threads, so there are as
     many workers as processors, as far as the memory goes if each trains what takes `trial_bytes`. On a GPU, as many as
-    fit so, one if that or the GPU's memory is not known. A cluster takes what Ray places there. `wide`: whether some network
-    has blocks that a processor may compute in bfloat16. `backend`: None for what Keras takes here.
+    fit so, one if that or the GPU's memory is not known. A cluster takes what Ray places there. `wide`: whether some
+    network has blocks that a processor may compute in bfloat16. `backend`: None for what Keras takes here.
     """
     backend = backend or keras_backend()
     if isinstance(workers, Cluster):
