@@ -232,7 +232,7 @@ def scan(visit: Visit) -> Iterator[dict[str, Any]]:
     arrays, precision = read_arrays(visit.data), visit.settings().precision
     for network in visit.networks():
         trainer = Trainer(visit.job(network.name, network, precision=precision), arrays)
-        ours = [seconds(lambda epoch=epoch, trainer=trainer: trainer._train(epoch)) for epoch in range(3)]  # noqa: SLF001
+        ours = [seconds(lambda epoch=epoch, trainer=trainer: trainer._train(epoch, epoch + 1)) for epoch in range(3)]  # noqa: SLF001
         whole = scanned(trainer, arrays)
         theirs = [seconds(whole) for _ in range(3)]
         yield {

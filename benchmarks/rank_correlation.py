@@ -105,7 +105,7 @@ def curve(
         if peer:
             for layer in trainer.normalisations:
                 layer.momentum = KERAS_BN_MOMENTUM
-        lines = [trainer.run(epoch, last=False) for epoch in range(arguments.epochs)]
+        lines = [trainer.run(epoch, epoch + 1) for epoch in range(arguments.epochs)]
         return {key: [getattr(line, key) for line in lines] for key in SCORES}
 
 

@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
                     data="", precision=arguments.precision,
                 )  # fmt: skip
                 trainer = Trainer(job, arrays)
-                lines = [trainer.run(epoch, last=False) for epoch in range(arguments.epochs)]
+                lines = [trainer.run(epoch, epoch + 1) for epoch in range(arguments.epochs)]
             line = {
                 **key, "values": values, "test": len(x_test), "accuracy": lines[-1].val_accuracy,
                 "loss": lines[-1].val_loss, "train_accuracy": lines[-1].accuracy,

@@ -55,7 +55,7 @@ def ours(axes: dict[str, Any], arrays: Arrays, folder: Path) -> Callable[[], Any
         epochs=1, horizon=9, data="",
     )  # fmt: skip
     trainer = Trainer(job, arrays)
-    return lambda: trainer._train(0)  # noqa: SLF001 - an epoch without its validation
+    return lambda: trainer._train(0, 1)  # noqa: SLF001 - an epoch without its validation
 
 
 def plain(axes: dict[str, Any], arrays: Arrays, _: Path) -> Callable[[], Any]:

@@ -338,7 +338,7 @@ job = Job(trial="0", folder="", parent=None, architecture=Architecture(block="ba
 def state(together):
     training.steps_per_execution = lambda: together
     trainer = training.Trainer(job, arrays)
-    scores = [trainer._train(epoch) for epoch in range(2)]
+    scores = [trainer._train(epoch, epoch + 1) for epoch in range(2)]
     return scores, [ops.convert_to_numpy(variable) for group in trainer.state.values() for variable in group]
 
 (scores, one), (_, two), (others, four) = map(state, (1, 2, 4))

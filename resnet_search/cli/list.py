@@ -11,6 +11,7 @@ import click
 from resnet_search.cli.options import json_option, runs_dir_option
 from resnet_search.cli.text import safe
 from resnet_search.cli.watch import Look, check_watch, watch, watch_option
+from resnet_search.training.length import in_epochs
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -96,7 +97,7 @@ def describe(folder: RunFolder) -> dict[str, Any]:
         "planned_trials": view.planned_trials,
         "failed": sum(trial.status == FAILED for trial in trials),
         "epochs": epochs_done(view),
-        "planned_epochs": view.planned_epochs - view.saved_epochs,
+        "planned_epochs": in_epochs(view.planned_epochs - view.saved_epochs),
         "best": None if leader is None else leader.trial,
         "score": leader.score if leader is not None and scored else None,
         "architecture": None if shown is None else shown.name,
@@ -107,7 +108,7 @@ def describe(folder: RunFolder) -> dict[str, Any]:
     }
 
 
-def _climb(curve: list[tuple[int, float]]) -> list[dict[str, Any]]:
+def _climb(curve: list[tuple[float, float]]) -> list[dict[str, Any]]:
     """Return the points where the best score improved, and the last."""
     kept = [point for before, point in zip([(0, -1.0), *curve], curve, strict=False) if point[1] > before[1]]
     if curve and kept[-1] != curve[-1]:

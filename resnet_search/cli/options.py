@@ -242,7 +242,7 @@ _SEARCH_OPTIONS = (
     click.option("--max-epochs", type=SpaceKey("hyperband", "max_epochs"), metavar="N",
                  help="Epochs of the longest trials.  [default: the space's]"),
     click.option("--min-epochs", type=SpaceKey("hyperband", "min_epochs"), metavar="N",
-                 help="Epochs of the shortest trials.  [default: the space's]"),
+                 help="Epochs of the shortest trials; may be a fraction, 0.1.  [default: the space's]"),
     click.option("--factor", type=SpaceKey("hyperband", "factor"), metavar="N",
                  help="Keep one in N trials at each rung.  [default: the space's]"),
     click.option("--iterations", type=SpaceKey("hyperband", "iterations"), metavar="N",

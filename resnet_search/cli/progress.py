@@ -14,6 +14,7 @@ from resnet_search.report.kind import accuracy_word, is_grid
 from resnet_search.runs.events import Event
 from resnet_search.runs.speed import Pace, Pacing
 from resnet_search.runs.trials import COMPLETED, FAILED, RUNNING, RunView, Trial
+from resnet_search.training.length import in_epochs
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,8 @@ class Running:
     name: str
     bracket: int
     rung: int
-    epoch: int
-    epochs: int
+    epoch: float
+    epochs: float
     loss: float | None
     val_accuracy: float | None
     since: float
@@ -44,8 +45,8 @@ class Snapshot:
     trials: int
     planned_trials: int
     failed: int
-    epochs: int
-    planned_epochs: int
+    epochs: float
+    planned_epochs: float
     seconds_left: float | None
     running: tuple[Running, ...]
     best: Trial | None
@@ -61,12 +62,12 @@ class _UnderWay:
     """The running trials and their totals: epochs trained, epochs left, and epochs left times multiply-adds."""
 
     trials: dict[str, Running] = field(default_factory=dict)
-    trained: int = 0
-    left: int = 0
-    work: int = 0
-    _shares: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    trained: float = 0
+    left: float = 0
+    work: float = 0
+    _shares: dict[str, tuple[float, float, float]] = field(default_factory=dict)
 
-    def put(self, running: Running, start: int, macs: int) -> None:
+    def put(self, running: Running, start: float, macs: int) -> None:
         """Add or update a trial whose rung starts at epoch `start`."""
         left = running.epochs - running.epoch
         self._add(running.trial, (max(0, running.epoch - start), left, left * macs))
@@ -77,7 +78,7 @@ class _UnderWay:
         self._add(trial, (0, 0, 0))
         self.trials.pop(trial, None)
 
-    def _add(self, trial: str, share: tuple[int, int, int]) -> None:
+    def _add(self, trial: str, share: tuple[float, float, float]) -> None:
         before = self._shares.pop(trial, (0, 0, 0))
         self.trained += share[0] - before[0]
         self.left += share[1] - before[1]
@@ -91,17 +92,17 @@ class Progress:
     """Processes the events of one session of a run; the cost of an event does not grow with the number of trials."""
 
     clock: Callable[[], float] = time.time
-    _rungs: dict[tuple[int, int, int], dict[str, int]] = field(default_factory=dict)
+    _rungs: dict[tuple[int, int, int], dict[str, Any]] = field(default_factory=dict)
     _filled: Counter[tuple[int, int, int]] = field(default_factory=Counter)  # trials that have not failed
-    _planned: tuple[int, int] = (0, 0)  # trials and epochs
+    _planned: tuple[int, float] = (0, 0)  # trials and epochs
     _completed: int = 0
     _failed: int = 0
-    _epochs: int = 0  # of completed trials
+    _epochs: float = 0  # of completed trials
     _macs: int = 0  # of all trials
     _pacing: Pacing = field(default_factory=Pacing)
     _pace_of_epochs: Pace | None = None
     _lines: dict[str, dict[str, Any]] = field(default_factory=dict)  # the last line of each running trial
-    _first_line: dict[str, int] = field(default_factory=dict)
+    _first_line: dict[str, float] = field(default_factory=dict)
     _running: _UnderWay = field(default_factory=_UnderWay)
     _best: Trial | None = None
     _last: Trial | None = None
@@ -166,10 +167,12 @@ class Progress:
             self._see_running(trial)
 
     def _take_epoch(self, line: dict[str, Any], trial: Trial) -> None:
+        before = self._lines.get(trial.trial, line)
         self._lines[trial.trial] = line
-        # Skip the first epoch of a trial, which compiles the network.
+        # Skip the first line of a trial, which compiles the network.
         if line["epoch"] > self._first_line.setdefault(trial.trial, line["epoch"]):
-            self._pace_of_epochs = Pace((line["train_seconds"] + line["validation_seconds"]) / trial.macs, 0.0)
+            work = trial.macs * (line["epoch"] - before["epoch"])
+            self._pace_of_epochs = Pace((line["train_seconds"] + line["validation_seconds"]) / work, 0.0)
 
     def _see_ended(self, trial: Trial, view: RunView) -> None:
         if trial.status == FAILED:
@@ -203,7 +206,7 @@ class Progress:
         self._running.put(running, self._planned_start(trial), trial.macs)
 
     def _snapshot(self, view: RunView) -> Snapshot:
-        epochs = self._epochs + self._running.trained
+        epochs = in_epochs(self._epochs + self._running.trained)
         planned_trials, planned_epochs = self._planned
         return Snapshot(
             run=self._run,
@@ -211,7 +214,7 @@ class Progress:
             planned_trials=planned_trials,
             failed=self._failed,
             epochs=epochs,
-            planned_epochs=planned_epochs,
+            planned_epochs=in_epochs(planned_epochs),
             seconds_left=self._seconds_left(view, planned_epochs - epochs),
             running=tuple(self._running.trials.values()),
             best=self._best,
@@ -222,7 +225,7 @@ class Progress:
             accuracy=accuracy_word(view),
         )
 
-    def _planned_start(self, trial: Trial) -> int:
+    def _planned_start(self, trial: Trial) -> float:
         """Return the first epoch of its rung; the trial starts later if its candidate was trained before."""
         rung = self._rungs.get(_place(trial))
         return trial.initial_epoch if rung is None else rung["initial_epoch"]
@@ -237,7 +240,7 @@ class Progress:
         trials, epochs = self._planned
         self._planned = (trials + grown, epochs + grown * (trial.epochs - self._planned_start(trial)))
 
-    def _seconds_left(self, view: RunView, epochs_left: int) -> float | None:
+    def _seconds_left(self, view: RunView, epochs_left: float) -> float | None:
         """Estimate the time left at the pace so far; an epoch's time is proportional to the multiply-adds."""
         # Until a trial has ended, use the epochs of the running ones.
         pace = self._pacing.pace or self._pace_of_epochs

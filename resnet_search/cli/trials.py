@@ -202,7 +202,7 @@ def _shown(view: RunView, trials: list[Trial], fronts: Fronts | None) -> Iterabl
     ]
 
 
-def _by_default(trial: Trial) -> tuple[bool, int, float, int]:
+def _by_default(trial: Trial) -> tuple[bool, float, float, int]:
     """Sort by: has a score, most epochs, best score, earliest draw."""
     return (trial.score is None, -trial.epochs, _SORT["score"](trial), trial.candidate)
 

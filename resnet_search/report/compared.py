@@ -23,6 +23,7 @@ from resnet_search.runs.after import FINAL, following
 from resnet_search.runs.folder import RUN_JSON
 from resnet_search.runs.trial import DAMAGE
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
+from resnet_search.training.length import in_epochs
 
 POINTS = 40  # points of a curve of the best score so far
 FEWEST = 4  # fewest candidates for a rank correlation
@@ -76,7 +77,7 @@ def _settings(view: RunView) -> dict[str, Any]:
     """Return every value of run.json that decides what a run does, by its name there."""
     content = view.content
     flat = dict(_flat({name: content[name] for name in _SETTINGS if name in content}))
-    flat["plan.trials"], flat["plan.epochs"] = view.planned_trials, view.planned_epochs - view.saved_epochs
+    flat["plan.trials"], flat["plan.epochs"] = view.planned_trials, in_epochs(view.planned_epochs - view.saved_epochs)
     # Recipe values that a space states are in the recipe too, together with the defaults.
     spelled = {
         name for name, value in flat.items() if name.startswith("recipe.") and flat.get(f"space.{name}") == value
@@ -192,9 +193,9 @@ def _tested(view: RunView) -> dict[str, Any] | None:
     return None
 
 
-def _scores(view: RunView) -> dict[str, dict[int, Trial]]:
+def _scores(view: RunView) -> dict[str, dict[float, Trial]]:
     """Return, by candidate (architecture and varying recipe values), the trial that ended at each number of epochs."""
-    found: dict[str, dict[int, Trial]] = {}
+    found: dict[str, dict[float, Trial]] = {}
     for trial in view.trials.values():
         if trial.status == COMPLETED:
             found.setdefault(_key([trial.architecture, trial.recipe]), {})[trial.epochs] = trial
@@ -218,7 +219,7 @@ def _unlike(settings: Sequence[dict[str, Any]], bests: Sequence[dict[str, Any] |
 def _pair(
     views: Sequence[RunView],
     runs: Sequence[dict[str, Any]],
-    scores: Sequence[dict[str, dict[int, Trial]]],
+    scores: Sequence[dict[str, dict[float, Trial]]],
     unlike: str | None,
 ) -> dict[str, Any]:
     one, other = (run["best"] for run in runs)
@@ -242,9 +243,9 @@ def _pair(
     }
 
 
-def _ranks(first: dict[str, dict[int, Trial]], second: dict[str, dict[int, Trial]]) -> dict[str, Any]:
+def _ranks(first: dict[str, dict[float, Trial]], second: dict[str, dict[float, Trial]]) -> dict[str, Any]:
     """Return Spearman's correlation over the candidates that both runs trained, at the epochs that most reached."""
-    pairs: dict[int, list[tuple[float, float]]] = {}
+    pairs: dict[float, list[tuple[float, float]]] = {}
     for candidate in first.keys() & second.keys():
         for epochs in first[candidate].keys() & second[candidate].keys():
             pair = (first[candidate][epochs].score or 0.0, second[candidate][epochs].score or 0.0)
@@ -261,14 +262,14 @@ def _ranks(first: dict[str, dict[int, Trial]], second: dict[str, dict[int, Trial
     return {"epochs": epochs, "candidates": len(ones), "correlation": correlation}
 
 
-def _sampled(curve: Sequence[tuple[int, float]], longest: int) -> list[float | None]:
+def _sampled(curve: Sequence[tuple[float, float]], longest: float) -> list[float | None]:
     """Return the curve's value at each of `POINTS`; None before its first trial and after its last."""
     places = [round(longest * point / POINTS) for point in range(1, POINTS + 1)] if longest else []
     last = curve[-1][0] if curve else 0
     return [at(curve, place) if place <= last else None for place in places]
 
 
-def _common(scores: Sequence[dict[str, dict[int, Trial]]]) -> list[dict[str, Any]]:
+def _common(scores: Sequence[dict[str, dict[float, Trial]]]) -> list[dict[str, Any]]:
     """List the candidates that every run trained equally long, at the most epochs; the first run's best comes first."""
     found = []
     for candidate in [key for key in scores[0] if all(key in each for each in scores[1:])]:

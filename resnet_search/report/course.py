@@ -12,6 +12,7 @@ from resnet_search.report.learning import learning
 from resnet_search.report.ties import ties
 from resnet_search.report.units import counted, duration, large, moment, percent
 from resnet_search.runs.trials import COMPLETED, FAILED, RUNNING, RunView, Trial
+from resnet_search.training.length import in_epochs, in_total
 
 TOP = 10
 _MOST_ROWS = 50
@@ -142,9 +143,9 @@ def budget(view: RunView) -> Section:
     """Compare the cost of the search with training every candidate for all epochs."""
     trials = view.trials.values()
     completed = [trial for trial in trials if trial.status == COMPLETED]
-    epochs = sum(trial.trained_epochs for trial in completed)
-    planned = view.planned_epochs - view.saved_epochs
-    begun = sum(epochs_on_disk(view, trial) for trial in trials if trial.status in {FAILED, RUNNING})
+    epochs = in_total(trial.trained_epochs for trial in completed)
+    planned = in_epochs(view.planned_epochs - view.saved_epochs)
+    begun = in_total(epochs_on_disk(view, trial) for trial in trials if trial.status in {FAILED, RUNNING})
     candidates = {trial.candidate for trial in trials}
     full = len(candidates) * view.max_epochs
     train, setup = (sum(getattr(trial, name) for trial in completed) for name in ("train_seconds", "setup_seconds"))
@@ -181,26 +182,30 @@ def _sessions(view: RunView) -> Table:
     return Table(("Session", "Start", "Length"), tuple(rows), right=frozenset({0, 2}))
 
 
-def epochs_done(view: RunView) -> int:
+def epochs_done(view: RunView) -> float:
     """Count the planned epochs trained so far, in completed and in running trials."""
     trials = view.trials.values()
-    completed = sum(trial.trained_epochs for trial in trials if trial.status == COMPLETED)
-    return completed + sum(epochs_on_disk(view, trial) for trial in trials if trial.status == RUNNING)
+    return in_total(
+        trial.trained_epochs if trial.status == COMPLETED else epochs_on_disk(view, trial)
+        for trial in trials
+        if trial.status in {COMPLETED, RUNNING}
+    )
 
 
-def epochs_on_disk(view: RunView, trial: Trial) -> int:
+def epochs_on_disk(view: RunView, trial: Trial) -> float:
     """Count the epochs that a trial has finished, whatever its status."""
     try:
-        return len(read_lines(view.folder.trial(trial.trial) / "history.jsonl"))
-    except (OSError, ValueError):
+        lines = read_lines(view.folder.trial(trial.trial) / "history.jsonl")
+        return in_epochs(max(0, lines[-1]["epoch"] - trial.initial_epoch)) if lines else 0
+    except (OSError, ValueError, LookupError, TypeError, OverflowError):
         return 0
 
 
-def full_seconds(completed: list[Trial], epochs: int) -> float:
+def full_seconds(completed: list[Trial], epochs: float) -> float:
     """Estimate the seconds to train every candidate of these trials for `epochs` epochs, each at its own speed."""
-    spent: dict[int, tuple[float, int]] = {}
+    spent: dict[int, tuple[float, float]] = {}
     for trial in completed:
         if not trial.reused:
-            seconds, trained = spent.get(trial.candidate, (0.0, 0))
+            seconds, trained = spent.get(trial.candidate, (0.0, 0.0))
             spent[trial.candidate] = (seconds + trial.train_seconds, trained + trial.trained_epochs)
     return sum(seconds / trained * epochs for seconds, trained in spent.values() if trained)

@@ -13,6 +13,7 @@ from resnet_search.report.facts import Facts
 from resnet_search.report.kind import is_grid
 from resnet_search.report.units import about, between, counted
 from resnet_search.runs.trials import RunView, Trial
+from resnet_search.training.length import in_epochs
 from resnet_search.training.recipe import for_images
 from resnet_search.workers.cluster import Cluster
 
@@ -30,7 +31,7 @@ def searched(view: RunView) -> Section:
     rows += [(f"Limit: {key}", f"{value:,} {_LIMIT_UNITS.get(key, '')}".rstrip()) for key, value in limits.items()]
     if not limits:
         rows.append(("Limits", "none"))
-    exact, epochs = feasible.get("exact", True), view.planned_epochs - view.saved_epochs
+    exact, epochs = feasible.get("exact", True), in_epochs(view.planned_epochs - view.saved_epochs)
     rows += [
         ("Feasible", feasible_words(feasible)),
         *((f"Excluded: {reason}", about(count, exact=exact)) for reason, count in feasible["excluded"].items()),
@@ -60,7 +61,7 @@ def _method(view: RunView) -> tuple[Text, Text]:
         return "Method", f"trains every network once, for all {epochs}"
     so_far = " of the results so far (async)" if hyperband.get("promotion") == "async" else ""
     least = hyperband.get("min_epochs", 1)
-    span = f"{least} to {epochs}" if least > 1 else f"at most {epochs}"
+    span = f"at most {epochs}" if least == 1 else f"{least} to {epochs}"
     by = "loss" if view.promotes_by_loss else "accuracy"
     kept = f"keeps one in {hyperband['factor']}{so_far} by validation {by}"
     return "Hyperband", f"{span} per trial, {kept}, {iterations}"

@@ -11,6 +11,7 @@ from resnet_search.report.kind import is_single
 from resnet_search.report.units import duration, energy
 from resnet_search.runs.energy import used
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView
+from resnet_search.training.length import in_total
 
 # Assumed where nothing was measured: a server processor under load with memory and power supply (250 W for 32 cores is
 # 8 W a core), and a training GPU's board.
@@ -21,7 +22,7 @@ WATTS_PER_THREAD, WATTS_PER_GPU = 10.0, 300.0
 class Ledger:
     """`seconds`: training and preparing, summed over workers. `joules`: all sessions. `measured`: the counters used."""
 
-    epochs: int
+    epochs: float
     seconds: float
     joules: float
     measured: tuple[str, ...]
@@ -38,12 +39,12 @@ def ledger_of(view: RunView) -> Ledger:
     """Return what a run has spent so far, and what full training of its candidates would cost, each at its speed."""
     trials = list(view.trials.values())
     completed = [trial for trial in trials if trial.status == COMPLETED]
-    lost = sum(epochs_on_disk(view, trial) for trial in trials if trial.status == FAILED)
+    lost = in_total(epochs_on_disk(view, trial) for trial in trials if trial.status == FAILED)
     seconds = sum(trial.train_seconds + trial.setup_seconds for trial in completed)
     counters = used(view.folder)
     candidates = {trial.candidate for trial in completed}
     return Ledger(
-        epochs=epochs_done(view) + lost,
+        epochs=in_total((epochs_done(view), lost)),
         seconds=seconds,
         joules=sum(counters.values()) if counters else _assumed_watts(view) * seconds,
         measured=tuple(sorted(counters)),

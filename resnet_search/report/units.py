@@ -12,8 +12,8 @@ _KILO = 1000
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-def counted(number: int, noun: str) -> str:
-    """1 trial, 1,234 trials."""
+def counted(number: float, noun: str) -> str:
+    """1 trial, 1,234 trials, 0.33 epochs."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 

@@ -27,7 +27,7 @@ def superseded(view: RunView, candidate: int | None = None) -> list[Trial]:
     trials = [trial for trial in among if not trial.reused]
     # A trial that runs may not have a state of its own yet.
     continued = {trial.parent for trial in trials if trial.status == RUNNING}
-    furthest: dict[int, int] = {}
+    furthest: dict[int, float] = {}
     for trial in trials:
         if trial.status == COMPLETED:
             furthest[trial.candidate] = max(trial.epochs, furthest.get(trial.candidate, 0))

@@ -17,6 +17,7 @@ from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.salvage import Salvage, salvage
 from resnet_search.runs.trials import COMPLETED, FAILED, RUNNING, RunView, Trial, view_of
 from resnet_search.training.job import HISTORY, STATE, WEIGHTS
+from resnet_search.training.length import in_epochs, validations
 
 _TOLD = 5  # damaged lines
 
@@ -169,7 +170,7 @@ class Checkup:
         except (OSError, ValueError, LookupError, TypeError) as error:
             yield PROBLEM, f"{HISTORY} is damaged: {error!r:.100}", f"Keep the lines that can be read: {self.repair}"
             return
-        if trial.status == COMPLETED and not _counts(epochs, trial.initial_epoch + 1, trial.epochs):
+        if trial.status == COMPLETED and not _are_whole(epochs, trial.initial_epoch, trial.epochs):
             yield WARNING, f"{HISTORY} is gone or not whole: its score stands, its learning curve has a gap", ""
 
     def _exports(self, view: RunView) -> Iterator[Check]:
@@ -206,12 +207,12 @@ GONE = "is gone"
 _AGAIN = "a later rung of its candidate would train from epoch 1 on"
 
 
-def _counts(epochs: list[Any], first: int, last: int) -> bool:
-    """Whether they are those from `first` to `last`, which may be any number: no list of that length is made."""
-    return len(epochs) == last - first + 1 and epochs == list(range(first, last + 1))
+def _are_whole(epochs: list[Any], start: float, end: float) -> bool:
+    """Whether they are those after which training is validated; `end` may be anything, so no long list is made."""
+    return len(epochs) > end - start - 1 and epochs == validations(start, end)
 
 
-def h5_problem(path: Path, epochs: int | None = None) -> str:
+def h5_problem(path: Path, epochs: float | None = None) -> str:
     """What is wrong with an HDF5 file, from "is" on; empty if it can be read and holds epoch `epochs` (if given)."""
     from resnet_search.training.checkpoint import open_h5
 
@@ -219,8 +220,8 @@ def h5_problem(path: Path, epochs: int | None = None) -> str:
         return GONE
     try:
         with open_h5(path) as file:  # Reads every header.
-            found = int(file.attrs["epoch"]) if epochs is not None else None
-    except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
+            found = in_epochs(file.attrs["epoch"]) if epochs is not None else None
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError, OverflowError) as error:
         return f"is damaged ({error!s:.80})"
     return "" if found == epochs else f"holds epoch {found}, not {epochs}"
 

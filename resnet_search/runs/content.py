@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from resnet_search.errors import UserError
 from resnet_search.networks.architecture import Architecture
+from resnet_search.training.length import in_epochs
 from resnet_search.training.recipe import recipe_from
 from resnet_search.workers.cluster import MOST_SLOTS, Cluster
 
@@ -68,14 +69,14 @@ def check_candidate(architecture: Mapping[str, Any], recipe: Mapping[str, Any], 
         raise ValueError(error.message) from error
 
 
-def check_epoch(line: Any) -> int:
+def check_epoch(line: Any) -> float:
     """Return the epoch of a line of a history; `ValueError` unless its values are numbers."""
     number = line["epoch"]
-    _check("history", "epoch", number, _whole(0, MOST_EPOCHS))
+    _check("history", "epoch", number, _number(0, MOST_EPOCHS))
     for name, value in line.items():
         # A loss may be NaN.
         _check("history", name, value, lambda one: one is None or type(one) is float or _whole(-(2**63), 2**63)(one))
-    return int(number)
+    return in_epochs(number)
 
 
 def _check_plan(plan: Iterable[Mapping[str, Any]]) -> None:
@@ -85,7 +86,7 @@ def _check_plan(plan: Iterable[Mapping[str, Any]]) -> None:
             _check("plan", name, bracket.get(name, 0), _whole(0, 10**9))
         for rung in bracket["rungs"]:
             _check("plan", "size", rung["size"], _whole(0, MOST_TRIALS))
-            _check("plan", "epochs", rung["epochs"], _whole(0, MOST_EPOCHS))
+            _check("plan", "epochs", rung["epochs"], _number(0, MOST_EPOCHS))
             trials += rung["size"]
     if trials > MOST_TRIALS:
         raise ValueError(f"plan: has {trials:,} trials; allowed: {MOST_TRIALS:,}")

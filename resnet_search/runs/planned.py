@@ -60,12 +60,18 @@ def _sizes(plan: Sequence[Mapping[str, Any]]) -> _Sizes:
             raise ValueError(f"the rungs of bracket {place[1]} of iteration {place[0]} are not 0, 1, 2, ...")
         for rung in rungs:
             _number(rung["size"], 1)
-            _number(rung["epochs"], _number(rung["initial_epoch"], 0))
+            _length(rung["epochs"], _length(rung["initial_epoch"], 0))
         for before, after in pairwise(rungs):
             if after["size"] > before["size"] or after["initial_epoch"] != before["epochs"]:
                 raise ValueError(f"a rung of bracket {place[1]} of iteration {place[0]} does not follow the one before")
         sizes[place] = [rung["size"] for rung in rungs]
     return sizes
+
+
+def _length(value: Any, low: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < LARGE:
+        raise TypeError(f"{value!r:.100} is no number of epochs from {low} on")
+    return value
 
 
 def _number(value: Any, low: int) -> int:

@@ -87,7 +87,7 @@ class Trained:
     """A trial that was trained for `epochs`, and the seconds that it took."""
 
     cost: Complexity
-    epochs: int
+    epochs: float
     took: float
 
 

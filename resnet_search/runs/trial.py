@@ -9,6 +9,7 @@ from types import NoneType
 from typing import Any
 
 from resnet_search.runs.events import Event
+from resnet_search.training.length import in_epochs
 
 RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
 STATUSES = (RUNNING, COMPLETED, FAILED)
@@ -16,7 +17,7 @@ STATUSES = (RUNNING, COMPLETED, FAILED)
 
 @dataclass(slots=True)
 class Trial:
-    """One candidate in one rung: trained from `initial_epoch` to `epochs` (absolute).
+    """One candidate in one rung: trained from `initial_epoch` to `epochs` (absolute; of `training.length`).
 
     `score` and `val_loss`: validation accuracy and loss after the last epoch. `reused`: nothing was trained, since the
     candidate had been trained this far before, in trial `parent` or beyond. `cleaned`: the user has had its checkpoints
@@ -34,8 +35,8 @@ class Trial:
     replacement: int
     promoted_from: str | None
     parent: str | None
-    initial_epoch: int
-    epochs: int
+    initial_epoch: float
+    epochs: float
     name: str
     depth: int
     architecture: dict[str, Any]
@@ -57,9 +58,9 @@ class Trial:
     repeat: int = 0
 
     @property
-    def trained_epochs(self) -> int:
+    def trained_epochs(self) -> float:
         """Epochs that this trial itself trains."""
-        return 0 if self.reused else self.epochs - self.initial_epoch
+        return 0 if self.reused else in_epochs(self.epochs - self.initial_epoch)
 
 
 # What reading values that are missing, or of another kind, raises.
@@ -68,6 +69,7 @@ OF_A_TRIAL = frozenset({"completed", "failed", "lost", "divided", "retrained", "
 _KINDS: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
+    "float": (int, float),
     "bool": (bool,),
     "str | None": (str, NoneType),
     "dict[str, Any]": (dict,),
@@ -83,7 +85,7 @@ def created_trial(event: Event, before: Mapping[str, Trial]) -> Trial:
     values: dict[str, Any] = {}
     for name, kinds in _CREATED:
         value = values[name] = event[name]
-        if not isinstance(value, kinds) or (isinstance(value, int) and not 0 <= value < LARGE):
+        if not isinstance(value, kinds) or (isinstance(value, int | float) and not 0 <= value < LARGE):
             raise TypeError(f"{name} is {value!r:.100}")
     trial = Trial(**values, created=moment(event["time"]))
     # Absent in runs from before it was there.

@@ -29,6 +29,7 @@ from resnet_search.runs.trial import (
     trial_id,
 )
 from resnet_search.training.job import HISTORY
+from resnet_search.training.length import HUNDREDTHS, in_epochs, in_total
 
 __all__ = ["COMPLETED", "FAILED", "RUNNING", "STATUSES", "RunView", "Trial", "open_run", "read_run", "view_of"]
 
@@ -83,7 +84,7 @@ class RunView:
     def check(self) -> None:
         """Raise one of `DAMAGE` if the run cannot be driven: its run.json may come from anyone."""
         check_content(self.content)
-        for number in (self.max_epochs, self.planned_trials, self.planned_epochs):
+        for number in (self.max_epochs, self.planned_trials, math.ceil(self.planned_epochs)):
             _check_number(number, 0, LARGE)
         if self.content.get("of") and not any(known["candidates"] for known in self.content.get("known", ())):
             raise ValueError("it follows a search, but names no candidates")
@@ -156,10 +157,15 @@ class RunView:
         return sum(size for size, _ in self._rungs())
 
     @property
-    def planned_epochs(self) -> int:
-        return sum(size * epochs for size, epochs in self._rungs())
+    def planned_epochs(self) -> float:
+        return in_total(size * epochs for size, epochs in self._rungs())
 
-    def _rungs(self) -> Iterator[tuple[int, int]]:
+    @property
+    def ticks(self) -> int:
+        """Steps of an epoch where steps must be integers: more than one if rungs may end inside an epoch."""
+        return HUNDREDTHS if self.content["space"]["hyperband"].get("min_epochs", 1) < 1 else 1
+
+    def _rungs(self) -> Iterator[tuple[int, float]]:
         """The trials in each rung and the epochs of each trial.
 
         A rung may be larger than planned: an asynchronous one, and one with a failed trial that is tried again.
@@ -174,17 +180,17 @@ class RunView:
                 yield size, rung["epochs"] - rung["initial_epoch"]
 
     @property
-    def saved_epochs(self) -> int:
+    def saved_epochs(self) -> float:
         """Planned epochs that earlier trials of a candidate had trained; an extension plans none of these."""
         plan = [one for one in self.content["plan"] if one["rungs"]]
         starts = {(one["iteration"], one["number"]): one["rungs"][0]["initial_epoch"] for one in plan}
-        saved = 0
+        saved = 0.0
         for trial in self.trials.values():
             if trial.status == COMPLETED:
                 before = self.trials.get(trial.promoted_from or "")
                 start = before.epochs if before else starts[trial.iteration, trial.bracket]
                 saved += trial.epochs - start - trial.trained_epochs
-        return saved
+        return in_epochs(saved)
 
     def ranking(self) -> list[Trial]:
         """Completed trials of the full budget, best first; ties go to the earlier draw.
@@ -202,7 +208,7 @@ class RunView:
         completed = (trial for trial in self.trials.values() if trial.status == COMPLETED)
         return [trial for trial in completed if (trial.iteration, trial.bracket) not in known]
 
-    def rank(self, trial: Trial) -> tuple[int, float, tuple[int, ...]]:
+    def rank(self, trial: Trial) -> tuple[float, float, tuple[int, ...]]:
         """Return the sort key, better trials first: most epochs, best score, earliest place in the plan.
 
         That place is where the candidate is drawn first, which does not depend on timing.
@@ -245,7 +251,7 @@ class RunView:
 
     def history(self, trial: Trial) -> list[dict[str, Any]]:
         """The learning curve of its candidate up to this trial's last epoch, over all rungs."""
-        lines: dict[int, dict[str, Any]] = {}
+        lines: dict[float, dict[str, Any]] = {}
         for link in self.chain(trial):
             path = self.folder.trial(link.trial) / HISTORY
             try:

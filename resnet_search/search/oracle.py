@@ -94,7 +94,7 @@ class HyperbandOracle(TunerStore):
         for metric, direction in _METRICS.items():
             tracker.register(metric, direction)
             for line in history:
-                tracker.metrics[metric].update(getattr(line, metric), line.epoch)
+                tracker.metrics[metric].update(getattr(line, metric), self._ticks(line.epoch))
         return self._end_completed(trial, history[-1].val_loss)
 
     def _end_completed(self, trial: str, loss: float) -> float:
@@ -186,14 +186,18 @@ class HyperbandOracle(TunerStore):
                 self._named(presets[step.slot]) if presets else architecture_values(self._space, candidate.architecture)
             ),
             **dict(candidate.recipe),
-            "tuner/epochs": step.rung.epochs,
-            "tuner/initial_epoch": step.rung.initial_epoch,
+            "tuner/epochs": self._ticks(step.rung.epochs),
+            "tuner/initial_epoch": self._ticks(step.rung.initial_epoch),
             "tuner/bracket": step.bracket.number,
             "tuner/round": step.rung.index,
         }
         if isinstance(step, Promote):
             values["tuner/trial_id"] = step.trial
         return values
+
+    def _ticks(self, epochs: float) -> int:
+        """Return a number of epochs for Keras Tuner, whose epochs are integers: hundredths where rungs are so short."""
+        return round(self._space.hyperband.ticks * epochs)
 
     def _named(self, preset: str) -> dict[str, Any]:
         """Return the values of a network outside the space; Keras Tuner would draw missing ones."""
@@ -246,7 +250,7 @@ class HyperbandOracle(TunerStore):
             return
         tracker = self.trials[trial.trial].metrics
         tracker.register(OBJECTIVE, "max")
-        tracker.metrics[OBJECTIVE].update(trial.score, trial.epochs)
+        tracker.metrics[OBJECTIVE].update(trial.score, self._ticks(trial.epochs))
         self._end_completed(trial.trial, math.inf if trial.val_loss is None else trial.val_loss)
 
 

@@ -26,10 +26,10 @@ from resnet_search.runs.trials import FAILED, RunView, read_run
 from resnet_search.search.counted import counted_images
 from resnet_search.search.images import arrays_of, read_data, with_absolute_source
 from resnet_search.search.known import baselines_of, with_baselines
-from resnet_search.search.memory import largest_trial
+from resnet_search.search.memory import largest_batch, largest_trial
 from resnet_search.search.pretrained import sources_of_run, sources_of_space
 from resnet_search.search.resume import ResumeSettings, changed_workers, extension
-from resnet_search.spaces.plan import brackets_from, make_plan
+from resnet_search.spaces.plan import brackets_from, check_steps, make_plan
 from resnet_search.spaces.schema import TRACKERS
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.trackers.beside import Beside
@@ -129,6 +129,8 @@ def run_search(
         )
         backend = keras_backend()
         plan = make_plan(space, tuple(description["image_shape"]), len(description["classes"]))
+        train = int(description["train"])
+        check_steps(space, plan, train, min(train, largest_batch(space, train)))
         brackets, known = with_baselines(plan.brackets, baselines, space.hyperband.max_epochs)
         content = {
             **contents_of(space),

@@ -30,7 +30,7 @@ class TunerStore(KerasTunerHyperband):
         ResNetHyperModel(space, input_shape=input_shape, classes=classes).declare_hyperparameters(hyperparameters)
         super().__init__(
             objective=keras_tuner.Objective(OBJECTIVE, "max"),
-            max_epochs=space.hyperband.max_epochs,
+            max_epochs=space.hyperband.max_epochs * space.hyperband.ticks,
             factor=space.hyperband.factor,
             hyperband_iterations=space.hyperband.iterations,
             seed=seed,
@@ -38,7 +38,7 @@ class TunerStore(KerasTunerHyperband):
             # Keras Tuner's own limit raises while it holds a lock; `search.loop` has another.
             max_consecutive_failed_trials=None,
         )
-        self.min_epochs = space.hyperband.min_epochs  # which its constructor does not take
+        self.min_epochs = space.hyperband.min_epochs * space.hyperband.ticks  # its constructor does not take it
         self.seed = self._seed_state = seed  # Keras Tuner treats 0 as no seed.
         self.verbose = 0
         # Keras Tuner's own search, if continued after this one, is at its end.

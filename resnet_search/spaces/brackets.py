@@ -2,7 +2,8 @@
 
 Li et al. 2018, "Hyperband", algorithm 1, with the sizes of `keras_tuner.Hyperband`: a bracket of number b starts with
 ceil(ends / (b + 1) * factor^b) candidates, `ends` being the size of bracket 0, and each rung keeps one in `factor`.
-Brackets whose first rung would be shorter than `min_epochs` are left out; the others stay as they are.
+Brackets whose first rung would be shorter than `min_epochs` are left out; the others stay as they are. Rungs end after
+whole epochs, rounded up as Keras Tuner does, and those of less than one epoch after hundredths of it.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from resnet_search.training.length import in_epochs, in_total, validations
+
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """`size` candidates trained from epoch `initial_epoch` to epoch `epochs` (absolute)."""
+    """`size` candidates trained from epoch `initial_epoch` to epoch `epochs` (absolute; of `training.length`)."""
 
     index: int
     size: int
-    initial_epoch: int
-    epochs: int
+    initial_epoch: float
+    epochs: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +44,18 @@ class Bracket:
         return sum(rung.size for rung in self.rungs)
 
     @property
-    def epochs(self) -> int:
+    def epochs(self) -> float:
         """Epochs of training in all its rungs."""
-        return sum(rung.size * (rung.epochs - rung.initial_epoch) for rung in self.rungs)
+        return in_total(rung.size * (rung.epochs - rung.initial_epoch) for rung in self.rungs)
+
+    @property
+    def validations(self) -> int:
+        """Validations of its trials."""
+        return sum(rung.size * len(validations(rung.initial_epoch, rung.epochs)) for rung in self.rungs)
 
 
 def hyperband(
-    max_epochs: int, factor: int, iterations: int, candidates: int | None = None, *, min_epochs: int = 1
+    max_epochs: int, factor: int, iterations: int, candidates: int | None = None, *, min_epochs: float = 1
 ) -> tuple[Bracket, ...]:
     """The brackets in the order they start, the most aggressive of an iteration first.
 
@@ -76,7 +84,7 @@ def grid(max_epochs: int, candidates: int) -> tuple[Bracket, ...]:
     return (Bracket(0, 0, 0, (Rung(0, candidates, 0, max_epochs),)),)
 
 
-def _bracket_count(max_epochs: int, factor: int, min_epochs: int) -> int:
+def _bracket_count(max_epochs: int, factor: int, min_epochs: float) -> int:
     count = 1
     while min_epochs * factor**count <= max_epochs:
         count += 1
@@ -85,9 +93,10 @@ def _bracket_count(max_epochs: int, factor: int, min_epochs: int) -> int:
 
 def _rungs(size: int, max_epochs: int, factor: int, number: int) -> tuple[Rung, ...]:
     rungs = []
-    before = 0
+    before: float = 0
     for index in range(number + 1):
-        epochs = math.ceil(max_epochs / factor ** (number - index))
+        exact = max_epochs / factor ** (number - index)
+        epochs = math.ceil(exact) if exact >= 1 else in_epochs(exact)
         rungs.append(Rung(index, size, before, epochs))
         size, before = math.ceil(size / factor), epochs
     return tuple(rungs)

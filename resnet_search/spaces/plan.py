@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from resnet_search.errors import SpaceError
 from resnet_search.spaces.brackets import Bracket, Rung, grid, hyperband
 from resnet_search.spaces.feasible import CAP, Feasible
 from resnet_search.spaces.space import SearchSpace
+from resnet_search.training.length import in_total
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,14 @@ class Plan:
         return sum(bracket.draws for bracket in self.brackets)
 
     @property
-    def epochs(self) -> int:
+    def epochs(self) -> float:
         """Epochs of training in all trials."""
-        return sum(bracket.epochs for bracket in self.brackets)
+        return in_total(bracket.epochs for bracket in self.brackets)
+
+    @property
+    def validations(self) -> int:
+        """Validations of all trials."""
+        return sum(bracket.validations for bracket in self.brackets)
 
     @property
     def most_trials(self) -> int:
@@ -58,15 +65,15 @@ class Plan:
         )
 
     @property
-    def most_epochs(self) -> int:
+    def most_epochs(self) -> float:
         """Epochs of these."""
-        return sum(
+        return in_total(
             bracket.draws * bracket.rungs[-1].epochs if self.asynchronous else bracket.epochs
             for bracket in self.brackets
         )
 
     @property
-    def full_epochs(self) -> int:
+    def full_epochs(self) -> float:
         """Epochs that training every candidate to the end would take."""
         return self.candidates * self.brackets[-1].rungs[-1].epochs
 
@@ -102,6 +109,19 @@ def make_plan(
         settings.max_epochs, settings.factor, settings.iterations, limit, min_epochs=settings.min_epochs
     )
     return Plan(space.method, feasible, brackets, limit, settings.promotion == "async")
+
+
+def check_steps(space: SearchSpace, plan: Plan, images: int, batch: int) -> None:
+    """Raise `SpaceError` if a trial of a plan would take no step of `batch` images; an epoch has `images`."""
+    steps = max(1, images // batch)
+    shortest = min(rung.epochs - rung.initial_epoch for bracket in plan.brackets for rung in bracket.rungs)
+    if round(shortest * steps) < 1:
+        least = math.ceil(100 / steps) / 100
+        wrong = (
+            f"[hyperband] min_epochs: got {space.hyperband.min_epochs}; allowed: at least {min(1, least):g} with "
+            f"{images:,} training images, which make {steps:,} steps of {batch:,} images an epoch"
+        )
+        raise SpaceError(space.name, [wrong], "Give --min-epochs 1, or a smaller batch size.")
 
 
 def brackets_from(plan: list[dict[str, Any]]) -> tuple[Bracket, ...]:

@@ -16,9 +16,11 @@ from resnet_search.networks.dialect import ACTIVATIONS, ATTENTIONS, STEMS
 from resnet_search.networks.presets import PRESETS
 from resnet_search.spaces.key import Key, Kind
 from resnet_search.training.datasets.values import is_range
+from resnet_search.training.length import HUNDREDTHS
 
 DATA_NAMES = ("cifar10", "shapes")
 TRACKERS = ("tensorboard", "mlflow", "wandb")
+MAX_EPOCHS = 10_000
 MAX_TEXT = 1_000  # characters of a description or a path; a terminal shows no more with sense
 
 
@@ -41,6 +43,13 @@ def is_share(value: Any) -> bool:
     if isinstance(value, float):
         return 0 < value < 1
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10**7
+
+
+def is_length(value: Any) -> bool:
+    """A number of epochs: an integer, or a part of one epoch."""
+    if isinstance(value, float):
+        return 1 / HUNDREDTHS <= value < 1
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_EPOCHS
 
 
 def _key(kind: Kind, doc: str, *, default: Any = MISSING, **rest: Any) -> Any:
@@ -123,12 +132,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hyperband:
-    """[hyperband]: Li et al. 2018; 27 and 3 make brackets of 27, 12, 6 and 4 first trials."""
+    """[hyperband]: Li et al. 2018; 27 and 3 make brackets of 27, 12, 6 and 4 first trials.
 
-    max_epochs: int = _key("int", "epochs of the longest trials", default=27, high=10_000, unit="epochs")
-    min_epochs: int = _key(
+    The lengths of rungs are of `training.length`.
+    """
+
+    max_epochs: int = _key("int", "epochs of the longest trials", default=27, high=MAX_EPOCHS, unit="epochs")
+    min_epochs: float = _key(
         "int", "epochs of the shortest trials, the minimum resource of Li et al.; at most max_epochs", default=1,
-        high=10_000, unit="epochs",
+        test=is_length, words=f"integers from 1 to {MAX_EPOCHS:,}, or a fraction of an epoch from 0.01", unit="epochs",
     )  # fmt: skip
     factor: int = _key("int", "one in `factor` of a rung's trials is promoted", default=3, low=2, high=100)
     iterations: int = _key("int", "times that all brackets are gone through", default=1, high=1_000)
@@ -141,6 +153,11 @@ class Hyperband:
         "str", "what the best of a rung have: the lowest validation loss, or the highest accuracy; the winner has the "
         "highest accuracy either way", default="loss", choices=("loss", "accuracy"),
     )  # fmt: skip
+
+    @property
+    def ticks(self) -> int:
+        """Steps of an epoch where steps must be integers: more than one if rungs may end inside an epoch."""
+        return HUNDREDTHS if self.min_epochs < 1 else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,12 +56,13 @@ class Speed:
         """Return the seconds of a training step for each of its images."""
         return PASSES * cost.macs * self.mac_seconds + cost.activations * self.activation_seconds
 
-    def epoch_seconds(self, cost: Complexity, images: Images, threads: int = 1) -> float:
-        """Return the seconds of an epoch with its validation, which has no backward pass.
+    def epoch_seconds(self, cost: Complexity, images: Images, threads: int = 1, validations: float = 1) -> float:
+        """Return the seconds of an epoch with its `validations`, which have no backward pass.
 
         The root of the threads: small networks gain little from further threads, large ones nearly all.
         """
-        return self.image_seconds(cost) * (images.train + images.validation / PASSES) / math.sqrt(threads)
+        shown = images.train + validations * images.validation / PASSES
+        return self.image_seconds(cost) * shown / math.sqrt(threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ def estimate(plan: Plan, speed: Speed, images: Images, crew: Crew, known: tuple[
     the longest trial (Graham's bounds for lists of jobs).
     """
     costs = plan.feasible.costs
-    seconds = [speed.epoch_seconds(cost, images, crew.threads) for cost in costs]
+    validations = plan.validations / plan.epochs
+    seconds = [speed.epoch_seconds(cost, images, crew.threads, validations) for cost in costs]
     mean = math.fsum(seconds) / len(seconds)
     last = plan.brackets[-1].rungs[-1].epochs
     longest = speed.trial_seconds + last * mean

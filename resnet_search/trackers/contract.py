@@ -26,9 +26,12 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """An epoch of a candidate: its end in seconds since 1970, from the workers' own times, and its `METRICS`."""
+    """A validation of a candidate: its time in seconds since 1970, from the workers' own times, and its `METRICS`.
 
-    epoch: int
+    `step`: the epoch that it follows, in hundredths if rungs of the run may end inside an epoch.
+    """
+
+    step: int
     time: float
     metrics: dict[str, float]
 
@@ -64,9 +67,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A candidate as a tracker's store has it: its last epoch, 0 for none, and its state."""
+    """A candidate as a tracker's store has it: its last step, 0 for none, and its state."""
 
-    epoch: int
+    step: int
     state: str
 
 

@@ -37,8 +37,8 @@ class Mirror:
 
     def _tell(self, tracker: Tracker, candidate: int) -> None:
         record, before = self._follower.record(candidate), self._stored.get(candidate)
-        last = record.curve[-1].epoch if record.curve else 0
-        now = Stored(max(last, before.epoch if before else 0), record.state)
+        last = record.curve[-1].step if record.curve else 0
+        now = Stored(max(last, before.step if before else 0), record.state)
         if now != before:
             tracker.write(record, before)
             self._stored[candidate] = now

@@ -36,6 +36,7 @@ def search_of(view: RunView) -> Search:
         "seed": content.get("seed"),
         "created": created,
         "max_epochs": view.max_epochs,
+        "steps_per_epoch": view.ticks if view.ticks > 1 else None,
     }
     return Search(text(folder.name, _LONGEST_NAME), key, _seconds(created), _texts(tags))
 
@@ -103,18 +104,19 @@ def _state(
 
 
 def _curve(view: RunView, trials: Iterable[Trial]) -> Iterator[Point]:
-    """Return the epochs of its trials, each once: an epoch that is trained again gives the same result.
+    """Return the validations of its trials, each once: an epoch that is trained again gives the same result.
 
     Histories have no times: a trial's clock starts at its creation, and each epoch adds its own seconds.
     """
-    epochs: dict[int, Point] = {}
+    points: dict[int, Point] = {}
     for trial in trials:
         clock = trial.created
         for line in () if trial.reused else _lines(view, trial):
             metrics = {name: float(line[name]) for name in METRICS if _is_number(line.get(name))}
             clock += metrics.get("train_seconds", 0.0) + metrics.get("validation_seconds", 0.0)
-            epochs.setdefault(line["epoch"], Point(line["epoch"], clock, metrics))
-    yield from (epochs[epoch] for epoch in sorted(epochs))
+            step = round(view.ticks * line["epoch"])
+            points.setdefault(step, Point(step, clock, metrics))
+    yield from (points[step] for step in sorted(points))
 
 
 def _is_number(value: Any) -> bool:
@@ -125,7 +127,7 @@ def _lines(view: RunView, trial: Trial) -> list[dict[str, Any]]:
     """Read a history; None if it is damaged, which `doctor` reports. The rest of the candidate is still sent."""
     try:
         lines = read_lines(view.folder.trial(trial.trial) / HISTORY)
-        return [line for line in lines if isinstance(line["epoch"], int) and 0 < line["epoch"] <= trial.epochs]
+        return [line for line in lines if _is_number(line["epoch"]) and 0 < line["epoch"] <= trial.epochs]
     except (*DAMAGE, OSError):
         return []
 

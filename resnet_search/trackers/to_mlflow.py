@@ -70,9 +70,9 @@ class Mlflow:
         from mlflow.entities import Param, RunTag
 
         run = self._runs.get(record.candidate) or self._create(record)
-        if before is None or not before.epoch:
+        if before is None or not before.step:
             self._client.log_batch(run, params=[Param(name, str(value)) for name, value in record.config.items()])
-        news = [point for point in record.curve if before is None or point.epoch > before.epoch]
+        news = [point for point in record.curve if before is None or point.step > before.step]
         for first in range(0, len(news), _PER_CALL):
             metrics = [metric for point in news[first : first + _PER_CALL] for metric in _metrics(point)]
             self._client.log_batch(run, metrics=metrics)
@@ -101,5 +101,5 @@ class Mlflow:
 def _metrics(point: Point) -> list[Any]:
     from mlflow.entities import Metric
 
-    values = {**point.metrics, _EPOCH: point.epoch}
-    return [Metric(name, value, round(1000 * point.time), point.epoch) for name, value in values.items()]
+    values = {**point.metrics, _EPOCH: point.step}
+    return [Metric(name, value, round(1000 * point.time), point.step) for name, value in values.items()]

@@ -86,7 +86,7 @@ class Journal:
         return found
 
     def write(self, record: Record, before: Stored | None) -> None:
-        news = [point for point in record.curve if before is None or point.epoch > before.epoch]
+        news = [point for point in record.curve if before is None or point.step > before.step]
         if before is None or (before.state != RUNNING and news):
             self._create(record)
         elif before.state == RUNNING:
@@ -95,7 +95,7 @@ class Journal:
     def _go_on(self, trial: int, record: Record, news: list[Point]) -> None:
         for point in news:
             if SCORE in point.metrics:
-                self._storage.set_trial_intermediate_value(trial, point.epoch, point.metrics[SCORE])
+                self._storage.set_trial_intermediate_value(trial, point.step, point.metrics[SCORE])
         if record.state != RUNNING:
             known = self._storage.get_trial(trial).user_attrs
             for name, value in record.tags.items():
@@ -124,7 +124,7 @@ class Journal:
             distributions={name: self._distributions[name] for name in params},
             user_attrs=dict(record.tags),
             system_attrs={},
-            intermediate_values={p.epoch: p.metrics[SCORE] for p in record.curve if SCORE in p.metrics},
+            intermediate_values={p.step: p.metrics[SCORE] for p in record.curve if SCORE in p.metrics},
         )
         self._trials[record.candidate] = self._storage.create_new_trial(self._study, template_trial=trial)
 

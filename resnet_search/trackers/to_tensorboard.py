@@ -60,8 +60,8 @@ class TensorBoard:
         if before is None:
             make_folder(folder)
             values.append((record.started, 0, _start(record)))
-        news = (point for point in record.curve if before is None or point.epoch > before.epoch)
-        values += [(point.time, point.epoch, _scalars(point)) for point in news]
+        news = (point for point in record.curve if before is None or point.step > before.step)
+        values += [(point.time, point.step, _scalars(point)) for point in news]
         if record.state != RUNNING and (before is None or before.state == RUNNING):  # Only once.
             values.append((record.ended, 0, _end(record)))
         head = record.started if before is None else None

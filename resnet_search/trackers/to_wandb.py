@@ -53,12 +53,12 @@ class Wandb:
             if record.candidate not in self._open:
                 self._open[record.candidate] = self._begin(record)
             run = self._open[record.candidate]
-            self._log(run, record, before.epoch if before else 0)
+            self._log(run, record, before.step if before else 0)
             if ended:
                 self._end(run, record)
                 del self._open[record.candidate]
         if ended:
-            last = record.curve[-1].epoch if record.curve else 0
+            last = record.curve[-1].step if record.curve else 0
             line = {"run": self._search.key, "candidate": record.candidate, "epoch": last, "state": record.state}
             append_line(self._place / LEDGER, line)
 
@@ -98,8 +98,8 @@ class Wandb:
     def _log(self, run: Any, record: Record, after: int) -> None:
         first = max(after + 1, int(run.step))
         for point in record.curve:
-            if point.epoch >= first:
-                run.log(point.metrics, step=point.epoch)
+            if point.step >= first:
+                run.log(point.metrics, step=point.step)
 
     def _end(self, run: Any, record: Record) -> None:
         run.config.update({**record.tags, "state": record.state}, allow_val_change=True)

@@ -17,13 +17,14 @@ import numpy as np
 
 from resnet_search.files import write_bytes
 from resnet_search.reading import check_plain
+from resnet_search.training.length import in_epochs
 
 
 class BadCheckpointError(Exception):
     """A state file that cannot be read or belongs to another network."""
 
 
-def save_state(path: Path, epoch: int, groups: Mapping[str, Sequence[Any]]) -> None:
+def save_state(path: Path, epoch: float, groups: Mapping[str, Sequence[Any]]) -> None:
     """Write the values of Keras variables, by group, at the end of `epoch` (absolute)."""
     # In memory first, because HDF5 ends the process if the disk becomes full (seen with 1.14).
     content = io.BytesIO()
@@ -36,11 +37,11 @@ def save_state(path: Path, epoch: int, groups: Mapping[str, Sequence[Any]]) -> N
     write_bytes(path, content.getbuffer())
 
 
-def load_state(path: Path, groups: Mapping[str, Sequence[Any]]) -> int:
+def load_state(path: Path, groups: Mapping[str, Sequence[Any]]) -> float:
     """Assign the values to the variables and return the epoch. Nothing is assigned if anything does not fit."""
     try:
         with open_h5(path) as file:
-            epoch = int(file.attrs["epoch"])
+            epoch = in_epochs(file.attrs["epoch"])
             stored = {name: [file[name][key] for key in sorted(file[name])] for name in groups}
             for name, variables in groups.items():
                 # Checked before reading, because a file may claim any size.
@@ -87,19 +88,19 @@ def _wrong_values(name: str, item: Any) -> str | None:
     return None
 
 
-def read_epoch(path: Path) -> int:
+def read_epoch(path: Path) -> float:
     """Return the epoch of a state file; 0 if there is no file."""
     if not path.exists():
         return 0
     try:
         with open_h5(path) as file:
-            return int(file.attrs["epoch"])
+            return in_epochs(file.attrs["epoch"])
     except _DAMAGE as error:
         raise BadCheckpointError(f"{path}: {error}") from error
 
 
 # Raised by h5py for files that are truncated, damaged, or of another kind.
-_DAMAGE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError)
+_DAMAGE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError)
 _NUMBERS = "fiub"
 
 

@@ -16,7 +16,7 @@ ANSWERS = "answers.bits"  # which validation images the scored weights classify 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Train one candidate from epoch `initial_epoch` to `epochs` (absolute).
+    """Train one candidate from epoch `initial_epoch` to `epochs` (absolute; of `training.length`).
 
     `folder` receives the files of `training.train`; `parent` is the folder of the trial to continue from, if any.
     `seed` is the candidate's: initial weights, data order and augmentation follow from it and the epoch.
@@ -31,8 +31,8 @@ class Job:
     architecture: dict[str, Any]
     recipe: dict[str, Any]
     seed: int
-    initial_epoch: int
-    epochs: int
+    initial_epoch: float
+    epochs: float
     horizon: int
     data: str
     parts: int = 1
@@ -44,9 +44,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
-    """A line of a trial's history. `epoch` is absolute, from 1; times are in seconds."""
+    """A line of a trial's history: what it trained since the line before, and the score after that.
 
-    epoch: int
+    `epoch` is absolute, one of `training.length.validations`; times are in seconds.
+    """
+
+    epoch: float
     loss: float
     accuracy: float
     val_loss: float

@@ -29,6 +29,7 @@ from resnet_search.training.augmentation import StoredImages, on_device, plan_ep
 from resnet_search.training.checkpoint import BadCheckpointError, load_state, read_epoch, save_state
 from resnet_search.training.job import ANSWERS, HISTORY, STATE, WEIGHTS, Epoch, Job, TrialFailure
 from resnet_search.training.kept import KEPT
+from resnet_search.training.length import HUNDREDTHS, validations
 from resnet_search.training.optimizer import build_optimizer, lasting_variables
 from resnet_search.training.recipe import recipe_from
 from resnet_search.training.steps import (
@@ -60,11 +61,12 @@ def train(
     history = [line for line in history if line.epoch <= start]
     # At once, because the state is useless without the history lines before it.
     write_lines(folder / HISTORY, [line.to_dict() for line in history])
-    for epoch in range(start, job.epochs):
-        line = trainer.run(epoch, last=epoch + 1 == job.epochs)
+    for end in validations(start, job.epochs):
+        line = trainer.run(start, end)
         append_line(folder / HISTORY, line.to_dict())
-        trainer.save(epoch + 1)
+        trainer.save(end)
         history.append(line)
+        start = end
         report(line)
     if not (folder / WEIGHTS).is_file():
         trainer.keep_weights()
@@ -74,8 +76,8 @@ def train(
 
 
 def _trainer_at_start(
-    job: Job, arrays: Arrays, alive: Callable[[], None], known: Collection[int]
-) -> tuple[Trainer, int]:
+    job: Job, arrays: Arrays, alive: Callable[[], None], known: Collection[float]
+) -> tuple[Trainer, float]:
     """Return a trainer, kept or new, in the state that the job starts from, and the epoch of that state."""
     on_device(arrays)  # Restores images that a failed step on JAX has taken; kept trainers share them.
     kept: Trainer | None = KEPT.take(job, arrays)
@@ -166,7 +168,7 @@ class Trainer:
         self.network.compile(loss=cross_entropy(0.0, len(self.arrays.classes)), metrics=metrics)
         return model
 
-    def restore(self, known: Collection[int]) -> int:
+    def restore(self, known: Collection[float]) -> float:
         """Continue from 1. this trial's own state, 2. its parent's, 3. the start; return the epoch reached.
 
         known: the epochs in the trial's history. A state without all of its scores is useless: this trial's epochs are
@@ -176,7 +178,7 @@ class Trainer:
         first = self.job.initial_epoch
         try:
             reached = read_epoch(own)
-            if reached > first and set(range(first + 1, reached + 1)) <= set(known):
+            if reached > first and set(validations(first, reached)) <= set(known):
                 return self._load(own)
         except BadCheckpointError:
             remove(own)
@@ -187,14 +189,14 @@ class Trainer:
                     return self._load(parent)
         return self._begin()
 
-    def _load(self, path: Path) -> int:
+    def _load(self, path: Path) -> float:
         """Load a state, which counts whole batches, and return its epoch."""
         epoch = load_state(path, self.state)
         updates = self.state["optimizer"][0]
         updates.assign(updates * self.job.parts)
         return epoch
 
-    def _begin(self) -> int:
+    def _begin(self) -> float:
         """Set the first weights: those drawn when the network was built, or ImageNet weights instead."""
         if self.recipe.init == "imagenet":
             try:
@@ -203,19 +205,19 @@ class Trainer:
                 raise TrialFailure(f"the ImageNet weights cannot be read: {error}") from error
         return 0
 
-    def run(self, epoch: int, *, last: bool) -> Epoch:
-        """Train epoch `epoch` (from 0) and validate."""
+    def run(self, start: float, end: float) -> Epoch:
+        """Train from epoch `start` to `end`, which is in the same epoch or at its end, and validate."""
         begin = time.perf_counter()
-        loss, accuracy = self._train(epoch)
-        rate = self.recipe.learning_rate_at(epoch + 1, self.job.horizon)
+        loss, accuracy = self._train(start, end)
+        rate = self.recipe.learning_rate_at(end, self.job.horizon)
         if not math.isfinite(loss):
-            raise TrialFailure(f"the loss was {loss} in epoch {epoch + 1} (learning rate {rate:.3g})")
+            raise TrialFailure(f"the loss was {loss} in epoch {math.ceil(end)} (learning rate {rate:.3g})")
         trained = time.perf_counter()
-        val_loss, val_accuracy = self._validate(epoch, keep=last)
+        val_loss, val_accuracy = self._validate(end, keep=end == self.job.epochs)
         if not math.isfinite(val_loss):
-            raise TrialFailure(f"the validation loss was {val_loss} after epoch {epoch + 1} (learning rate {rate:.3g})")
+            raise TrialFailure(f"the validation loss was {val_loss} after epoch {end:g} (learning rate {rate:.3g})")
         return Epoch(
-            epoch=epoch + 1,
+            epoch=end,
             loss=round(loss, _DIGITS),
             accuracy=round(accuracy, _DIGITS),
             val_loss=round(val_loss, _DIGITS),
@@ -225,7 +227,7 @@ class Trainer:
             validation_seconds=round(time.perf_counter() - trained, 3),
         )
 
-    def save(self, epoch: int) -> None:
+    def save(self, epoch: float) -> None:
         """Write the state at the end of `epoch` (absolute)."""
         updates, *others = self.state["optimizer"]
         steps = keras.ops.convert_to_numpy(updates) // self.job.parts
@@ -233,21 +235,22 @@ class Trainer:
 
     def keep_weights(self) -> None:
         """Write the scored weights, from the state after the last epoch."""
-        self._validate(self.job.epochs - 1, keep=True)
+        self._validate(self.job.epochs, keep=True)
 
-    def _train(self, epoch: int) -> tuple[float, float]:
+    def _train(self, start: float, end: float) -> tuple[float, float]:
+        epoch = math.ceil(end) - 1
         plan = plan_epoch(
             self.job.seed, epoch, len(self.arrays.x_train), padding=self.recipe.crop_padding, flip=self.recipe.flip
         )
-        count = self.steps * self.batch
-        inputs = tuple(values[:count] for values in (plan.index, plan.shift, plan.flip))
-        labels = self.arrays.y_train[plan.index[:count]]
+        part = slice(*(self.batch * round((at - epoch) * self.steps) for at in (start, end)))
+        inputs = tuple(values[part] for values in (plan.index, plan.shift, plan.flip))
+        labels = self.arrays.y_train[inputs[0]]
         shown = batches(inputs, labels, size=self.part, together=self.together, images=self.gathered)
         self.model.fit(**shown, shuffle=False, verbose=0, callbacks=self.callbacks)
         scores = self.model.get_metrics_result()
         return float(scores["loss"]), float(scores["accuracy"])
 
-    def _validate(self, epoch: int, *, keep: bool) -> tuple[float, float]:
+    def _validate(self, epoch: float, *, keep: bool) -> tuple[float, float]:
         """Return loss and accuracy of the averaged weights with their own batch-norm statistics; then restore all."""
         kept = [(variable, keras.ops.copy(variable)) for variable in self.network.variables]
         if hasattr(self.optimizer, "load_average"):
@@ -271,14 +274,16 @@ class Trainer:
             variable.assign(value)
         return float(scores["cross_entropy"]), float(scores["accuracy"])
 
-    def _estimate_statistics(self, epoch: int) -> None:
+    def _estimate_statistics(self, epoch: float) -> None:
         """Estimate batch-norm statistics of the current weights: the mean over batches of training images.
 
         Moving statistics start from zero here and are divided by the total weight of the k batches, 1 - momentum^k,
         which gives a mean over the batches without the initial value.
         """
         images = min(self.recipe.bn_batches * self.batch, self.steps * self.batch)
-        random = np.random.default_rng([self.job.seed, epoch, 1])
+        whole, hundredths = divmod(round(epoch * HUNDREDTHS), HUNDREDTHS)
+        numbers = (whole, hundredths, 2) if hundredths else (whole - 1, 1)
+        random = np.random.default_rng([self.job.seed, *numbers])
         # In random order, because a data set may be sorted by class, and batches must resemble training batches.
         chosen = random.choice(len(self.arrays.x_train), images, replace=False)
         statistics = [

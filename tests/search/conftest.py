@@ -21,6 +21,7 @@ from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.plan import brackets_from, make_plan
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.job import Epoch, Job
+from resnet_search.training.length import validations
 from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Message, Stopped
 
 SPACE = """
@@ -103,7 +104,7 @@ class KnownWorkers:
         folder.mkdir(exist_ok=True)
         write_text(folder / "history.jsonl", "")
         history = []
-        for epoch in range(job.initial_epoch + 1, job.epochs + 1):
+        for epoch in validations(job.initial_epoch, job.epochs):
             value = accuracy(job, epoch)
             line = Epoch(
                 epoch=epoch, loss=1.0, accuracy=value, val_loss=1.5 - value, val_accuracy=value, learning_rate=0.1,

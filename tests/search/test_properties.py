@@ -70,7 +70,9 @@ class Timing:
     kills: int = 0
 
 
-def space_of(sizes: int, widths: int, max_epochs: int, factor: int, iterations: int, *, varied: bool) -> SearchSpace:
+def space_of(
+    sizes: int, widths: int, max_epochs: int, factor: int, iterations: int, *, varied: bool, min_epochs: float = 1
+) -> SearchSpace:
     return parse_space(
         f"""
         [axes]
@@ -79,6 +81,7 @@ def space_of(sizes: int, widths: int, max_epochs: int, factor: int, iterations: 
         block = ["basic"]
         [hyperband]
         max_epochs = {max_epochs}
+        min_epochs = {min_epochs}
         factor = {factor}
         iterations = {iterations}
         {"recipe.learning_rate = { min = 0.01, max = 0.4 }" if varied else ""}
@@ -228,6 +231,7 @@ searches = st.fixed_dictionaries(
         "factor": st.integers(2, 4),
         "iterations": st.integers(1, 2),
         "varied": st.sampled_from([False, False, True]),
+        "min_epochs": st.sampled_from([1, 1, 0.2]),
     }
 )
 timings = st.builds(

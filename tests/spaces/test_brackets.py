@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -75,6 +77,27 @@ def test_a_minimum_leaves_out_the_brackets_that_start_with_shorter_trials(min_ep
     kept = hyperband(27, 3, 1, min_epochs=min_epochs)
     assert sizes_and_epochs(kept) == sizes_and_epochs(everything)[left_out:]
     assert kept[0].offset == 0
+
+
+def test_rungs_may_end_inside_the_first_epoch():
+    """Later ones end after whole epochs, as without a minimum below one."""
+    shortest, *_, longest = hyperband(9, 3, 1, min_epochs=0.1)
+    assert [(rung.size, rung.initial_epoch, rung.epochs) for rung in shortest.rungs] == [
+        (49, 0, 0.11), (17, 0.11, 0.33), (6, 0.33, 1), (2, 1, 3), (1, 3, 9)
+    ]  # fmt: skip
+    assert hyperband(9, 3, 1, min_epochs=0.1)[2:] == tuple(
+        replace(bracket, offset=bracket.offset + 49 + 21) for bracket in hyperband(9, 3, 1)
+    )
+    assert longest.rungs[0].epochs == 9
+    assert (shortest.epochs, shortest.validations) == (23.15, 49 + 17 + 6 + 2 * 2 + 6)
+
+
+@given(st.integers(1, 200), st.integers(2, 5), st.floats(0.01, 1))
+def test_the_first_rung_is_as_short_as_the_minimum_allows(max_epochs, factor, min_epochs):
+    first = hyperband(max_epochs, factor, 1, min_epochs=min_epochs)[0].rungs
+    exact = max_epochs / factor ** (len(first) - 1)
+    assert exact >= min_epochs > exact / factor
+    assert first[0].epochs == pytest.approx(exact, abs=0.0051) or first[0].epochs == math.ceil(exact)
 
 
 @given(st.integers(1, 200), st.integers(2, 5), st.integers(1, 3), st.integers(1, 20))

@@ -164,7 +164,7 @@ def test_a_state_counts_whole_batches_whatever_the_parts(make_job, arrays):
         trainer = Trainer(job, arrays)
         assert trainer.restore([]) == 1
         assert int(trainer.optimizer.iterations) == trainer.steps
-        trainer.run(1, last=False)
+        trainer.run(1, 2)
         assert int(trainer.optimizer.iterations) == 2 * trainer.steps
         Path(job.folder).mkdir(exist_ok=True)
         trainer.save(2)

@@ -73,14 +73,32 @@ def test_the_answers_of_the_scored_weights_are_kept(make_job, arrays):
     assert 0 < bits.bit_count() < 37
 
 
-def test_three_rungs_are_one_training_bit_for_bit(make_job, arrays, reference):
+@pytest.mark.parametrize("rungs", [[1, 2, 4], [0.2, 0.6, 1, 3.4, 4]])
+def test_rungs_are_one_training_bit_for_bit(make_job, arrays, reference, rungs):
     parent, initial = None, 0
-    for number, epochs in enumerate([1, 2, 4]):
+    for number, epochs in enumerate(rungs):
         job = make_job(trial=str(number), parent=parent, initial_epoch=initial, epochs=epochs)
         history = train(job, arrays, ignore)
-        assert equal(state(job.folder), state(reference.at(epochs)))
+        assert history[-1].epoch == epochs
+        if epochs in range(1, 5):
+            assert equal(state(job.folder), state(reference.at(epochs)))
+            assert history[-1].val_accuracy == reference.history[epochs - 1].val_accuracy
         parent, initial = job.folder, epochs
-    assert history[-1].val_accuracy == reference.history[-1].val_accuracy
+
+
+def test_a_part_of_an_epoch_scores_the_same_after_any_start(make_job, arrays, reference):
+    """From the start, from another part of the epoch, and from the end of the epoch before, in a new process."""
+    first = make_job(trial="1", epochs=1.2)
+    train(first, arrays, ignore)
+    second = make_job(trial="2", epochs=1.6, parent=first.folder, initial_epoch=1.2)
+    [line] = train(second, arrays, ignore)
+    for number, start in enumerate((0, 1)):
+        KEPT.forget()
+        parent = None if start == 0 else str(reference.at(1))
+        job = make_job(trial=f"9{number}", epochs=1.6, parent=parent, initial_epoch=start)
+        *_, same = train(job, arrays, ignore)
+        assert equal(state(job.folder), state(second.folder))
+        assert (same.epoch, same.val_loss, same.val_accuracy) == (1.6, line.val_loss, line.val_accuracy)
 
 
 def test_two_rungs_in_half_precision_are_one_training_bit_for_bit(make_job, arrays):
@@ -237,7 +255,7 @@ def test_the_kept_weights_give_the_score(arrays, reference):
 def test_validation_changes_nothing_that_training_goes_on_from(reference):
     trainer = reference.trainer
     before = [keras.ops.convert_to_numpy(v) for v in trainer.network.variables]
-    trainer._validate(0, keep=False)
+    trainer._validate(1, keep=False)
     assert equal(before, [keras.ops.convert_to_numpy(v) for v in trainer.network.variables])
 
 
@@ -245,7 +263,7 @@ def test_validation_copies_no_weights_to_the_host(reference, monkeypatch):
     copied = []
     own = keras.ops.convert_to_numpy
     monkeypatch.setattr(keras.ops, "convert_to_numpy", lambda values: copied.append(values) or own(values))
-    reference.trainer._validate(0, keep=False)
+    reference.trainer._validate(1, keep=False)
     assert copied == []
 
 
@@ -253,8 +271,8 @@ def test_statistics_are_of_the_present_weights_even_after_one_step(make_job, arr
     """Keras's moving statistics would still be 90 % those of initialisation."""
     job = make_job(recipe={"batch_size": 80, "bn_batches": 16, "crop_padding": 0})
     trainer = Trainer(job, arrays)
-    trainer._train(0)
-    trainer._estimate_statistics(0)
+    trainer._train(0, 1)
+    trainer._estimate_statistics(1)
     first = trainer.normalisations[0]
     convolution = trainer.network.layers[trainer.network.layers.index(first) - 1]
     seen = np.asarray(keras.Model(trainer.network.input, convolution.output)(arrays.x_train, training=False))
@@ -284,7 +302,7 @@ def test_a_worker_trains_in_the_precision_that_was_set(make_job, arrays):
         trainer = Trainer(make_job(trial=str(number), precision="mixed_bfloat16"), arrays)
         computes = {layer.compute_dtype for layer in trainer.network.layers if "conv" in layer.name}
         assert computes == {"bfloat16"}
-    line = trainer.run(0, last=False)
+    line = trainer.run(0, 1)
     assert line.val_loss > 0
     assert {variable.dtype for variable in trainer.network.trainable_variables} == {"float32"}
     assert keras.config.dtype_policy() == before

@@ -40,7 +40,7 @@ _LEVEL_COLOURS = (BLUE, ORANGE)
 class Level:
     """Comparable candidates: the scores of all that were trained to `epochs`, and their values on the axes."""
 
-    epochs: int
+    epochs: float
     scores: dict[int, float]
     values: dict[int, Values]
 

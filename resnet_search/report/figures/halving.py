@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 from resnet_search.report.course import epochs_on_disk
@@ -10,6 +10,7 @@ from resnet_search.report.document import Figure, Paragraph, Section
 from resnet_search.report.figures.plot import BLUE, GREEN, GREY, LEGEND, ORANGE, PATTERNS, RED, figure
 from resnet_search.report.units import counted
 from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
+from resnet_search.training.length import in_epochs, in_total
 
 WENT_ON, DROPPED, TO_THE_END, FAILS, OPEN = "promoted", "stopped", "trained in full", "failed", "still open"
 _COLOUR = {WENT_ON: BLUE, TO_THE_END: GREEN, DROPPED: ORANGE, FAILS: RED, OPEN: GREY}
@@ -78,13 +79,15 @@ def _names(view: RunView) -> _Names:
     return names | {place: f"extension {number}" for number, place in enumerate(extensions, 1)}
 
 
-def _planned(view: RunView, names: _Names) -> dict[_Rung, int]:
+def _planned(view: RunView, names: _Names) -> dict[_Rung, float]:
     """Return the last epoch of each rung, by bracket name and rung, in the order of the names."""
     plan = {(bracket["iteration"], bracket["number"]): bracket["rungs"] for bracket in view.content["plan"]}
-    return {(name, int(rung["index"])): int(rung["epochs"]) for place, name in names.items() for rung in plan[place]}
+    return {
+        (name, int(rung["index"])): in_epochs(rung["epochs"]) for place, name in names.items() for rung in plan[place]
+    }
 
 
-def _flow(plan: dict[_Rung, int], ended: _Ended, names: _Names) -> Figure:
+def _flow(plan: dict[_Rung, float], ended: _Ended, names: _Names) -> Figure:
     """Plot the trials as a flow from rung to rung."""
     flows = Counter((names[trial.iteration, trial.bracket], trial.rung, outcome) for trial, outcome in ended)
     totals = Counter((names[trial.iteration, trial.bracket], trial.rung) for trial, _ in ended)
@@ -134,14 +137,14 @@ def _flow(plan: dict[_Rung, int], ended: _Ended, names: _Names) -> Figure:
                   alternative, height=min(height, 900))  # fmt: skip
 
 
-def _node(bracket: str, rung: int, epochs: int, trials: int) -> str:
+def _node(bracket: str, rung: int, epochs: float, trials: int) -> str:
     """Label a rung; short after the first one, because labels are close together on a phone."""
     return f"{bracket}, epoch {epochs}: {trials:,}" if rung == 0 else f"epoch {epochs}: {trials:,}"
 
 
-def _spent(view: RunView, plan: dict[_Rung, int], ended: _Ended, names: _Names) -> Figure:
+def _spent(view: RunView, plan: dict[_Rung, float], ended: _Ended, names: _Names) -> Figure:
     """Plot the epochs by rung and by outcome of their trials."""
-    epochs: Counter[tuple[str, int, str]] = Counter()
+    epochs: defaultdict[tuple[str, int, str], float] = defaultdict(float)
     for trial, outcome in ended:
         trained = trial.trained_epochs if trial.status == COMPLETED else epochs_on_disk(view, trial)
         epochs[names[trial.iteration, trial.bracket], trial.rung, outcome] += trained
@@ -153,20 +156,22 @@ def _spent(view: RunView, plan: dict[_Rung, int], ended: _Ended, names: _Names) 
             "orientation": "h",
             "name": outcome,
             "y": rows,
-            "x": [epochs[(*key, outcome)] for key in rungs],
+            "x": [in_epochs(epochs[(*key, outcome)]) for key in rungs],
             "marker": {"color": colour, "pattern": {"shape": shape}},
             "hovertemplate": f"%{{y}}<br>%{{x:,}} epochs in trials that {_verb(outcome)}<extra></extra>",
         }
         for (outcome, colour), shape in zip(_COLOUR.items(), PATTERNS, strict=False)
         if any(epochs[(*key, outcome)] for key in rungs)
     ]
-    by_outcome: Counter[str] = Counter()
+    by_outcome: defaultdict[str, float] = defaultdict(float)
     for (_, _, outcome), number in epochs.items():
         by_outcome[outcome] += number
     shares = ", ".join(
-        f"{number:,} in trials that {_verb(outcome)}" for outcome, number in by_outcome.most_common() if number
+        f"{in_epochs(number):,} in trials that {_verb(outcome)}"
+        for outcome, number in sorted(by_outcome.items(), key=lambda item: -item[1])
+        if number
     )
-    alternative = f"Of {counted(sum(epochs.values()), 'epoch')} of training: {shares}."
+    alternative = f"Of {counted(in_total(epochs.values()), 'epoch')} of training: {shares}."
     layout = {
         "barmode": "stack",
         "xaxis": {"title": {"text": "epochs of training"}, "automargin": True},

@@ -18,7 +18,7 @@ _MOST_POINTS, _MARKED = 150, 20
 
 def curves(reading: Reading) -> tuple[Section, ...]:
     """Plot all curves, the best one in front."""
-    groups: dict[int, list[int]] = {}
+    groups: dict[float, list[int]] = {}
     for number in reading.curves:
         groups.setdefault(reading.trials[number].epochs, []).append(number)
     if not groups:
@@ -37,7 +37,7 @@ def curves(reading: Reading) -> tuple[Section, ...]:
     return (Section("Learning curves", (*blocks, _figure(reading, groups))),)
 
 
-def _figure(reading: Reading, groups: dict[int, list[int]]) -> Figure:
+def _figure(reading: Reading, groups: dict[float, list[int]]) -> Figure:
     traces = []
     for at, (epochs, numbers) in enumerate(sorted(groups.items())):
         ranked = sorted(numbers, key=lambda number: -max(reading.curves[number].items())[1])
@@ -63,7 +63,7 @@ def _figure(reading: Reading, groups: dict[int, list[int]]) -> Figure:
 
 def _together(reading: Reading, numbers: list[int], name: str, colour: str, dash: str = "solid") -> dict[str, Any]:
     """Return several curves as one trace with gaps, because Plotly slows down with traces, not with points."""
-    x: list[int | None] = []
+    x: list[float | None] = []
     y: list[float | None] = []
     text: list[str] = []
     for number in numbers:
@@ -87,7 +87,7 @@ def _together(reading: Reading, numbers: list[int], name: str, colour: str, dash
     }
 
 
-def _alternative(reading: Reading, groups: dict[int, list[int]], leader: Trial | None) -> Text:
+def _alternative(reading: Reading, groups: dict[float, list[int]], leader: Trial | None) -> Text:
     told = []
     for epochs, numbers in sorted(groups.items()):
         ends = [max(reading.curves[number].items())[1] for number in numbers]

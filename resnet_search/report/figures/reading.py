@@ -10,8 +10,9 @@ from typing import Any
 from resnet_search.errors import RunError
 from resnet_search.report.document import Code, Text
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
+from resnet_search.training.length import in_epochs
 
-Curve = dict[int, float]
+Curve = dict[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +29,18 @@ class Reading:
     curves: dict[int, Curve]
     promoting: dict[int, Curve]
     unread: int
-    rungs: tuple[int, ...]
+    rungs: tuple[float, ...]
 
-    def scores_at(self, epochs: int) -> dict[int, float]:
+    def scores_at(self, epochs: float) -> dict[int, float]:
         """Return the accuracy after `epochs` epochs of each candidate that was trained that far."""
         return _at(self.curves, epochs)
 
-    def promoting_at(self, epochs: int) -> dict[int, float]:
+    def promoting_at(self, epochs: float) -> dict[int, float]:
         """Return what decided the promotion after `epochs` epochs of each candidate that was trained that far."""
         return _at(self.promoting, epochs)
 
 
-def _at(curves: dict[int, Curve], epochs: int) -> dict[int, float]:
+def _at(curves: dict[int, Curve], epochs: float) -> dict[int, float]:
     return {number: curve[epochs] for number, curve in curves.items() if epochs in curve}
 
 
@@ -58,14 +59,14 @@ def read(view: RunView) -> Reading:
     if view.promotes_by_loss:
         losses = {number: _curve(view, trials[number], "val_loss") for number in curves}
         promoting = {number: {epoch: -loss for epoch, loss in curve.items()} for number, curve in losses.items()}
-    ends = {int(rung["epochs"]) for bracket in view.content["plan"] for rung in bracket["rungs"]}
+    ends = {in_epochs(rung["epochs"]) for bracket in view.content["plan"] for rung in bracket["rungs"]}
     return Reading(view, trials, curves, promoting, unread, tuple(sorted(ends)))
 
 
 def _curve(view: RunView, trial: Trial, metric: str) -> Curve:
     try:
         lines: Iterable[dict[str, Any]] = view.history(trial)
-        curve = {int(line["epoch"]): float(line[metric]) for line in lines}
+        curve = {in_epochs(line["epoch"]): float(line[metric]) for line in lines}
     except (RunError, LookupError, TypeError, ValueError):
         return {}
     return {epoch: value for epoch, value in curve.items() if math.isfinite(value)}

@@ -26,8 +26,8 @@ class Agreement:
     are among the best `chosen` after the early epoch, too.
     """
 
-    early: int
-    late: int
+    early: float
+    late: float
     candidates: int
     rho: float
     low: float
@@ -36,7 +36,7 @@ class Agreement:
     kept: float
 
 
-def agreement(early: Sequence[float], late: Sequence[float], epochs: tuple[int, int], factor: int) -> Agreement:
+def agreement(early: Sequence[float], late: Sequence[float], epochs: tuple[float, float], factor: int) -> Agreement:
     """Compare two lists of scores of the same candidates in the same order.
 
     The interval is Fisher's, with the variance of Bonett and Wright 2000, (1 + rho²/2) / (n - 3).
