@@ -1,4 +1,4 @@
-"""--baseline: known architectures that a search is compared with, and what they cost."""
+"""`--baseline` and `--no-baseline`: known networks that are trained along with a search, and what they cost."""
 
 from __future__ import annotations
 
@@ -13,34 +13,41 @@ from resnet_search.cli.text import count
 from resnet_search.report.units import counted
 
 if TYPE_CHECKING:
-    from resnet_search.networks.complexity import Complexity
-    from resnet_search.networks.presets import Preset
+    from resnet_search.search.known import Known
     from resnet_search.spaces.space import SearchSpace
 
 
 def baseline_option(function: Function) -> Function:
-    """Add --baseline, which can be repeated."""
+    """Add --baseline, which can be repeated, and --no-baseline."""
+    function = click.option(
+        "--no-baseline", "reference", is_flag=True, flag_value=False, default=True,
+        help="Do not train the published ResNet that fits the limits of the space. By default it is trained first, for "
+        "the full budget, and wins if no network of the search is better.",
+    )(function)  # fmt: skip
     return click.option(
         "--baseline", "baselines", multiple=True, metavar="MODEL", callback=_check, shell_complete=_complete,
-        help="Compare the results with this network: a name such as resnet-20 (resnet-search models lists them), or "
-        "axes such as block=basic,n=3,width=16. It is trained first, for the full budget, with the space's recipe. "
-        "Repeatable.",
+        help="Also train this network, first and for the full budget, with the space's recipe: a name such as "
+        "resnet-20 (resnet-search models lists them), or axes such as block=basic,n=3,width=16. It can win if it is "
+        "inside the limits of the space; otherwise the results are compared with it. Repeatable.",
     )(function)  # fmt: skip
 
 
-def baseline_costs(space: SearchSpace, names: Sequence[str], classes: int) -> list[tuple[Preset, Complexity]]:
-    """Return the known networks and their cost on colour images of the space's size."""
-    from resnet_search.networks.complexity import complexity
-    from resnet_search.search.known import baselines_of
+def known_of(space: SearchSpace, options: dict[str, Any], classes: int) -> tuple[Known, ...]:
+    """Return the known networks of a search, with their cost on colour images of the space's size."""
+    from resnet_search.search.known import known_networks
 
     shape = (space.data.image_size, space.data.image_size, 3)
-    return [(named, complexity(named.architecture, shape, classes)) for named in baselines_of(names)]
+    return known_networks(space, options["baselines"], shape, classes, reference=options["reference"])
 
 
-def baseline_lines(known: Sequence[tuple[Preset, Complexity]], epochs: int) -> Iterable[str]:
+def baseline_lines(known: Sequence[Known], epochs: int) -> Iterable[str]:
     """Yield the lines they add to a plan: one each and a total. Each is trained for `epochs`."""
-    for named, cost in known:
-        yield f"Baseline   {named.name}: {count(cost.trainable)} parameters, {count(cost.macs)} multiply-adds"
+    for one in known:
+        can_win = "; inside the limits, so it can win" if one.ranked else ""
+        yield (
+            f"Baseline   {one.preset.name}: {count(one.cost.trainable)} parameters, {count(one.cost.macs)} "
+            f"multiply-adds{can_win}"
+        )
     if known:
         yield f"           {counted(len(known), 'trial')} and {counted(len(known) * epochs, 'epoch')} more"
 
@@ -61,8 +68,15 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return [CompletionItem(name) for name in PRESETS if name.startswith(incomplete)]
 
 
-def baseline_json(known: Sequence[tuple[Preset, Complexity]], epochs: int) -> list[dict[str, Any]]:
+def baseline_json(known: Sequence[Known], epochs: int) -> list[dict[str, Any]]:
     """Return the same, JSON-able."""
     return [
-        {"name": named.name, "params": cost.trainable, "macs": cost.macs, "epochs": epochs} for named, cost in known
+        {
+            "name": one.preset.name,
+            "params": one.cost.trainable,
+            "macs": one.cost.macs,
+            "epochs": epochs,
+            "ranked": one.ranked,
+        }
+        for one in known
     ]

@@ -12,9 +12,8 @@ from resnet_search.workers.cluster import Cluster
 
 if TYPE_CHECKING:
     from resnet_search.networks.architecture import Architecture
-    from resnet_search.networks.complexity import Complexity
-    from resnet_search.networks.presets import Preset
     from resnet_search.search.counted import Counted
+    from resnet_search.search.known import Known
     from resnet_search.spaces.plan import Plan
     from resnet_search.spaces.space import SearchSpace
 
@@ -44,7 +43,7 @@ def too_large(
     space: SearchSpace,
     plan: Plan,
     images: Counted,
-    known: Sequence[tuple[Preset, Complexity]],
+    known: Sequence[Known],
     options: dict[str, Any],
 ) -> Tight | None:
     """Return the networks of a plan and of `known` that do not fit into memory; None if all do.
@@ -62,7 +61,7 @@ def too_large(
     if isinstance(workers, Cluster) or device == "gpu" or (device == "auto" and nvidia_gpus()):
         return None
     batch = largest_batch(space, images.train)
-    costs = {named.architecture: cost for named, cost in known}
+    costs = {one.preset.architecture: one.cost for one in known}
     costs |= dict(zip(plan.feasible.architectures, plan.feasible.costs, strict=True))
     needs = [(one, FRAMEWORK_BYTES + memory_of(cost, batch)) for one, cost in costs.items()]
     count = workers or processor_workers(max(size for _, size in needs) - FRAMEWORK_BYTES)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from resnet_search.cli.baselines import baseline_costs, baseline_json, baseline_lines, baseline_option
+from resnet_search.cli.baselines import baseline_json, baseline_lines, baseline_option, known_of
 from resnet_search.cli.options import json_option, search_options, space_from
 
 
@@ -40,7 +40,7 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
         takes = roughly(plan.feasible.counting_seconds)
         click.echo(f"Counting {plan.feasible.total:,} combinations takes {takes}; press Ctrl-C to cancel.", err=True)
         plan = make_plan(space, classes=classes, count=True)
-    known = baseline_costs(space, options["baselines"], classes)
+    known = known_of(space, options, classes)
     time = time_of(space, plan, images, known, options)
     tight = too_large(space, plan, images, known, options)
     if as_json:

@@ -184,7 +184,7 @@ class Progress:
         self._see_best(trial, view)
 
     def _see_best(self, trial: Trial, view: RunView) -> None:
-        if trial.status == COMPLETED and not view.is_baseline(trial):
+        if trial.status == COMPLETED and view.is_ranked(trial):
             self._best = trial if self._best is None else min(self._best, trial, key=view.rank)
 
     def _see_running(self, trial: Trial) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from resnet_search.cli.baselines import baseline_costs, baseline_lines, baseline_option
+from resnet_search.cli.baselines import baseline_lines, baseline_option, known_of
 from resnet_search.cli.budget import budget_options, hang_option
 from resnet_search.cli.cluster import cluster_options, take_cluster
 from resnet_search.cli.options import quiet_options, search_options, space_from
@@ -52,7 +52,7 @@ def command(session: Session, /, *, quiet: bool, no_export: bool, **options: Any
         from resnet_search.cli.plan_tables import plan_totals
         from resnet_search.cli.timing import time_of
 
-        known = baseline_costs(space, options["baselines"], images.planned_classes)
+        known = known_of(space, options, images.planned_classes)
         yield f"Space      {space.name}"
         time = time_of(space, plan, images, known, options)
         yield from plan_totals(plan, time)

@@ -12,8 +12,8 @@ from resnet_search.spaces.timing import PASSES, Crew, Estimate, Images, Speed, e
 
 if TYPE_CHECKING:
     from resnet_search.networks.complexity import Complexity
-    from resnet_search.networks.presets import Preset
     from resnet_search.search.counted import Counted
+    from resnet_search.search.known import Known
     from resnet_search.spaces.plan import Plan
     from resnet_search.spaces.space import SearchSpace
 
@@ -78,7 +78,7 @@ def time_of(
     space: SearchSpace,
     plan: Plan,
     images: Counted,
-    known: Sequence[tuple[Preset, Complexity]],
+    known: Sequence[Known],
     options: dict[str, Any],
 ) -> Time:
     """Estimate the time of a plan and of known networks. `options`: runs_dir, workers, threads and device."""
@@ -87,10 +87,10 @@ def time_of(
     from resnet_search.search.memory import largest_batch
     from resnet_search.workers.cluster import Cluster
 
-    costs = [*plan.feasible.costs, *(cost for _, cost in known)]
+    costs = [*plan.feasible.costs, *(one.cost for one in known)]
     most = max(memory_of(cost, largest_batch(space, images.train)) for cost in costs)
     speed = machine_speed(options["runs_dir"], costs, options["device"])
     crew = crew_of(options["workers"], options["threads"], options["device"], most)
     counted_images = None if images.train is None else Images(images.train, images.validation or 0)
-    time = estimate(plan, speed, counted_images or UNKNOWN_IMAGES, crew, tuple(cost for _, cost in known))
+    time = estimate(plan, speed, counted_images or UNKNOWN_IMAGES, crew, tuple(one.cost for one in known))
     return Time(plan, speed, crew, counted_images, time, isinstance(options["workers"], Cluster), most)

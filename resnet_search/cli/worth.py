@@ -7,11 +7,12 @@ from collections.abc import Iterable
 
 from resnet_search.report.facts import duplicates_of, known_test, times_read
 from resnet_search.report.kind import is_final, is_single
+from resnet_search.report.known import NOTHING_GAINED, difference, known_as
 from resnet_search.report.learning import CURES, learning
 from resnet_search.report.ties import ties
-from resnet_search.report.units import accuracy, counted, standard_error
+from resnet_search.report.units import accuracy, counted, percent, standard_error
 from resnet_search.runs.after import reads_of_test_images
-from resnet_search.runs.trials import RunView
+from resnet_search.runs.trials import COMPLETED, RunView, Trial
 from resnet_search.training.recipe import recipe_from
 
 # An epoch shorter than the memory of SGD's momentum, 1 / (1 - 0.9) steps, hardly moves the weights.
@@ -88,12 +89,24 @@ def best_lines(view: RunView) -> Iterable[str]:
     tied = ties(view, ranked)
     told = f"; {counted(len(tied.tied), 'other')} tied with it ({tied.test})" if tied.tied else ""
     yield f"Best       {of_images(ranked[0].score, images)}{told}"
+    yield from _against_baselines(view, ranked[0])
     share = ranked[0].score or 0.0
     if tied.tied and 0 < share < 1 and standard_error(share, images) > LARGE_ERROR:
         yield (
             "Note       With so few images, close networks cannot be distinguished. Hold back more in a new run with "
             "--validation, or find out with confirm which of the best are tied"
         )
+
+
+def _against_baselines(view: RunView, best: Trial) -> Iterable[str]:
+    """Yield what the best network is ahead of each known one that was trained alike, or that it is one of them."""
+    if view.is_baseline(best):
+        yield f"Baseline   {known_as(view, best)}{NOTHING_GAINED}"
+        return
+    for trial in view.baselines:
+        if trial.status == COMPLETED:
+            ahead = difference(view, best, trial)
+            yield f"Baseline   {known_as(view, trial)}: {percent(trial.score)}; the best minus this: {ahead}"
 
 
 def nothing_learnt(view: RunView) -> Iterable[str]:

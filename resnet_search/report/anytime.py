@@ -12,9 +12,9 @@ from resnet_search.training.length import in_epochs
 def best_so_far(view: RunView) -> list[tuple[float, float]]:
     """Return, after each completed trial, the epochs trained so far and the highest score so far.
 
-    Scores of all rungs count. Known networks that were trained along with the search are excluded, with their epochs.
+    Scores of all rungs count. Known networks that are only compared with the search are left out, with their epochs.
     """
-    done = [t for t in view.trials.values() if t.status == COMPLETED and not view.is_baseline(t)]
+    done = [t for t in view.trials.values() if t.status == COMPLETED and view.is_ranked(t)]
     curve: list[tuple[float, float]] = []
     epochs, best = 0.0, 0.0
     for trial in sorted(done, key=lambda trial: trial.ended or 0.0):

@@ -144,7 +144,7 @@ def _found(view: RunView, trial: Trial) -> tuple[str | Code, ...]:
     if is_single(view):
         source = f", {origin(view)}" if origin(view) else ""
         return (Code(trial.name), f"{source}, trained for {counted(trial.epochs, 'epoch')} in {time}")
-    candidates = len({other.candidate for other in view.trials.values() if not view.is_baseline(other)})
+    candidates = len({other.candidate for other in view.trials.values() if view.is_ranked(other)})
     if is_grid(view):
         tried = f"Of {counted(candidates, 'network')}, each trained for all {counted(view.max_epochs, 'epoch')}, "
     else:

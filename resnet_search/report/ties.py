@@ -7,6 +7,7 @@ the same scores decided which candidate is the best.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -15,6 +16,7 @@ from resnet_search.report.significance import LEVEL, holm, mcnemar, two_shares
 from resnet_search.runs.answers import answers_of
 from resnet_search.runs.trials import RunView, Trial
 
+_NORMAL = 1.96
 MOST = 100  # candidates that are compared, the best of a longer ranking
 PAIRED, UNPAIRED = "McNemar's exact test", "the two-proportion z test"
 
@@ -55,6 +57,22 @@ def p_of(views: tuple[RunView, RunView], trials: tuple[Trial, Trial]) -> tuple[f
         return _paired(*bits), PAIRED
     images = (int(first.content["data"]["validation"]), int(second.content["data"]["validation"]))
     return two_shares(trials[0].score or 0.0, trials[1].score or 0.0, images), UNPAIRED
+
+
+def reach_of(view: RunView, one: Trial, other: Trial) -> float:
+    """Return half of the 95 % interval of the difference of two trials' accuracies on the images of their run.
+
+    Wald's interval for paired shares where the answers are kept (Newcombe 1998, method 1 of paired data), and for
+    independent ones otherwise, which is wider.
+    """
+    images = int(view.content["data"]["validation"])
+    first, second = (answers_of(view, trial) for trial in (one, other))
+    if first is None or second is None:
+        variance = sum((trial.score or 0.0) * (1 - (trial.score or 0.0)) for trial in (one, other))
+    else:
+        only, lacking = (first & ~second).bit_count() / images, (second & ~first).bit_count() / images
+        variance = only + lacking - (only - lacking) ** 2
+    return _NORMAL * math.sqrt(max(0.0, variance) / images)
 
 
 def _paired(first: int | None, second: int | None) -> float:

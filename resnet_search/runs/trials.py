@@ -136,12 +136,18 @@ class RunView:
         return [trial for trial in self.trials.values() if self.is_baseline(trial)]
 
     def is_baseline(self, trial: Trial) -> bool:
-        """Whether a trial trains a known architecture: it is not ranked, since it need not be inside the limits."""
-        return (trial.iteration, trial.bracket) in self._known_places()
+        """Whether a trial trains a known architecture."""
+        return (trial.iteration, trial.bracket) in self._ranked_slots()
 
-    def _known_places(self) -> set[tuple[int, int]]:
-        """Iteration and number of the brackets of known architectures."""
-        return {(known["iteration"], known["bracket"]) for known in self.content.get("known", ()) if known["presets"]}
+    def is_ranked(self, trial: Trial) -> bool:
+        """Whether a trial may win: not a known architecture, unless the run says that it is inside the limits."""
+        ranked = self._ranked_slots().get((trial.iteration, trial.bracket))
+        return ranked is None or trial.slot in ranked
+
+    def _ranked_slots(self) -> dict[tuple[int, int], list[int]]:
+        """Return the slots that are ranked of each bracket of known architectures, by its iteration and number."""
+        known = (one for one in self.content.get("known", ()) if one["presets"])
+        return {(one["iteration"], one["bracket"]): one.get("ranked", []) for one in known}
 
     def of_candidate(self, candidate: int) -> list[Trial]:
         """The trials of a candidate, in the order of creation."""
@@ -204,9 +210,11 @@ class RunView:
         return list(best.values())
 
     def _found(self) -> list[Trial]:
-        known = self._known_places()
+        slots = self._ranked_slots()
         completed = (trial for trial in self.trials.values() if trial.status == COMPLETED)
-        return [trial for trial in completed if (trial.iteration, trial.bracket) not in known]
+        return [
+            trial for trial in completed if trial.slot in slots.get((trial.iteration, trial.bracket), (trial.slot,))
+        ]
 
     def rank(self, trial: Trial) -> tuple[float, float, tuple[int, ...]]:
         """Return the sort key, better trials first: most epochs, best score, earliest place in the plan.

@@ -25,7 +25,7 @@ from resnet_search.runs.planned import check_drivable
 from resnet_search.runs.trials import FAILED, RunView, read_run
 from resnet_search.search.counted import counted_images
 from resnet_search.search.images import arrays_of, read_data, with_absolute_source
-from resnet_search.search.known import baselines_of, with_baselines
+from resnet_search.search.known import baselines_of, known_networks, with_known
 from resnet_search.search.memory import largest_batch, largest_trial
 from resnet_search.search.pretrained import sources_of_run, sources_of_space
 from resnet_search.search.resume import ResumeSettings, changed_workers, extension
@@ -58,7 +58,8 @@ class SearchSettings:
     processors or GPUs and their memory allow; or a `Cluster` to train on. `threads`: of each worker, None to divide the
     processors. `device`: auto, cpu or gpu. `precision`: auto, float32 or bfloat16. `deterministic`: the same bits in
     every process on a GPU too. `hang_timeout`: seconds without a finished step after which a worker is replaced.
-    `baselines`: presets to compare with, trained to the end first. `merged`: train on the validation images too, so
+    `baselines`: presets to compare with, trained to the end first. `reference`: in a space with limits, also train the
+    published network that fits them, and rank it. `merged`: train on the validation images too, so
     that scores are on images that were trained on. `track`: trackers that receive every candidate, None for those of
     the space.
     """
@@ -75,6 +76,7 @@ class SearchSettings:
     deterministic: bool = False
     hang_timeout: float = HANG_TIMEOUT
     baselines: tuple[str, ...] = ()
+    reference: bool = True
     merged: bool = False
     track: tuple[str, ...] | None = None
 
@@ -131,7 +133,14 @@ def run_search(
         plan = make_plan(space, tuple(description["image_shape"]), len(description["classes"]))
         train = int(description["train"])
         check_steps(space, plan, train, min(train, largest_batch(space, train)))
-        brackets, known = with_baselines(plan.brackets, baselines, space.hyperband.max_epochs)
+        networks = known_networks(
+            space,
+            settings.baselines,
+            tuple(description["image_shape"]),
+            len(description["classes"]),
+            reference=settings.reference,
+        )
+        brackets, known = with_known(plan.brackets, networks, space.hyperband.max_epochs)
         content = {
             **contents_of(space),
             "plan": [asdict(bracket) for bracket in brackets],
@@ -144,10 +153,10 @@ def run_search(
             "track": list(track),
         }
         trial_bytes = largest_trial(content, plan)
-        networks = (*plan.feasible.architectures, *(baseline.architecture for baseline in baselines))
+        trained = (*plan.feasible.architectures, *(one.preset.architecture for one in networks))
         slots, workers = choose_workers(
             settings.device, settings.workers, settings.threads, precision=settings.precision,
-            wide=any(map(has_wide_blocks, networks)), trial_bytes=trial_bytes,
+            wide=any(map(has_wide_blocks, trained)), trial_bytes=trial_bytes,
         )  # fmt: skip
     workers = replace(workers, hang_timeout=settings.hang_timeout, deterministic=settings.deterministic)
     content["workers"] = {"slots": slots, **asdict(workers)}

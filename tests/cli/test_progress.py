@@ -235,7 +235,7 @@ def test_what_an_event_costs_does_not_grow_with_the_trials_of_its_candidate() ->
                             iteration=n, bracket=0, rung=0, macs=1, candidate=0, reused=True, initial_epoch=0)
             for n in range(300)]  # fmt: skip
     view: Any = SimpleNamespace(
-        of_candidate=lambda _: done, is_baseline=lambda _: False, rank=lambda one: ranked.append(one) or -one.score
+        of_candidate=lambda _: done, is_ranked=lambda _: True, rank=lambda one: ranked.append(one) or -one.score
     )
     again: Any = SimpleNamespace(**{**vars(done[0]), "trial": "300", "status": "running", "iteration": 300})
     progress = Progress()

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
+from resnet_search.cli.worth import best_lines
 from resnet_search.errors import UsageError
 from resnet_search.files import write_json
 from resnet_search.networks.presets import preset
 from resnet_search.report.document import Document
-from resnet_search.report.known import against_known
+from resnet_search.report.known import NOTHING_GAINED, against_known
 from resnet_search.report.markdown import to_markdown
 from resnet_search.search.hypermodel import ResNetHyperModel
-from resnet_search.search.known import baselines_of, with_baselines
+from resnet_search.search.known import baselines_of, known_networks, with_known
 from resnet_search.search.repair import restored_oracle
 from resnet_search.spaces.brackets import hyperband
+from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.plan import make_plan
+from resnet_search.spaces.space import SearchSpace
+from resnet_search.workers.contract import Done
 
 from .conftest import KnownWorkers, Search, make_space
 from .test_loop import planned, rungs, table
 
 NAMES = ("resnet-20", "plain-20")
+AXES = 'n = [1]\nwidth = [4]\nblock = ["basic"]\n'
+
+
+def space_with(limits: str, axes: str = AXES, method: str = "hyperband") -> SearchSpace:
+    tables = f"[axes]\n{axes}\n[limits]\n{limits}\n[hyperband]\nmax_epochs = 3\n[data]\nsource = 'shapes'"
+    return parse_space(f"method = '{method}'\n{tables}", "limits")
 
 
 def section_of(view) -> str:
@@ -34,7 +44,9 @@ def make_compared(make_search):
     def make(number: int = 0, extra: str = "") -> Search:
         search = make_search(make_space(extra=extra), number=number)
         content = search.folder.read()
-        brackets, known = with_baselines(make_plan(search.space).brackets, baselines_of(NAMES), 9)
+        brackets, known = with_known(
+            make_plan(search.space).brackets, known_networks(search.space, NAMES, (32, 32, 3), 10), 9
+        )
         content |= {"plan": [asdict(bracket) for bracket in brackets], "known": known}
         content["data"] |= {"validation": 1000}
         write_json(search.folder.path / "run.json", content)
@@ -68,6 +80,61 @@ def test_they_are_not_ranked(make_compared):
     with pytest.raises(KeyboardInterrupt):
         only.drive(KnownWorkers(1, stop_after=19))
     assert view.leader.name not in names
+
+
+class WithAWinner(KnownWorkers):
+    """ResNet-20 is always right."""
+
+    def _train(self, slot, job):
+        *messages, done = super()._train(slot, job)
+        if job.architecture != preset("resnet-20").architecture.to_dict():
+            return [*messages, done]
+        history = tuple(replace(line, val_accuracy=1.0, val_loss=0.0) for line in done.history)
+        return [Done(slot, job.trial, history, done.setup_seconds)]
+
+
+def test_one_inside_the_limits_may_win_and_the_report_says_that_nothing_was_gained(make_compared):
+    search = make_compared(extra="[limits]\nmax_params = 300_000")
+    view = search.drive(WithAWinner(2))
+    assert view.winner is view.leader is view.baselines[0]
+    assert [view.is_ranked(trial) for trial in view.baselines] == [True, True]
+    section = section_of(view)
+    assert f"`resnet-20`{NOTHING_GAINED}" in section
+    assert "found here" not in section
+    assert any(f"resnet-20{NOTHING_GAINED}" in line for line in best_lines(view))
+
+
+def test_one_outside_the_limits_is_only_compared_with(make_compared):
+    view = make_compared(extra="[limits]\nmax_params = 269_721").drive(WithAWinner(2))
+    assert view.baselines[0].score == 1
+    assert not any(view.is_ranked(trial) or trial in view.ranking() for trial in view.baselines)
+    [first, second] = [line for line in best_lines(view) if line.startswith("Baseline")]
+    assert re.fullmatch(r"Baseline   resnet-20: 100\.00 %; the best minus this: -[\d.]+ points \(-.* to -.*\)", first)
+    assert second.startswith("Baseline   plain-20: ")
+
+
+@pytest.mark.parametrize(
+    ("limits", "others", "name"),
+    [
+        ("max_params = 300_000", {}, "resnet-20"),
+        ("max_params = 269_722", {}, "resnet-20"),
+        ("max_params = 269_721", {}, None),
+        ("max_macs = 70_000_000", {}, "resnet-32"),
+        ("max_params = 90_000_000", {}, "resnet-110"),
+        ("max_params = 12_000_000", {"axes": AXES + 'stem = ["imagenet"]'}, "resnet-18"),
+        ("max_params = 500_000", {"axes": 'models = ["resnet-20", "resnet-32"]'}, None),
+        ("max_params = 300_000", {"method": "grid"}, None),
+        ("", {}, None),
+    ],
+)
+def test_the_published_network_of_a_space_is_the_largest_inside_its_limits(limits, others, name):
+    space = space_with(limits, **others)
+    networks = known_networks(space, (), (32, 32, 3), 10)
+    assert [one.preset.name for one in networks] == ([name] if name else [])
+    assert all(one.ranked for one in networks)
+    assert known_networks(space, (), (32, 32, 3), 10, reference=False) == ()
+    if name:
+        assert known_networks(space, (name,), (32, 32, 3), 10) == networks, "each network once"
 
 
 def test_one_that_fails_is_not_replaced(make_compared):
@@ -125,7 +192,7 @@ def test_keras_tuner_gets_the_network_that_was_trained(make_compared):
 
 def test_names():
     assert [named.name for named in baselines_of(("ResNet-20", "plain-20"))] == list(NAMES)
-    assert with_baselines(hyperband(9, 3, 1), (), 9) == (hyperband(9, 3, 1), [])
+    assert with_known(hyperband(9, 3, 1), (), 9) == (hyperband(9, 3, 1), [])
     with pytest.raises(UsageError, match="same network as 'resnet-20'"):
         baselines_of(("resnet-20", "RESNET-20"))
     with pytest.raises(UsageError, match="resnet-21"):

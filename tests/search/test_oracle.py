@@ -20,7 +20,7 @@ from resnet_search.runs.events import append_event, read_events
 from resnet_search.runs.folder import RunFolder
 from resnet_search.runs.trials import read_run, view_of
 from resnet_search.search.hypermodel import architecture_values
-from resnet_search.search.known import baselines_of, with_baselines
+from resnet_search.search.known import known_networks, with_known
 from resnet_search.search.oracle import HyperbandOracle, _candidate
 from resnet_search.search.repair import restored_oracle
 from resnet_search.search.resume import ResumeSettings
@@ -47,10 +47,12 @@ def fails(job, _) -> str:
     return "failed" if job.trial in {"0001", "0010", "0032"} else "done"
 
 
-def with_known(search: Search, *names: str) -> Search:
+def beside_known(search: Search, *names: str) -> Search:
     """The search, beside known networks."""
     content = search.folder.read()
-    brackets, known = with_baselines(brackets_from(content["plan"]), baselines_of(names), 9)
+    brackets, known = with_known(
+        brackets_from(content["plan"]), known_networks(search.space, names, (32, 32, 3), 10), 9
+    )
     content |= {"plan": [asdict(bracket) for bracket in brackets], "known": known}
     write_json(search.folder.path / "run.json", content)
     return search
@@ -61,7 +63,7 @@ def finished(request, tmp_path_factory) -> Search:
     """A finished search by one worker, with failures, and with trials whose score is that of an earlier one."""
     search = new_search(tmp_path_factory.mktemp("run"), SPACES.get(request.param))
     if request.param == "known":
-        with_known(search, "resnet-20", "plain-20")
+        beside_known(search, "resnet-20", "plain-20")
     search.drive(KnownWorkers(1, fails))
     if request.param == "longer":
         search.drive(KnownWorkers(1, fails), settings=ResumeSettings(add_epochs=6))
@@ -95,7 +97,7 @@ def begun(make_search):
 
     def make(space: SearchSpace | None = None, *known: str, **data):
         search = make_search(space, number=next(numbers))
-        with_known(search, *known)
+        beside_known(search, *known)
         content = search.folder.read()
         content["data"] |= data
         write_json(search.folder.path / "run.json", content)
