@@ -26,6 +26,7 @@ from resnet_search.workers.precision import AUTO, PRECISIONS
 _OF_SPACE = {
     "max_epochs": ("--max-epochs", "hyperband", "max_epochs"),
     "min_epochs": ("--min-epochs", "hyperband", "min_epochs"),
+    "final_epochs": ("--final-epochs", "hyperband", "final_epochs"),
     "factor": ("--factor", "hyperband", "factor"),
     "iterations": ("--iterations", "hyperband", "iterations"),
     "promotion": ("--promotion", "hyperband", "promotion"),

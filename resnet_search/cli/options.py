@@ -243,6 +243,9 @@ _SEARCH_OPTIONS = (
                  help="Epochs of the longest trials.  [default: the space's]"),
     click.option("--min-epochs", type=SpaceKey("hyperband", "min_epochs"), metavar="N",
                  help="Epochs of the shortest trials; may be a fraction, 0.1.  [default: the space's]"),
+    click.option("--final-epochs", type=SpaceKey("hyperband", "final_epochs"), metavar="N",
+                 help="After the search, continue the best candidates and train the winner for N epochs in all, or as "
+                 "many as --time-budget allows.  [default: the space's]"),
     click.option("--factor", type=SpaceKey("hyperband", "factor"), metavar="N",
                  help="Keep one in N trials at each rung.  [default: the space's]"),
     click.option("--iterations", type=SpaceKey("hyperband", "iterations"), metavar="N",
@@ -290,7 +293,17 @@ def space_from(options: dict[str, Any]) -> SearchSpace:
     """Remove the options of the space from `options` and return the space with these settings."""
     from resnet_search.spaces.load import load_space
 
-    names = ("max_epochs", "min_epochs", "factor", "iterations", "promotion", "promote_by", "max_params", "max_macs")
+    names = (
+        "max_epochs",
+        "min_epochs",
+        "final_epochs",
+        "factor",
+        "iterations",
+        "promotion",
+        "promote_by",
+        "max_params",
+        "max_macs",
+    )
     given = {key: options.pop(key) for key in (*names, "source", "validation", "value_range")}
     space = load_space(options.pop("ref"))
     return space.with_settings(**given) if any(value is not None for value in given.values()) else space

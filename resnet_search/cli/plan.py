@@ -64,6 +64,7 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
                 "most_trials": plan.most_trials,
                 "most_epochs": plan.most_epochs,
                 "full_epochs": plan.full_epochs,
+                "final": plan.final_dict(),
                 "mean_macs": plan.mean_macs,
                 "too_large": {} if tight is None else tight.to_dict(),
                 "images": images.train,

@@ -19,6 +19,7 @@ from resnet_search.spaces.feasible import Feasible
 from resnet_search.spaces.plan import Plan
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.datasets.duplicates import Duplicates
+from resnet_search.training.length import in_epochs
 
 MOST_NETWORKS = 40  # shown networks of a grid
 MOST_VALUES = 12  # shown values of an axis
@@ -100,7 +101,7 @@ def _brackets(plan: Plan) -> Iterable[RenderableType]:
             Column("to epoch", [f"{rung.epochs}" for _, rung in rungs], right=True),
             Column(
                 "total epochs",
-                [f"{rung.size * (rung.epochs - rung.initial_epoch):,}" for _, rung in rungs],
+                [f"{in_epochs(rung.size * (rung.epochs - rung.initial_epoch)):,}" for _, rung in rungs],
                 right=True,
             ),
         ]
@@ -177,4 +178,10 @@ def plan_totals(plan: Plan, time: Time) -> Iterable[str]:
         times = plan.full_epochs / plan.epochs  # how much halving saves
         every = f"{plan.full_epochs:,} epochs if every candidate were trained to the end"
         yield f"In full    {every}, {times:.1f} times as many"
+    if plan.final_epochs is not None:
+        those = f"the best {plan.finalists} to epoch {plan.finalists_until}, then " if plan.finalists > 1 else ""
+        yield (
+            f"Then       {those}the best one to epoch {plan.final_epochs}: {counted(plan.epochs_after, 'epoch')} more; "
+            "with --time-budget, as many as the time allows"
+        )
     yield from time.lines()

@@ -99,7 +99,7 @@ def best_lines(view: RunView) -> Iterable[str]:
 
 
 def _against_baselines(view: RunView, best: Trial) -> Iterable[str]:
-    """Yield what the best network is ahead of each known one that was trained alike, or that it is one of them."""
+    """Yield how far the best network is ahead of each baseline, or that it is a baseline itself."""
     if view.is_baseline(best):
         yield f"Baseline   {known_as(view, best)}{NOTHING_GAINED}"
         return

@@ -198,7 +198,8 @@ def _command(content: dict[str, Any]) -> list[str]:
             words += [f"--{name.replace('_', '-')}", str(value)]
     known = [one for one in content.get("known", ()) if one["presets"]]
     words += [word for one in known for name in one["presets"] for word in ("--baseline", name)]
-    if space["limits"] and not any(one.get("ranked") for one in known):
+    limited = any(value is not None for value in space["limits"].values())
+    if limited and not any(one.get("ranked") for one in known):
         words.append("--no-baseline")
     return words + ["--deterministic"] * bool(workers.get("deterministic"))
 

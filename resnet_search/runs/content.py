@@ -53,8 +53,7 @@ def extended(content: dict[str, Any], event: Mapping[str, Any]) -> dict[str, Any
     return {
         **content,
         "space": {**space, "hyperband": {**space["hyperband"], **event["hyperband"]}},
-        "plan": event["plan"],
-        "horizon": event["horizon"],
+        **{name: event[name] for name in ("plan", "horizon", "constant_until", "stage", "closed") if name in event},
         "known": [*content.get("known", []), *([event["known"]] if event["known"] else [])],
     }
 
@@ -200,6 +199,9 @@ _TOP: Final[dict[str, Test]] = {
     "recipe": _table,
     "feasible": lambda value: isinstance(value, dict) and "architectures" in value,
     "horizon": _whole(0, MOST_EPOCHS),
+    "constant_until": _number(0, MOST_EPOCHS),
+    "stage": _or_none(_text),
+    "closed": lambda value: isinstance(value, list),
     "seed": _whole(0, 2**63),
     "backend": _text,
     "plan": lambda value: isinstance(value, list),

@@ -59,7 +59,7 @@ class RunView:
                 self.content = {**self.content, "workers": event["workers"]}
                 self.check()
         elif kind == "extended":
-            self.content, self._planned = extended(self.content, event), set()
+            self.content, self._planned, self.state = extended(self.content, event), set(), "interrupted"
             self.check()
         elif kind == "created":
             trial = created_trial(event, self.trials)
@@ -178,11 +178,14 @@ class RunView:
         """
         hyperband = self.content.get("space", {}).get("hyperband", {})
         filled: Counter[tuple[int, int, int]] = Counter()
-        if hyperband.get("promotion") == "async" or self.retried:
+        closed = self.closed
+        if hyperband.get("promotion") == "async" or self.retried or closed:
             filled.update((t.iteration, t.bracket, t.rung) for t in self.trials.values() if t.status != FAILED)
         for bracket in self.content["plan"]:
             for index, rung in enumerate(bracket["rungs"]):
-                size = max(rung["size"], filled[bracket["iteration"], bracket["number"], index])
+                there = filled[bracket["iteration"], bracket["number"], index]
+                is_closed = (bracket["iteration"], bracket["number"]) in closed
+                size = there if is_closed else max(rung["size"], there)
                 yield size, rung["epochs"] - rung["initial_epoch"]
 
     @property
@@ -203,11 +206,19 @@ class RunView:
 
         Shorter trials are not compared: their scores come from less training.
         """
-        full = [t for t in self._found() if t.epochs == self.max_epochs]
+        return [trial for trial in self.standings() if trial.epochs == self.max_epochs]
+
+    def standings(self) -> list[Trial]:
+        """The best completed trial of each candidate, those with the most epochs first, and the best of these."""
         best: dict[int, Trial] = {}
-        for trial in sorted(full, key=self.rank):
+        for trial in sorted(self._found(), key=self.rank):
             best.setdefault(trial.candidate, trial)
         return list(best.values())
+
+    @property
+    def closed(self) -> set[tuple[int, int]]:
+        """Iteration and number of the brackets in which no more trials start."""
+        return {(iteration, number) for iteration, number in self.content.get("closed", ())}
 
     def _found(self) -> list[Trial]:
         slots = self._ranked_slots()

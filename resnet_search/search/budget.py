@@ -28,6 +28,11 @@ class Budget:
         """Whether running trials must stop at the end of their epoch, too."""
         return self.seconds is not None and self.clock() - self.started >= self.seconds
 
+    @property
+    def seconds_left(self) -> float | None:
+        """Return the seconds that are left; None without a limit."""
+        return None if self.seconds is None else max(0.0, self.seconds - (self.clock() - self.started))
+
     def spent(self, trials: int) -> str:
         """Return why no trial may start after `trials` have started; empty if one may."""
         if self.time_is_up:

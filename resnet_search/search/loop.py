@@ -21,6 +21,7 @@ from resnet_search.runs.events import Event, append_event, read_events
 from resnet_search.runs.trials import FAILED, RUNNING, RunView, Trial
 from resnet_search.search.budget import Budget
 from resnet_search.search.candidates import Candidate
+from resnet_search.search.final import SearchTime, is_to_come
 from resnet_search.search.losses import Losses
 from resnet_search.search.oracle import HyperbandOracle
 from resnet_search.training.job import FAILURE, Epoch, Job
@@ -49,16 +50,18 @@ class SearchLoop:
         data: str,
         observers: Sequence[Observer],
         budget: Budget | None = None,
+        started: int = 0,
     ) -> None:
         self._view, self._oracle, self._workers, self._observers = view, oracle, workers, observers
         self._folder = view.folder
         self._data, self._budget = data, budget or Budget()
+        self._search_time = SearchTime(view, self._budget)
         self._seed = int(view.content["seed"])
         self._free: list[int] = []
         self._slots = 0  # most slots so far
         self._jobs: dict[str, Job] = {}
         self._parked: set[str] = set()  # of these, trials whose last epoch in this session is done
-        self._started = 0
+        self.started = started  # trials of this command, those of the stage before included
         events = read_events(self._folder.events)
         self._losses = Losses(self._folder, events)
         oracle.restore(events)
@@ -69,7 +72,10 @@ class SearchLoop:
         self._suspects = [trial for trial in running if self._losses.suspects(trial)]
 
     def run(self) -> None:
-        """Search to the end of the plan or the budget; `TrainingError` if too many trials in a row fail."""
+        """Search to the end of the plan, the budget or a stage; `TrainingError` if too many trials in a row fail.
+
+        The view's state is "running" afterwards if another stage of the final training follows.
+        """
         self._tidy()
         try:
             self._fill()
@@ -81,10 +87,11 @@ class SearchLoop:
         # Before the end: a finished run is not checked again.
         self._tidy()
         self._oracle.project(self._folder)
-        reason = self._budget.spent(self._started)
-        if reason and not self._oracle.finished:
+        reason = self._budget.spent(self.started)
+        to_come, finished = is_to_come(self._view), self._oracle.finished
+        if reason and (to_come or not finished):
             self._note("stopped", reason=reason)
-        else:
+        elif not to_come:
             self._note("finished")
 
     def _tidy(self) -> None:
@@ -97,13 +104,18 @@ class SearchLoop:
         slots = self._workers.slots
         self._free.extend(range(self._slots, slots))
         self._slots = max(self._slots, slots)
-        while self._free and len(self._jobs) < slots and not self._budget.spent(self._started):
+        while self._free and len(self._jobs) < slots and not self._is_over:
             trial = self._pending.pop(0) if self._pending else self._create()
             if trial is None and self._suspects:
                 trial = self._suspects.pop(0)
             if trial is None:
                 return
             self._begin(trial)
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether no further trial may start, although the oracle has more."""
+        return bool(self._budget.spent(self.started)) or self._search_time.is_up
 
     def _create(self) -> Trial | None:
         """Create the oracle's next trial; None if it waits or has finished."""
@@ -131,7 +143,7 @@ class SearchLoop:
             return
         job = self._job(trial)
         self._jobs[trial.trial] = job
-        self._started += 1
+        self.started += 1
         self._workers.submit(self._free.pop(0), job)
 
     def _known_failure(self, trial: Trial) -> Trial | None:
@@ -167,6 +179,7 @@ class SearchLoop:
             initial_epoch=trial.initial_epoch,
             epochs=trial.epochs,
             horizon=int(content["horizon"]),
+            constant_until=float(content.get("constant_until", 0)),
             data=self._data,
             parts=trial.parts,
             precision=str(content["workers"].get("precision", "float32")),

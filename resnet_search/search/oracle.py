@@ -54,7 +54,7 @@ class HyperbandOracle(TunerStore):
         # In brackets with given candidates, scores are known, and no trial waits.
         waiting = drawing if space.hyperband.promotion == "async" else ()
         asynchronous = {(bracket.iteration, bracket.number) for bracket in waiting}
-        self._schedule = Schedule(tuple(brackets), self._cost_of_draw, asynchronous)
+        self._schedule = Schedule(tuple(brackets), self._cost_of_draw, asynchronous, view.closed)
         self._by_number = {(bracket.iteration, bracket.number): bracket for bracket in brackets}
         self._candidates = Numbered()
         # Drawn architectures, by iteration and bracket, and by iteration.

@@ -131,6 +131,12 @@ def extension(view: RunView, settings: ResumeSettings) -> dict[str, Any]:
             f"--add-iterations: got {settings.add_iterations}, but the grid {view.folder.name} has no draws left",
             "Use --add-epochs to train the best ones longer.",
         )
+    if view.content.get("stage") and settings.add_iterations:
+        raise RunError(
+            f"--add-iterations: got {settings.add_iterations}, but the best network of {view.folder.name} is already "
+            "in its final training",
+            "Start a new run with more --iterations.",
+        )
     if settings.add_iterations and settings.add_epochs:
         raise RunError(
             "--add-epochs and --add-iterations cannot be combined",
@@ -170,7 +176,8 @@ def _more_epochs(
             f"Finish it first: resnet-search resume {view.folder.word}",
         )
     before = view.max_epochs
-    longer = space.with_settings(max_epochs=before + number)  # Raises if that is too many.
+    final = None if space.hyperband.final_epochs is None else before + number
+    longer = space.with_settings(max_epochs=before + number, final_epochs=final)  # Raises if that is too many.
     kept = math.ceil(len(ranking) / space.hyperband.factor)
     bracket = Bracket(
         following,
@@ -181,7 +188,7 @@ def _more_epochs(
     )
     return {
         "plan": [asdict(one) for one in (*brackets, bracket)],
-        "hyperband": {"max_epochs": longer.hyperband.max_epochs},
+        "hyperband": {"max_epochs": before + number, **({} if final is None else {"final_epochs": final})},
         "horizon": longer.hyperband.max_epochs,
         "known": known_candidates(bracket, [(trial.architecture, trial.recipe, trial.repeat) for trial in ranking]),
     }

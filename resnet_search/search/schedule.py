@@ -113,7 +113,7 @@ class Schedule:
 
     `cost`: cost of training the candidate of a planned draw, in any unit. Of the free slots of a bracket, the costliest
     comes first, so that the others do not have to wait for it at the end. `asynchronous`: iteration and number of each
-    asynchronous bracket.
+    asynchronous bracket. `closed`: of each bracket in which nothing starts any more.
     """
 
     def __init__(
@@ -121,6 +121,7 @@ class Schedule:
         brackets: tuple[Bracket, ...],
         cost: Callable[[Draw], float] = lambda _: 0.0,
         asynchronous: Collection[tuple[int, int]] = (),
+        closed: Collection[tuple[int, int]] = (),
     ) -> None:
         self._states = [
             _BracketState(place, one, cost, asynchronous=(one.iteration, one.number) in asynchronous)
@@ -128,7 +129,7 @@ class Schedule:
         ]
         self._by_key = {(state.bracket.iteration, state.bracket.number): state for state in self._states}
         # A heap of places: of thousands of brackets, few have something to start.
-        self._queue = list(range(len(brackets)))
+        self._queue = [place for place, one in enumerate(brackets) if (one.iteration, one.number) not in closed]
         self._open = set(self._queue)
         self._entries: dict[str, tuple[_BracketState, int, Entry]] = {}
 

@@ -23,7 +23,9 @@ from resnet_search.runs.events import append_event, make_event
 from resnet_search.runs.folder import DATA_FOLDER, RunFolder, check_name, create_run, default_name, name_taken
 from resnet_search.runs.planned import check_drivable
 from resnet_search.runs.trials import FAILED, RunView, read_run
+from resnet_search.search.budget import Budget
 from resnet_search.search.counted import counted_images
+from resnet_search.search.final import carry_out, workers_of
 from resnet_search.search.images import arrays_of, read_data, with_absolute_source
 from resnet_search.search.known import baselines_of, known_networks, with_known
 from resnet_search.search.memory import largest_batch, largest_trial
@@ -46,7 +48,6 @@ from resnet_search.workers.precision import AUTO
 from resnet_search.workers.quiet import quiet_stderr
 
 if TYPE_CHECKING:
-    from resnet_search.search.budget import Budget
     from resnet_search.search.loop import Observer
 
 
@@ -171,11 +172,19 @@ def contents_of(space: SearchSpace) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "space": space.to_dict(),
         "recipe": {**RECIPES[space.recipe["name"]].to_dict(), **space.fixed_recipe},
-        "horizon": space.hyperband.max_epochs,
+        **_schedule(space),
         "versions": versions(),
         "machine": {"host": socket.gethostname(), "processors": os.cpu_count(), "system": platform.platform()},
         "command": sys.argv,
     }
+
+
+def _schedule(space: SearchSpace) -> dict[str, Any]:
+    """Return the length of the learning-rate schedule, which is constant in a search with a final training."""
+    final = space.hyperband.final_epochs
+    if final is None:
+        return {"horizon": space.hyperband.max_epochs}
+    return {"horizon": final, "constant_until": final}
 
 
 def start_in(folder: RunFolder, observers: Sequence[Observer], budget: Budget | None) -> RunView:
@@ -202,6 +211,7 @@ def _drive(
         failed = [trial.trial for trial in view.trials.values() if trial.status == FAILED and settings.retry_failed]
         if view.state == "finished" and not settings.extends and not failed:
             return view
+        budget = budget or Budget()
         check_drivable(view)
         check_backend(view.content.get("backend", "tensorflow"))
         space = SearchSpace.from_dict(view.content["space"], where=str(folder.path / "run.json"))
@@ -215,41 +225,45 @@ def _drive(
         for line in events:
             append_line(folder.events, line)
             view.apply(line)
-        content, space = view.content, SearchSpace.from_dict(view.content["space"])
         if event == "resumed":
-            provide(sources_of_run(view, space))
-        # Imported late, since it imports the training backend.
-        with quiet_stderr():
-            from resnet_search.search.loop import SearchLoop
-            from resnet_search.search.oracle import HyperbandOracle
-
-            oracle = HyperbandOracle(space, view, brackets_from(content["plan"]), content["seed"])
+            provide(sources_of_run(view, SearchSpace.from_dict(view.content["space"])))
         view.state = "running"
         for line in events:
             for observer in observers:
                 observer(line, view)
-        # Copied, since the event holds `workers`.
-        each = {key: value for key, value in workers.items() if key != "slots"}
-        with Beside(folder, tracked_by(content), observers) as trackers:
-            pool = start_workers(workers["slots"], WorkerSettings(**each), folder.worker_log)
+        with Beside(folder, tracked_by(view.content), observers) as trackers:
+            # The counters belong to this machine, but a remote cluster trains elsewhere.
+            elsewhere = bool(workers.get("cluster") and workers["cluster"]["address"])
+            meter = Meter(folder, {} if elsewhere else None, gpus=workers["device"] != "cpu")
+            heard = [*observers, meter, trackers]
             try:
-                # The counters belong to this machine, but a remote cluster trains elsewhere.
-                elsewhere = bool(workers.get("cluster") and workers["cluster"]["address"])
-                heard = [
-                    *observers,
-                    Meter(folder, {} if elsewhere else None, gpus=workers["device"] != "cpu"),
-                    trackers,
-                ]
-                SearchLoop(view, oracle, pool, data=str(data), observers=heard, budget=budget).run()
+                carry_out(view, budget, heard, lambda started: _search(view, str(data), heard, budget, started))
             except BaseException as error:
-                pool.close()
                 with suppress(OSError):  # The disk may be the cause.
                     append_event(folder.events, "interrupted", reason=type(error).__name__)
                 raise
-            finally:
-                pool.close()
             trackers.settle(view)
     return read_run(folder)
+
+
+def _search(view: RunView, data: str, observers: Sequence[Observer], budget: Budget, started: int) -> int:
+    """Carry out the plan of a run, or of a stage, with workers of its own; return the number of trials started."""
+    # Imported late, since it imports the training backend.
+    with quiet_stderr():
+        from resnet_search.search.loop import SearchLoop
+        from resnet_search.search.oracle import HyperbandOracle
+
+        space = SearchSpace.from_dict(view.content["space"])
+        oracle = HyperbandOracle(space, view, brackets_from(view.content["plan"]), view.content["seed"])
+    workers = workers_of(view.content.get("stage"), view.content["workers"])
+    each = {key: value for key, value in workers.items() if key != "slots"}
+    pool = start_workers(workers["slots"], WorkerSettings(**each), view.folder.worker_log)
+    try:
+        loop = SearchLoop(view, oracle, pool, data=data, observers=observers, budget=budget, started=started)
+        loop.run()
+    finally:
+        pool.close()
+    return loop.started
 
 
 def start_workers(slots: int, settings: WorkerSettings, log: Path) -> Workers:

@@ -84,6 +84,18 @@ def grid(max_epochs: int, candidates: int) -> tuple[Bracket, ...]:
     return (Bracket(0, 0, 0, (Rung(0, candidates, 0, max_epochs),)),)
 
 
+def finalists_until(now: float, end: int, finalists: int) -> int:
+    """Return the epoch to which all finalists are trained before the best of them alone is trained to epoch `end`.
+
+    `now`: the epochs that they have. Those that do not win take a fourth of the epochs between `now` and `end`.
+    """
+    more = (end - now) / _FINALISTS_SHARE / max(1, finalists - 1)
+    return min(end, math.floor(now + more) + 1)
+
+
+_FINALISTS_SHARE = 4
+
+
 def _bracket_count(max_epochs: int, factor: int, min_epochs: float) -> int:
     count = 1
     while min_epochs * factor**count <= max_epochs:

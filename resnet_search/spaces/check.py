@@ -152,16 +152,19 @@ def _across_axes(axes: Mapping[str, Any], good: Mapping[str, Any], mistakes: Mis
 
 
 def _across_hyperband(checked: Checked) -> None:
-    """The shortest trials cannot be longer than the longest."""
+    """The shortest trials cannot be longer than the longest, nor these than the final training."""
     given = checked.tables["hyperband"]
     least, most = (given.get(name, getattr(Hyperband(), name)) for name in ("min_epochs", "max_epochs"))
     if least > most:
         checked.mistakes.wrong("[hyperband] min_epochs", least, f"at most max_epochs, which is {most}")
+    final = given.get("final_epochs")
+    if final is not None and final < most:
+        checked.mistakes.wrong("[hyperband] final_epochs", final, f"at least max_epochs, which is {most}")
 
 
 def _in_a_grid(checked: Checked, recipe: Mapping[str, Any]) -> None:
     """A grid has no rungs to halve, and compares architectures, so that all else must be the same."""
-    for name in ("min_epochs", "factor", "iterations", "promotion", "promote_by"):
+    for name in ("min_epochs", "final_epochs", "factor", "iterations", "promotion", "promote_by"):
         default = getattr(Hyperband(), name)
         value = checked.tables["hyperband"].get(name, default)
         if value != default:

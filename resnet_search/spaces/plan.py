@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from resnet_search.errors import SpaceError
-from resnet_search.spaces.brackets import Bracket, Rung, grid, hyperband
+from resnet_search.spaces.brackets import Bracket, Rung, finalists_until, grid, hyperband
 from resnet_search.spaces.feasible import CAP, Feasible
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.length import in_total
@@ -21,6 +21,8 @@ class Plan:
     continues its earlier trial or takes its score, so trials and epochs are upper limits.
 
     `asynchronous`: trials are promoted as soon as they are among the best so far, so rungs may become larger.
+
+    `final_epochs`: of the training that follows the search, None if none does. `factor`: the number of its finalists.
     """
 
     method: str
@@ -28,6 +30,27 @@ class Plan:
     brackets: tuple[Bracket, ...]
     distinct: int | None
     asynchronous: bool = False
+    final_epochs: int | None = None
+    factor: int = 1
+
+    @property
+    def finalists(self) -> int:
+        """Candidates that are trained beyond the search; 0 without a final training."""
+        return min(self.factor, self.candidates) if self.final_epochs is not None else 0
+
+    @property
+    def finalists_until(self) -> int:
+        """The epoch to which all of them are trained; 0 without a final training."""
+        longest = self.brackets[-1].rungs[-1].epochs
+        return finalists_until(longest, self.final_epochs, self.finalists) if self.final_epochs is not None else 0
+
+    @property
+    def epochs_after(self) -> float:
+        """Epochs of the final training, beyond those of the search."""
+        if self.final_epochs is None:
+            return 0
+        longest, until = self.brackets[-1].rungs[-1].epochs, self.finalists_until
+        return in_total((self.finalists * (until - longest), self.final_epochs - until))
 
     @property
     def trials(self) -> int:
@@ -82,6 +105,17 @@ class Plan:
         """Multiply-adds of one image's forward pass, averaged over the feasible architectures that are known."""
         return sum(cost.macs for cost in self.feasible.costs) / len(self.feasible.costs)
 
+    def final_dict(self) -> dict[str, Any] | None:
+        """The final training, JSON-able."""
+        if self.final_epochs is None:
+            return None
+        return {
+            "finalists": self.finalists,
+            "finalists_until": self.finalists_until,
+            "epochs": self.final_epochs,
+            "more_epochs": self.epochs_after,
+        }
+
     def to_list(self) -> list[dict[str, Any]]:
         """The brackets, JSON-able."""
         return [asdict(bracket) for bracket in self.brackets]
@@ -108,7 +142,8 @@ def make_plan(
     brackets = hyperband(
         settings.max_epochs, settings.factor, settings.iterations, limit, min_epochs=settings.min_epochs
     )
-    return Plan(space.method, feasible, brackets, limit, settings.promotion == "async")
+    final = settings.final_epochs if (settings.final_epochs or 0) > settings.max_epochs else None
+    return Plan(space.method, feasible, brackets, limit, settings.promotion == "async", final, settings.factor)
 
 
 def check_steps(space: SearchSpace, plan: Plan, images: int, batch: int) -> None:

@@ -132,15 +132,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hyperband:
-    """[hyperband]: Li et al. 2018; 27 and 3 make brackets of 27, 12, 6 and 4 first trials.
-
-    The lengths of rungs are of `training.length`.
-    """
+    """[hyperband]: Li et al. 2018; 27 and 3 make brackets of 27, 12, 6 and 4 first trials."""
 
     max_epochs: int = _key("int", "epochs of the longest trials", default=27, high=MAX_EPOCHS, unit="epochs")
     min_epochs: float = _key(
         "int", "epochs of the shortest trials, the minimum resource of Li et al.; at most max_epochs", default=1,
         test=is_length, words=f"integers from 1 to {MAX_EPOCHS:,}, or a fraction of an epoch from 0.01", unit="epochs",
+    )  # fmt: skip
+    final_epochs: int | None = _key(
+        "int", "epochs to which the best candidate is trained at the end of the search; without it, max_epochs",
+        default=None, high=MAX_EPOCHS, unit="epochs",
     )  # fmt: skip
     factor: int = _key("int", "one in `factor` of a rung's trials is promoted", default=3, low=2, high=100)
     iterations: int = _key("int", "times that all brackets are gone through", default=1, high=1_000)

@@ -83,7 +83,8 @@ class SearchSpace:
         self,
         *,
         max_epochs: int | None = None,
-        min_epochs: int | None = None,
+        min_epochs: float | None = None,
+        final_epochs: int | None = None,
         factor: int | None = None,
         iterations: int | None = None,
         promotion: str | None = None,
@@ -100,6 +101,7 @@ class SearchSpace:
             "hyperband": {
                 "max_epochs": max_epochs,
                 "min_epochs": min_epochs,
+                "final_epochs": final_epochs,
                 "factor": factor,
                 "iterations": iterations,
                 "promotion": promotion,

@@ -87,6 +87,7 @@ def estimate(plan: Plan, speed: Speed, images: Images, crew: Crew, known: tuple[
     last = plan.brackets[-1].rungs[-1].epochs
     longest = speed.trial_seconds + last * mean
     work = plan.trials * speed.trial_seconds + plan.epochs * mean
+    after = _final_seconds(plan, speed, mean, crew)
     for cost in known:
         own = speed.trial_seconds + last * speed.epoch_seconds(cost, images, crew.threads)
         work, longest = work + own, max(longest, own)
@@ -94,6 +95,20 @@ def estimate(plan: Plan, speed: Speed, images: Images, crew: Crew, known: tuple[
     most = (work / crew.workers + (1 - 1 / crew.workers) * longest) / crew.share
     # The networks that are drawn cost more or less than the mean of all.
     spread = math.sqrt(math.fsum((one / mean - 1) ** 2 for one in seconds) / len(seconds) / max(1, plan.candidates))
-    low = least / speed.error / (1 + spread) * (_DRAWN_AGAIN if plan.draws_again else 1.0)
-    high = most * speed.error * (1 + spread) + START_SECONDS + EXPORT_SECONDS
-    return Estimate(low, (least + most) / 2 + START_SECONDS, high)
+    low = (least * (_DRAWN_AGAIN if plan.draws_again else 1.0) + after) / speed.error / (1 + spread)
+    high = (most + after) * speed.error * (1 + spread) + START_SECONDS + EXPORT_SECONDS
+    return Estimate(low, (least + most) / 2 + after + START_SECONDS, high)
+
+
+def _final_seconds(plan: Plan, speed: Speed, epoch: float, crew: Crew) -> float:
+    """Return the seconds of the final training: finalists side by side, and the winner on all processors.
+
+    `epoch`: seconds of an epoch on a worker.
+    """
+    if plan.final_epochs is None:
+        return 0.0
+    turns = math.ceil(plan.finalists / crew.workers)
+    longest, until = plan.brackets[-1].rungs[-1].epochs, plan.finalists_until
+    alone = epoch / math.sqrt(crew.workers)
+    together = turns * (speed.trial_seconds + (until - longest) * epoch)
+    return together / crew.share + speed.trial_seconds + (plan.final_epochs - until) * alone

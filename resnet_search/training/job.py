@@ -20,7 +20,8 @@ class Job:
 
     `folder` receives the files of `training.train`; `parent` is the folder of the trial to continue from, if any.
     `seed` is the candidate's: initial weights, data order and augmentation follow from it and the epoch.
-    `horizon` is the length of the learning-rate schedule in epochs; `data` a folder written by `training.arrays`.
+    `horizon` is the length of the learning-rate schedule in epochs, which starts to fall at `constant_until`
+    (`Recipe.learning_rate_at`); `data` a folder written by `training.arrays`.
     `parts`: the number of equal parts that each batch is trained in, one after another, with a single step.
     `precision`: one of `networks.precision`.
     """
@@ -37,6 +38,7 @@ class Job:
     data: str
     parts: int = 1
     precision: str = "float32"
+    constant_until: float = 0
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

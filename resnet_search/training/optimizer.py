@@ -23,12 +23,15 @@ class TableSchedule(keras.optimizers.schedules.LearningRateSchedule):
     Keras calls it once for each of the `parts` of a batch.
     """
 
-    def __init__(self, recipe: Recipe, horizon: int, steps_per_epoch: int, parts: int = 1) -> None:
+    def __init__(
+        self, recipe: Recipe, horizon: int, steps_per_epoch: int, parts: int = 1, constant_until: float = 0
+    ) -> None:
         self.parts = parts
         steps = horizon * steps_per_epoch
         # At the middle of a step, so that the first step of a warm-up does not have a rate of zero.
         self.rates = np.array(
-            [recipe.learning_rate_at((step + 0.5) / steps_per_epoch, horizon) for step in range(steps)], "float32"
+            [recipe.learning_rate_at((step + 0.5) / steps_per_epoch, horizon, constant_until) for step in range(steps)],
+            "float32",
         )
 
     def __call__(self, step: Any) -> Any:
@@ -94,13 +97,17 @@ class _AveragingAdam(_Averaging, keras.optimizers.Adam):
     pass
 
 
-def build_optimizer(recipe: Recipe, *, horizon: int, steps_per_epoch: int, parts: int = 1) -> Any:
+def build_optimizer(
+    recipe: Recipe, *, horizon: int, steps_per_epoch: int, parts: int = 1, constant_until: float = 0
+) -> Any:
     """Return the recipe's optimizer with its schedule of `horizon` epochs; with `load_average` if the recipe averages.
 
-    `parts`: the number of parts of a batch over which gradients are averaged before a step.
+    `parts`: the number of parts of a batch over which gradients are averaged before a step. `constant_until`: see
+    `Recipe.learning_rate_at`.
     """
     averages = recipe.average_fraction > 0
-    options = _options(recipe) | {"learning_rate": TableSchedule(recipe, horizon, steps_per_epoch, parts)}
+    schedule = TableSchedule(recipe, horizon, steps_per_epoch, parts, constant_until)
+    options = _options(recipe) | {"learning_rate": schedule}
     if parts > 1:
         options["gradient_accumulation_steps"] = parts
     if averages:

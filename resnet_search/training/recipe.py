@@ -161,18 +161,22 @@ class Recipe:
         """The coefficient of the L2 term in the gradient."""
         return 0.0 if self.optimizer == "muon" else self.weight_decay
 
-    def learning_rate_at(self, epoch: float, horizon: float) -> float:
-        """Return the rate of a step at `epoch` (absolute, fractional) in a schedule that is `horizon` epochs long."""
+    def learning_rate_at(self, epoch: float, horizon: float, constant_until: float = 0) -> float:
+        """Return the rate of a step at `epoch` (absolute, fractional) in a schedule that is `horizon` epochs long.
+
+        `constant_until`: a linear or cosine schedule starts to fall only at this epoch, so that the horizon can be
+        chosen while a network trains ("trapezoidal" or "warm-up, stable, decay": Haegele et al. 2024).
+        """
         # A warm-up longer than a tenth of a short horizon would leave nothing to anneal.
         warmup = min(self.warmup_epochs, horizon / 10)
         if epoch < warmup:
             return self.learning_rate * epoch / warmup
-        return self.learning_rate * self._factor(min(epoch, horizon), warmup, horizon)
+        return self.learning_rate * self._factor(min(epoch, horizon), max(warmup, constant_until), horizon)
 
-    def _factor(self, epoch: float, warmup: float, horizon: float) -> float:
+    def _factor(self, epoch: float, start: float, horizon: float) -> float:
         if self.schedule == "step":
             return next((factor for at, factor in reversed(self.milestones) if epoch >= at * horizon), 1.0)
-        done = (epoch - warmup) / (horizon - warmup)
+        done = max(0.0, epoch - start) / (horizon - start) if horizon > start else 0.0
         if self.schedule == "linear":
             return 1 - (1 - self.final_factor) * done
         if self.schedule == "cosine":

@@ -130,7 +130,13 @@ class Trainer:
             for layer in self.network.layers
             if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
         ]
-        self.optimizer = build_optimizer(self.recipe, horizon=job.horizon, steps_per_epoch=self.steps, parts=job.parts)
+        self.optimizer = build_optimizer(
+            self.recipe,
+            horizon=job.horizon,
+            steps_per_epoch=self.steps,
+            parts=job.parts,
+            constant_until=job.constant_until,
+        )
         self.optimizer.build(self.network.trainable_variables)
         self.answers = Answers(len(arrays.x_validation))
         self.together = steps_per_execution()
@@ -209,7 +215,7 @@ class Trainer:
         """Train from epoch `start` to `end`, which is in the same epoch or at its end, and validate."""
         begin = time.perf_counter()
         loss, accuracy = self._train(start, end)
-        rate = self.recipe.learning_rate_at(end, self.job.horizon)
+        rate = self.recipe.learning_rate_at(end, self.job.horizon, self.job.constant_until)
         if not math.isfinite(loss):
             raise TrialFailure(f"the loss was {loss} in epoch {math.ceil(end)} (learning rate {rate:.3g})")
         trained = time.perf_counter()

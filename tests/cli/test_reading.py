@@ -359,9 +359,9 @@ def test_the_epochs_of_a_trial_that_is_not_done_are_counted_everywhere(
     folder = make_run(tmp_path / "open", "begun", stop_after=12)
     view = open_run("begun", tmp_path / "open")
     done = sum(trial.trained_epochs for trial in view.trials.values() if trial.status == "completed")
-    (open_trial,) = (trial.trial for trial in view.trials.values() if trial.status == "running")
-    folder.trial(open_trial).mkdir()
-    append_line(folder.trial(open_trial) / "history.jsonl", {"epoch": 1, "val_accuracy": 0.5})
+    (trial,) = (trial for trial in view.trials.values() if trial.status == "running")
+    folder.trial(trial.trial).mkdir()
+    append_line(folder.trial(trial.trial) / "history.jsonl", {"epoch": trial.initial_epoch + 1, "val_accuracy": 0.5})
     append_event(folder.events, "stopped", reason="the time budget is spent")
     view = open_run("begun", tmp_path / "open")
     (listed,) = json.loads(command("list", "--runs-dir", tmp_path / "open", "--json").out)["runs"]

@@ -78,7 +78,9 @@ class FakeTrainer(train.Trainer):
     def _begin(self) -> int:
         return 0
 
-    def run(self, epoch: int, *, last: bool) -> Epoch:
+    def run(self, start: float, end: float) -> Epoch:
+        epoch = int(start)
+        assert (start, end) == (epoch, epoch + 1)
         if self.job.seed % 4 == 0:
             raise TrialFailure("the loss was nan")
         network, optimizer = self.state["network"][0], self.state["optimizer"][0]
@@ -86,10 +88,10 @@ class FakeTrainer(train.Trainer):
         assert optimizer.value[0] == epoch + 1, "an epoch was left out, or trained twice in a row"
         network.assign((network.value * 31 + self.job.seed + epoch) % 1009)
         note(self.log, f"{self.job.seed} {epoch}")
-        if last:
+        if end == self.job.epochs:
             self.keep_weights()
         score = float(network.value[0]) / 1009
-        return Epoch(epoch=epoch + 1, loss=1.0, accuracy=score, val_loss=1.5 - score, val_accuracy=score,
+        return Epoch(epoch=end, loss=1.0, accuracy=score, val_loss=1.5 - score, val_accuracy=score,
                      learning_rate=0.1, train_seconds=0.1, validation_seconds=0.1)  # fmt: skip
 
     def keep_weights(self) -> None:

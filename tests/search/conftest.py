@@ -14,6 +14,7 @@ from resnet_search.runs.folder import RunFolder, create_run
 from resnet_search.runs.planned import check_drivable
 from resnet_search.runs.trials import RunView, read_run
 from resnet_search.search.budget import Budget
+from resnet_search.search.final import carry_out
 from resnet_search.search.loop import SearchLoop
 from resnet_search.search.oracle import HyperbandOracle
 from resnet_search.search.resume import ResumeSettings, extension
@@ -135,11 +136,19 @@ class Search:
             view.apply(append_event(self.folder.events, "extended", **longer))
         for trial in failed:
             view.apply(append_event(self.folder.events, "retried", trial=trial))
-        content = view.content
-        space = SearchSpace.from_dict(content["space"])
-        oracle = HyperbandOracle(space, view, brackets_from(content["plan"]), content["seed"])
+        view.state = "running"
         observers = [lambda event, _: self.heard.append(event)]
-        SearchLoop(view, oracle, workers, data="", observers=observers, budget=budget).run()
+        budget = budget or Budget()
+
+        def search(started: int) -> int:
+            content = view.content
+            space = SearchSpace.from_dict(content["space"])
+            oracle = HyperbandOracle(space, view, brackets_from(content["plan"]), content["seed"])
+            loop = SearchLoop(view, oracle, workers, data="", observers=observers, budget=budget, started=started)
+            loop.run()
+            return loop.started
+
+        carry_out(view, budget, observers, search)
         return read_run(self.folder, locked=False)
 
 

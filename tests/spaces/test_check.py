@@ -124,6 +124,8 @@ WRONG = [
     ({"hyperband.min_epochs": "nan"}, "[hyperband] min_epochs", "nan", "integers from 1"),
     ({"hyperband.min_epochs": "true"}, "[hyperband] min_epochs", "true", "integers from 1"),
     ({"hyperband.min_epochs": "10"}, "[hyperband] min_epochs", "10", "at most max_epochs, which is 9"),
+    ({"hyperband.final_epochs": "8"}, "[hyperband] final_epochs", "8", "at least max_epochs, which is 9"),
+    ({"hyperband.final_epochs": "0"}, "[hyperband] final_epochs", "0", "1 to 10,000"),
     ({"hyperband.factor": "1"}, "[hyperband] factor", "1", "2 to 100"),
     ({"hyperband.iterations": "0"}, "[hyperband] iterations", "0", "1 to 1,000"),
     ({"hyperband.max_epoch": "9"}, "[hyperband] max_epoch", "9", 'nearest: "max_epochs"'),
@@ -208,6 +210,7 @@ GRID = 'method = "grid"\n'
     ("changes", "place", "value", "said"),
     [
         ({"hyperband.min_epochs": "3"}, "[hyperband] min_epochs", "3", "once"),
+        ({"hyperband.final_epochs": "30"}, "[hyperband] final_epochs", "30", "once"),
         ({"hyperband.factor": "4"}, "[hyperband] factor", "4", "once"),
         ({"hyperband.iterations": "2"}, "[hyperband] iterations", "2", "once"),
         ({"recipe.batch_size": "[64, 128]"}, "[recipe] batch_size", "[64, 128]", "one value"),

@@ -149,6 +149,18 @@ def test_milestones_scale_with_the_horizon():
     assert RECIPES["resnext"].learning_rate_at(150, 300) == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_a_schedule_may_start_to_fall_late(schedule):
+    """Before that, the rate does not depend on the horizon, so that the horizon can be chosen then."""
+    recipe = Recipe(schedule=schedule, warmup_epochs=0.3, final_factor=0.1)
+    for horizon in (9, 30):
+        early = [recipe.learning_rate_at(epoch, horizon, 6) for epoch in (0.15, 0.3, 2, 6)]
+        assert early == pytest.approx([0.05, 0.1, 0.1, 0.1])
+        middle, end, after = (recipe.learning_rate_at(at, horizon, 6) for at in ((6 + horizon) / 2, horizon, 99))
+        assert [middle, end, after] == pytest.approx([0.055, 0.01, 0.01])
+    assert recipe.learning_rate_at(9, 9, 9) == pytest.approx(0.1), "a search that is not at its end"
+
+
 @pytest.mark.parametrize(
     ("schedule", "factors"),
     [

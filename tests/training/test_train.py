@@ -86,6 +86,19 @@ def test_rungs_are_one_training_bit_for_bit(make_job, arrays, reference, rungs):
         parent, initial = job.folder, epochs
 
 
+def test_the_length_of_a_training_can_be_chosen_while_the_rate_is_constant(make_job, arrays):
+    """The state at that moment is the same whatever length was planned, and so is all that follows."""
+    first = make_job(trial="1", epochs=2, horizon=9, constant_until=9)
+    train(first, arrays, ignore)
+    chosen = make_job(trial="2", epochs=4, horizon=4, constant_until=2, parent=first.folder, initial_epoch=2)
+    *_, line = train(chosen, arrays, ignore)
+    KEPT.forget()
+    at_once = make_job(trial="3", epochs=4, horizon=4, constant_until=2)
+    *_, same = train(at_once, arrays, ignore)
+    assert equal(state(at_once.folder), state(chosen.folder))
+    assert (same.val_loss, same.learning_rate) == (line.val_loss, line.learning_rate)
+
+
 def test_a_part_of_an_epoch_scores_the_same_after_any_start(make_job, arrays, reference):
     """From the start, from another part of the epoch, and from the end of the epoch before, in a new process."""
     first = make_job(trial="1", epochs=1.2)

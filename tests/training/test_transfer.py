@@ -68,7 +68,7 @@ def of_stages(paths, stages):
     ],
 )
 def test_what_is_frozen_stays_to_the_bit_and_the_rest_learns(make_job, arrays, loads, stages, recipe):
-    trainer = Trainer(transfer_job(make_job, stages, recipe=recipe), arrays)
+    trainer = Trainer(transfer_job(make_job, stages, recipe=recipe, epochs=1), arrays)
     Path(trainer.job.folder).mkdir()
     assert trainer.restore(()) == 0
     assert loads == [trainer.network]
