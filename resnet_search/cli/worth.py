@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 from resnet_search.report.facts import duplicates_of, known_test, times_read
 from resnet_search.report.kind import is_final, is_single
-from resnet_search.report.known import NOTHING_GAINED, difference, known_as
+from resnet_search.report.known import NOTHING_GAINED, difference, known_names, longest_of_known
 from resnet_search.report.learning import CURES, learning
 from resnet_search.report.ties import ties
 from resnet_search.report.units import accuracy, counted, percent, standard_error
 from resnet_search.runs.after import reads_of_test_images
-from resnet_search.runs.trials import COMPLETED, RunView, Trial
+from resnet_search.runs.trials import RunView, Trial
 from resnet_search.training.recipe import recipe_from
 
 # An epoch shorter than the memory of SGD's momentum, 1 / (1 - 0.9) steps, hardly moves the weights.
@@ -100,13 +100,13 @@ def best_lines(view: RunView) -> Iterable[str]:
 
 def _against_baselines(view: RunView, best: Trial) -> Iterable[str]:
     """Yield how far the best network is ahead of each baseline, or that it is a baseline itself."""
-    if view.is_baseline(best):
-        yield f"Baseline   {known_as(view, best)}{NOTHING_GAINED}"
+    names = known_names(view)
+    if best.candidate in names:
+        yield f"Baseline   {names[best.candidate]}{NOTHING_GAINED}"
         return
-    for trial in view.baselines:
-        if trial.status == COMPLETED:
-            ahead = difference(view, best, trial)
-            yield f"Baseline   {known_as(view, trial)}: {percent(trial.score)}; the best minus this: {ahead}"
+    for known in longest_of_known(view):
+        ahead = difference(view, best, known)
+        yield f"Baseline   {names[known.candidate]}: {percent(known.score)}; the best minus this: {ahead}"
 
 
 def nothing_learnt(view: RunView) -> Iterable[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from resnet_search.files import read_lines
@@ -19,43 +19,36 @@ _MOST_ROWS = 50
 
 
 def best(view: RunView) -> Section:
-    """List the best ten trials of the full budget, or of the most epochs until there are some."""
-    ranked = view.ranking()
+    """List the best ten trials of the full budget; after a final training, the best ten by epochs and then accuracy."""
+    finals = bool(view.content.get("stage"))
+    ranked = view.standings() if finals else view.ranking()
     if not ranked:
         return Section("The best ten", (Paragraph("No trial has been trained for the full budget yet."),))
-    top = ranked[:TOP]
-    ties = Counter(trial.score for trial in ranked)
-    rows = tuple(
-        (
-            f"{place}",
-            Code(trial.trial),
-            Code(trial.name),
-            f"{trial.depth}",
-            f"{trial.params:,}",
-            large(trial.macs),
-            percent(trial.score) + (" (tie)" if ties[trial.score] > 1 else ""),
-        )
-        for place, trial in enumerate(top, 1)
-    )
-    header = (
-        "Place",
-        "Trial",
-        "Architecture",
-        "Depth (layers)",
-        "Parameters, trainable",
-        "Multiply-adds of one image",
-        "Validation accuracy",
-    )
-    blocks: list[Block] = [
-        Paragraph(
-            f"The best of {counted(len(ranked), 'candidate')} trained for all {counted(view.max_epochs, 'epoch')}. "
-            "Trials with fewer epochs are left out."
+    ties = Counter((trial.epochs, trial.score) for trial in ranked)
+    columns: dict[str, Callable[[Trial], Text]] = {
+        "Trial": lambda trial: Code(trial.trial),
+        "Architecture": lambda trial: Code(trial.name),
+        "Depth (layers)": lambda trial: f"{trial.depth}",
+        "Parameters, trainable": lambda trial: f"{trial.params:,}",
+        "Multiply-adds of one image": lambda trial: large(trial.macs),
+        **({"Epochs": lambda trial: f"{trial.epochs}"} if finals else {}),
+        "Validation accuracy": lambda trial: (
+            percent(trial.score) + (" (tie)" if ties[trial.epochs, trial.score] > 1 else "")
         ),
-        Table(header, rows, right=frozenset({0, 3, 4, 5, 6})),
-    ]
-    if any(ties[trial.score] > 1 for trial in top):
+    }
+    top = ranked[:TOP]
+    rows = [(f"{place}", *(cell(trial) for cell in columns.values())) for place, trial in enumerate(top, 1)]
+    intro = (
+        f"The best of {counted(len(ranked), 'candidate')} trained for all {counted(view.max_epochs, 'epoch')}. "
+        "Trials with fewer epochs are left out."
+    )
+    if finals:
+        intro = f"The best of {counted(len(ranked), 'candidate')}, those trained for the most epochs first."
+    right = frozenset({0, *range(3, len(columns) + 1)})
+    blocks: list[Block] = [Paragraph(intro), Table(("Place", *columns), tuple(rows), right=right)]
+    if any(ties[trial.epochs, trial.score] > 1 for trial in top):
         blocks.append(Paragraph("Candidates with equal accuracy (tie) are listed in the order they were drawn."))
-    blocks += indistinct(view, ranked)
+    blocks += indistinct(view, view.ranking()) if view.ranking() else []
     return Section("The best ten", tuple(blocks))
 
 

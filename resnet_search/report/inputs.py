@@ -55,7 +55,7 @@ def feasible_words(feasible: dict[str, Any]) -> str:
 
 
 def _method(view: RunView) -> tuple[Text, Text]:
-    hyperband = view.content["space"]["hyperband"]
+    hyperband = _as_started(view)["space"]["hyperband"]
     epochs, iterations = counted(hyperband["max_epochs"], "epoch"), counted(hyperband["iterations"], "iteration")
     if is_grid(view):
         return "Method", f"trains every network once, for all {epochs}"
@@ -64,7 +64,8 @@ def _method(view: RunView) -> tuple[Text, Text]:
     span = f"at most {epochs}" if least == 1 else f"{least} to {epochs}"
     by = "loss" if view.promotes_by_loss else "accuracy"
     kept = f"keeps one in {hyperband['factor']}{so_far} by validation {by}"
-    return "Hyperband", f"{span} per trial, {kept}, {iterations}"
+    after = f"; then a final training of {view.max_epochs} epochs" if view.content.get("stage") else ""
+    return "Hyperband", f"{span} per trial, {kept}, {iterations}{after}"
 
 
 def images(view: RunView, facts: Facts) -> Section:
@@ -142,7 +143,7 @@ def repeat(view: RunView) -> Section:
         "How to repeat this run",
         (
             Paragraph(("Save the search space below as ", Code(SPACE_FILE), " and run this command in that folder:")),
-            Fence("sh", shlex.join(_command(content))),
+            Fence("sh", shlex.join(_command(_as_started(view)))),
             Paragraph(_how_equal(workers, "the scores" if is_grid(view) else _PROMOTED)),
             Table(("", ""), tuple(rows)),
             Paragraph("The search space; options of the command above override its values:"),
@@ -172,6 +173,13 @@ def _how_equal(workers: dict[str, Any], what: str) -> str:
 def _workers(workers: dict[str, Any]) -> Text:
     each = f"{workers['slots']}, with {counted(workers['threads'], 'thread')} each"
     return (f"{each}, on ", Code(Cluster.from_dict(workers["cluster"]).word)) if workers.get("cluster") else each
+
+
+def _as_started(view: RunView) -> dict[str, Any]:
+    """Return the content of a run without the lengths that its final training has chosen."""
+    if not view.content.get("stage"):
+        return view.content
+    return {**view.content, "space": view.folder.read()["space"]}
 
 
 def _command(content: dict[str, Any]) -> list[str]:

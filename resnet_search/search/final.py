@@ -166,7 +166,10 @@ def _stage(view: RunView, name: str, chosen: list[Trial], *, kept: int, until: i
         "hyperband": {"max_epochs": until},
         "horizon": until if name == WINNER else max(final_epochs(view) or 0, until),
         "constant_until": in_epochs(now) if name == WINNER else max(final_epochs(view) or 0, until),
-        "known": known_candidates(bracket, [(one.architecture, one.recipe, one.repeat) for one in chosen]),
+        "known": {
+            **known_candidates(bracket, [(one.architecture, one.recipe, one.repeat) for one in chosen]),
+            "stage": name,
+        },
         # Brackets that the search had no time for are not continued.
         "closed": [[one["iteration"], one["number"]] for one in plan],
     }

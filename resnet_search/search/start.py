@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -236,18 +237,24 @@ def _drive(
             elsewhere = bool(workers.get("cluster") and workers["cluster"]["address"])
             meter = Meter(folder, {} if elsewhere else None, gpus=workers["device"] != "cpu")
             heard = [*observers, meter, trackers]
+            pool = Pool(folder.worker_log)
             try:
-                carry_out(view, budget, heard, lambda started: _search(view, str(data), heard, budget, started))
+                search = partial(_search, view, pool, str(data), heard, budget=budget)
+                carry_out(view, budget, heard, lambda started: search(started=started))
             except BaseException as error:
                 with suppress(OSError):  # The disk may be the cause.
                     append_event(folder.events, "interrupted", reason=type(error).__name__)
                 raise
+            finally:
+                pool.close()
             trackers.settle(view)
     return read_run(folder)
 
 
-def _search(view: RunView, data: str, observers: Sequence[Observer], budget: Budget, started: int) -> int:
-    """Carry out the plan of a run, or of a stage, with workers of its own; return the number of trials started."""
+def _search(
+    view: RunView, pool: Pool, data: str, observers: Sequence[Observer], *, budget: Budget, started: int
+) -> int:
+    """Carry out the plan of a run, or of a stage; return the number of trials started."""
     # Imported late, since it imports the training backend.
     with quiet_stderr():
         from resnet_search.search.loop import SearchLoop
@@ -255,15 +262,34 @@ def _search(view: RunView, data: str, observers: Sequence[Observer], budget: Bud
 
         space = SearchSpace.from_dict(view.content["space"])
         oracle = HyperbandOracle(space, view, brackets_from(view.content["plan"]), view.content["seed"])
-    workers = workers_of(view.content.get("stage"), view.content["workers"])
-    each = {key: value for key, value in workers.items() if key != "slots"}
-    pool = start_workers(workers["slots"], WorkerSettings(**each), view.folder.worker_log)
-    try:
-        loop = SearchLoop(view, oracle, pool, data=data, observers=observers, budget=budget, started=started)
-        loop.run()
-    finally:
-        pool.close()
+    workers = pool.of(workers_of(view.content.get("stage"), view.content["workers"]))
+    loop = SearchLoop(view, oracle, workers, data=data, observers=observers, budget=budget, started=started)
+    loop.run()
     return loop.started
+
+
+class Pool:
+    """The workers of a command, which start again only for a stage that needs others."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._settings: dict[str, Any] = {}
+        self._workers: Workers | None = None
+
+    def of(self, settings: dict[str, Any]) -> Workers:
+        """Return workers with these settings of run.json."""
+        if self._workers is None or settings != self._settings:
+            self.close()
+            each = {key: value for key, value in settings.items() if key != "slots"}
+            self._workers = start_workers(settings["slots"], WorkerSettings(**each), self._log)
+            self._settings = settings
+        return self._workers
+
+    def close(self) -> None:
+        """End them."""
+        if self._workers is not None:
+            self._workers.close()
+        self._workers = None
 
 
 def start_workers(slots: int, settings: WorkerSettings, log: Path) -> Workers:

@@ -13,7 +13,7 @@ from resnet_search.files import write_json, write_lines
 from resnet_search.networks.presets import preset
 from resnet_search.runs.events import read_events
 from resnet_search.runs.trials import RunView
-from resnet_search.search import final
+from resnet_search.search import final, start
 from resnet_search.search.budget import Budget
 from resnet_search.search.final import FINALISTS, PACE, SEARCH_SHARE, WINNER, workers_of
 from resnet_search.search.known import known_networks, with_known
@@ -192,3 +192,21 @@ def test_a_single_network_trains_on_all_processors():
         assert workers_of(stage, workers) == {**workers, "slots": 1, "threads": 6}
         assert workers_of(stage, {**workers, "device": "gpu"})["slots"] == 3
         assert workers_of(stage, {**workers, "cluster": {"address": ""}})["slots"] == 3
+
+
+def test_workers_start_again_only_for_a_stage_that_needs_others(tmp_path, monkeypatch):
+    made: list[KnownWorkers] = []
+    closed = []
+
+    class Counted(KnownWorkers):
+        def close(self) -> None:
+            closed.append(self.slots)
+
+    monkeypatch.setattr(start, "start_workers", lambda slots, *_: made.append(Counted(slots)) or made[-1])
+    pool = start.Pool(tmp_path / "log")
+    search = {"slots": 2, "threads": 1, "device": "cpu", "cluster": None}
+    for stage in (None, FINALISTS, PACE, WINNER):
+        assert pool.of(workers_of(stage, search)) is made[-1]
+    pool.close()
+    pool.close()
+    assert [workers.slots for workers in made] == closed == [2, 1]

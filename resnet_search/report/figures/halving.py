@@ -75,8 +75,13 @@ def _names(view: RunView) -> _Names:
         place = (bracket["iteration"], bracket["number"])
         if place not in known:
             names[place] = f"bracket {bracket['number']}"
-    extensions = [place for place, presets in known.items() if not presets]
+    stages = {(one["iteration"], one["bracket"]): one.get("stage") for one in view.content.get("known", ())}
+    extensions = [place for place, presets in known.items() if not presets and not stages[place]]
+    names |= {place: _STAGES.get(stage, stage) for place, stage in stages.items() if stage}
     return names | {place: f"extension {number}" for number, place in enumerate(extensions, 1)}
+
+
+_STAGES = {"pace": "winner, timed"}
 
 
 def _planned(view: RunView, names: _Names) -> dict[_Rung, float]:
