@@ -82,5 +82,5 @@ def command(*, count: bool, as_json: bool, **options: Any) -> None:
 
     show([line(f"{space.name}: {space.description}" if space.description else space.name), line("")])
     show(plan_tables(space, plan, time, images, copies))
-    show(map(line, baseline_lines(known, epochs)))
+    show(map(Hanging, baseline_lines(known, epochs)))
     show(map(Hanging, memory_lines(tight)))

@@ -134,6 +134,8 @@ def _choice(view: RunView, trial: Trial, score: float, images: int) -> str:
         if is_grid(view)
         else f"{counted(compared, 'candidate')} trained for all epochs and others stopped early"
     )
+    if view.content.get("stage"):
+        among = f"{counted(len(view.standings()), 'candidate')}, most of which were stopped early"
     if trial is not view.leader:
         return (
             f"It was measured on {shown} that no network was trained on. This network is not the best by it among "

@@ -75,10 +75,10 @@ def next_stage(view: RunView, budget: Budget) -> dict[str, Any] | None:
     before, now = view.content.get("stage"), max(trial.epochs for trial in chosen)
     length = _length(view, chosen[0], budget, measured=before == PACE)
     if before is None and len(chosen) > 1:
-        return _stage(view, FINALISTS, chosen, kept=len(chosen), until=finalists_until(now, length, len(chosen)))
+        return _stage(view, FINALISTS, chosen, until=finalists_until(now, length, len(chosen)))
     if before != PACE and budget.seconds is not None and now + _PACE_EPOCHS < length:
-        return _stage(view, PACE, chosen, kept=1, until=math.floor(now) + _PACE_EPOCHS)
-    return _stage(view, WINNER, chosen, kept=1, until=length)
+        return _stage(view, PACE, chosen[:1], until=math.floor(now) + _PACE_EPOCHS)
+    return _stage(view, WINNER, chosen[:1], until=length)
 
 
 def workers_of(stage: str | None, workers: dict[str, Any]) -> dict[str, Any]:
@@ -154,11 +154,11 @@ def _last_epoch_seconds(view: RunView, trial: Trial) -> float:
     return float(line["train_seconds"] + line["validation_seconds"])
 
 
-def _stage(view: RunView, name: str, chosen: list[Trial], *, kept: int, until: int) -> dict[str, Any]:
+def _stage(view: RunView, name: str, chosen: list[Trial], *, until: int) -> dict[str, Any]:
     plan, now = view.content["plan"], max(trial.epochs for trial in chosen)
     following = max((bracket["iteration"] for bracket in plan), default=-1) + 1
     # In the first rung, candidates that the search has stopped earlier catch up; the others have their scores.
-    rungs = (Rung(0, len(chosen), now, now), Rung(1, kept, now, until))
+    rungs = (Rung(0, len(chosen), now, now), Rung(1, len(chosen), now, until))
     bracket = Bracket(following, 1, 0, rungs)
     return {
         "stage": name,

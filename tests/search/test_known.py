@@ -109,7 +109,7 @@ def test_one_outside_the_limits_is_only_compared_with(make_compared):
     assert view.baselines[0].score == 1
     assert not any(view.is_ranked(trial) or trial in view.ranking() for trial in view.baselines)
     [first, second] = [line for line in best_lines(view) if line.startswith("Baseline")]
-    assert re.fullmatch(r"Baseline   resnet-20: 100\.00 %; the best minus this: -[\d.]+ points \(-.* to -.*\)", first)
+    assert re.search(r"resnet-20: 100\.00 %.* -[\d.]+ points", first)
     assert second.startswith("Baseline   plain-20: ")
 
 
