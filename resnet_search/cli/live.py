@@ -107,7 +107,7 @@ def _overall(now: Snapshot, elapsed: str) -> RenderableType:
 def _counts(now: Snapshot) -> str:
     replaced = " and replaced" if now.halving else ""  # A grid has no replacements.
     failed = f", {now.failed} failed{replaced}" if now.failed else ""
-    return f"{now.trials:,} of {counted(now.planned_trials, 'trial')}{failed}"
+    return f"{now.trials:,} of {counted(now.planned_trials, 'trial')}{failed}{now.then}"
 
 
 def _running(trials: tuple[Running, ...], at: float, now: Snapshot) -> RenderableType:

@@ -86,7 +86,7 @@ def _planned(now: Snapshot) -> str:
 def _left(now: Snapshot) -> str:
     if now.seconds_left is None or now.planned_epochs <= now.epochs:
         return ""
-    return f"{roughly(now.seconds_left)} left"
+    return f"{roughly(now.seconds_left)} left{now.then}"
 
 
 def _epoch(line: dict[str, Any], now: Snapshot) -> str:

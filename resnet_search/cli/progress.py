@@ -14,6 +14,7 @@ from resnet_search.report.kind import accuracy_word, is_grid
 from resnet_search.runs.events import Event
 from resnet_search.runs.speed import Pace, Pacing
 from resnet_search.runs.trials import COMPLETED, FAILED, RUNNING, RunView, Trial
+from resnet_search.search.final import is_to_come
 from resnet_search.training.length import in_epochs
 
 
@@ -55,6 +56,7 @@ class Snapshot:
     halving: bool = True
     waiting: str = ""  # why trials wait
     accuracy: str = "val acc"
+    then: str = ""  # what follows the plan
 
 
 @dataclass(slots=True)
@@ -223,6 +225,7 @@ class Progress:
             waiting=self._waiting,
             halving=not is_grid(view),
             accuracy=accuracy_word(view),
+            then=", then the final training" if is_to_come(view) else "",
         )
 
     def _planned_start(self, trial: Trial) -> float:
