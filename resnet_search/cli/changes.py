@@ -31,6 +31,7 @@ _OF_SPACE = {
     "iterations": ("--iterations", "hyperband", "iterations"),
     "promotion": ("--promotion", "hyperband", "promotion"),
     "promote_by": ("--promote-by", "hyperband", "promote_by"),
+    "sampler": ("--sampler", "hyperband", "sampler"),
     "max_params": ("--max-params", "limits", "max_params"),
     "max_macs": ("--max-macs", "limits", "max_macs"),
     "source": ("--data", "data", "source"),
@@ -38,7 +39,7 @@ _OF_SPACE = {
     "value_range": ("--value-range", "data", "value_range"),
 }
 # Values for runs older than the setting.
-_BEFORE = {"min_epochs": 1, "promotion": "sync", "promote_by": "accuracy"}
+_BEFORE = {"min_epochs": 1, "promotion": "sync", "promote_by": "accuracy", "sampler": "random"}
 _CURES = {
     "max_epochs": "To train the best candidates longer, use --add-epochs.",
     "iterations": "To repeat the brackets, use --add-iterations.",

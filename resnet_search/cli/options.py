@@ -253,6 +253,9 @@ _SEARCH_OPTIONS = (
     click.option("--promotion", type=SpaceKey("hyperband", "promotion"), metavar="sync|async",
                  help="sync: promote a trial once it is certain to be among the best of its rung. async: promote the "
                  "best so far; use it when there are more workers than trials.  [default: the space's]"),
+    click.option("--sampler", type=SpaceKey("hyperband", "sampler"), metavar="random|model",
+                 help="How candidates are drawn: at random, or by a model of the results so far.  [default: the "
+                 "space's]"),
     click.option("--promote-by", type=SpaceKey("hyperband", "promote_by"), metavar="loss|accuracy",
                  help="Promote the trials with the lowest validation loss or the highest accuracy; the winner has the "
                  "highest accuracy either way.  [default: the space's]"),
@@ -301,6 +304,7 @@ def space_from(options: dict[str, Any]) -> SearchSpace:
         "iterations",
         "promotion",
         "promote_by",
+        "sampler",
         "max_params",
         "max_macs",
     )

@@ -65,7 +65,8 @@ def _method(view: RunView) -> tuple[Text, Text]:
     by = "loss" if view.promotes_by_loss else "accuracy"
     kept = f"keeps one in {hyperband['factor']}{so_far} by validation {by}"
     after = f"; then a final training of {view.max_epochs} epochs" if view.content.get("stage") else ""
-    return "Hyperband", f"{span} per trial, {kept}, {iterations}{after}"
+    drawn = "; candidates drawn by a model of the results" if hyperband.get("sampler") == "model" else ""
+    return "Hyperband", f"{span} per trial, {kept}, {iterations}{drawn}{after}"
 
 
 def images(view: RunView, facts: Facts) -> Section:

@@ -100,7 +100,7 @@ class Candidates:
         self, draw: Draw, in_bracket: set[Architecture], in_iteration: set[Architecture]
     ) -> Iterator[tuple[int, set[Architecture]]]:
         """Return the places of the order to try, and the architectures to skip."""
-        count, planned = len(self._order(draw.bracket.iteration)), self._planned[draw.bracket.iteration]
+        count, planned = len(self.order(draw.bracket.iteration)), self._planned[draw.bracket.iteration]
         slot, spare = draw.bracket.offset + draw.slot, count - planned
         if draw.replacement == 0:
             yield slot, set()
@@ -115,10 +115,11 @@ class Candidates:
             yield slot + step, in_bracket | own
 
     def _at(self, bracket: Bracket, place: int) -> Architecture:
-        order = self._order(bracket.iteration)
+        order = self.order(bracket.iteration)
         return order[place % len(order)]
 
-    def _order(self, iteration: int) -> Sequence[Architecture]:
+    def order(self, iteration: int) -> Sequence[Architecture]:
+        """Return the architectures in the order in which an iteration draws them."""
         if self._space.method == "grid":
             return self._feasible.architectures
         if iteration not in self._orders:

@@ -23,6 +23,7 @@ from resnet_search.runs.trials import COMPLETED, FAILED, RunView, Trial
 from resnet_search.search.candidates import Candidate, Candidates, Numbered
 from resnet_search.search.hypermodel import architecture_values
 from resnet_search.search.reuse import parent_of, trains_now
+from resnet_search.search.sampling import ModelSampler
 from resnet_search.search.schedule import Draw, Finished, Promote, Schedule, Wait
 from resnet_search.search.store import OBJECTIVE, TunerStore
 from resnet_search.spaces.brackets import Bracket
@@ -51,6 +52,11 @@ class HyperbandOracle(TunerStore):
         }
         drawing = [bracket for bracket in brackets if (bracket.iteration, bracket.number) not in self._known]
         self._draws = Candidates(space, space.feasible(shape, classes), drawing, seed)
+        self._sampler = (
+            ModelSampler(space.axes, self._cost, self._draws, drawing, view)
+            if space.hyperband.sampler == "model"
+            else None
+        )
         # In brackets with given candidates, scores are known, and no trial waits.
         waiting = drawing if space.hyperband.promotion == "async" else ()
         asynchronous = {(bracket.iteration, bracket.number) for bracket in waiting}
@@ -139,11 +145,18 @@ class HyperbandOracle(TunerStore):
         if known is not None:  # A failed known candidate has no replacement.
             return known[draw.slot] if draw.replacement == 0 else None
         in_bracket = self._in_bracket[bracket.iteration, bracket.number]
-        return self._draws.draw(draw, in_bracket, self._in_iteration[bracket.iteration])
+        candidate = self._draws.draw(draw, in_bracket, self._in_iteration[bracket.iteration])
+        if self._sampler is None or candidate is None:
+            return candidate
+        return self._sampler.choose(draw, candidate)
 
     def _cost_of_draw(self, draw: Draw) -> float:
-        """Return the multiply-adds of a slot's first draw; given networks stay in their order."""
-        if self._space.method == "grid" or (draw.bracket.iteration, draw.bracket.number) in self._known:
+        """Return the multiply-adds of a slot's first draw; networks that are given or modelled stay in their order."""
+        if (
+            self._space.method == "grid"
+            or self._sampler is not None
+            or (draw.bracket.iteration, draw.bracket.number) in self._known
+        ):
             return 0.0
         return float(self._cost(self._draws.planned(draw)).macs)
 
@@ -206,6 +219,9 @@ class HyperbandOracle(TunerStore):
     def _waits(self, step: Draw | Promote) -> bool:
         """Return whether a step's candidate is training in another trial."""
         if isinstance(step, Draw):
+            is_given = (step.bracket.iteration, step.bracket.number) in self._known
+            if self._sampler is not None and not is_given and not self._sampler.is_ready(step, self._schedule):
+                return True
             candidate = self._draw(step)
             number = None if candidate is None else self._candidates.known(candidate)
         else:

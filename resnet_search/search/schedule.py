@@ -64,6 +64,8 @@ class _BracketState:
     def __init__(self, place: int, bracket: Bracket, cost: Callable[[Draw], float], *, asynchronous: bool) -> None:
         self.place, self.bracket, self.queued, self._asynchronous = place, bracket, True, asynchronous
         self.failures: Counter[int] = Counter()  # by slot of the first rung
+        self.drawn = _Slots()  # of the first rung, for which a candidate was drawn or none was left
+        self.decided = _Slots()  # of these, those with a score or without a candidate
         first = Slots(bracket.draws, lambda slot: -cost(Draw(bracket, slot, 0)))
         sizes = (bracket.draws if asynchronous else rung.size for rung in bracket.rungs[1:])
         later = (Slots(size, key=float) for size in sizes)  # in the order of their numbers
@@ -103,9 +105,27 @@ class _BracketState:
         slots = self.rungs[index].slots
         return max(0, self.bracket.rungs[index].size - (slots.size - len(slots)))
 
+    def is_decided(self, index: int) -> bool:
+        """Return whether no trial of rung `index` may still get a score."""
+        return self._open(index) == 0
+
     @property
     def complete(self) -> bool:
-        return all(self._open(index) == 0 for index in range(len(self.rungs)))
+        return all(map(self.is_decided, range(len(self.rungs))))
+
+
+class _Slots:
+    """Slots of a rung, and the first slot that is not one of them."""
+
+    def __init__(self) -> None:
+        self._slots: set[int] = set()
+        self.until = 0
+
+    def add(self, slot: int) -> None:
+        self._slots.add(slot)
+        while self.until in self._slots:
+            self._slots.remove(self.until)
+            self.until += 1
 
 
 class Schedule:
@@ -163,11 +183,16 @@ class Schedule:
 
     def drawn(self, trial: str, draw: Draw) -> None:
         """Record that a draw was started as `trial`."""
-        self._add(self._state(draw.bracket), 0, Entry(trial, draw.slot, (draw.slot, draw.replacement)))
+        state = self._state(draw.bracket)
+        state.drawn.add(draw.slot)
+        self._add(state, 0, Entry(trial, draw.slot, (draw.slot, draw.replacement)))
 
     def close(self, draw: Draw) -> None:
         """Record that no candidate was left for a draw: its slot stays empty."""
-        self._state(draw.bracket).rungs[0].slots.close(draw.slot)
+        state = self._state(draw.bracket)
+        state.drawn.add(draw.slot)
+        state.decided.add(draw.slot)
+        state.rungs[0].slots.close(draw.slot)
 
     def promoted(self, trial: str, promote: Promote) -> None:
         """Record that a promotion was started as `trial`."""
@@ -180,6 +205,20 @@ class Schedule:
         state, rung, entry = self._entries[trial]
         if self._end(state, rung, entry):
             state.rungs[rung].complete(entry, score)
+            if rung == 0:
+                state.decided.add(entry.slot)
+
+    def drawn_until(self, bracket: Bracket) -> int:
+        """Return the first slot of a bracket that has never had a candidate, nor been closed."""
+        return self._state(bracket).drawn.until
+
+    def decided_until(self, bracket: Bracket) -> int:
+        """Return the first slot of a bracket's first rung that has no score, nor been closed."""
+        return self._state(bracket).decided.until
+
+    def is_decided(self, bracket: Bracket, rung: int) -> bool:
+        """Return whether no trial of a rung may still get a score."""
+        return self._state(bracket).is_decided(rung)
 
     def failed(self, trial: str) -> None:
         """Record that a trial ended without a score."""

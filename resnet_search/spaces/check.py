@@ -164,7 +164,7 @@ def _across_hyperband(checked: Checked) -> None:
 
 def _in_a_grid(checked: Checked, recipe: Mapping[str, Any]) -> None:
     """A grid has no rungs to halve, and compares architectures, so that all else must be the same."""
-    for name in ("min_epochs", "final_epochs", "factor", "iterations", "promotion", "promote_by"):
+    for name in ("min_epochs", "final_epochs", "factor", "iterations", "promotion", "promote_by", "sampler"):
         default = getattr(Hyperband(), name)
         value = checked.tables["hyperband"].get(name, default)
         if value != default:

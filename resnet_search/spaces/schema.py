@@ -150,6 +150,10 @@ class Hyperband:
         default="sync",
         choices=("sync", "async"),
     )  # fmt: skip
+    sampler: str = _key(
+        "str", "how candidates are drawn: at random, or by a model of the results so far", default="random",
+        choices=("random", "model"),
+    )  # fmt: skip
     promote_by: str = _key(
         "str", "what the best of a rung have: the lowest validation loss, or the highest accuracy; the winner has the "
         "highest accuracy either way", default="loss", choices=("loss", "accuracy"),

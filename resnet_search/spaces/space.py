@@ -89,6 +89,7 @@ class SearchSpace:
         iterations: int | None = None,
         promotion: str | None = None,
         promote_by: str | None = None,
+        sampler: str | None = None,
         max_params: int | None = None,
         max_macs: int | None = None,
         source: str | None = None,
@@ -106,6 +107,7 @@ class SearchSpace:
                 "iterations": iterations,
                 "promotion": promotion,
                 "promote_by": promote_by,
+                "sampler": sampler,
             },
             "limits": {"max_params": max_params, "max_macs": max_macs},
             "data": {

@@ -40,6 +40,7 @@ SPACES = {
     "recipe": make_space(extra="[recipe]\nnesterov = [true, false]\nlearning_rate = { min = 0.1, max = 0.2 }"),
     "asynchronous": make_space().with_settings(promotion="async"),
     "fractions": make_space().with_settings(min_epochs=0.3),
+    "model": make_space(3).with_settings(sampler="model", iterations=2),
 }
 
 

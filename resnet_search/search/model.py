@@ -1,0 +1,111 @@
+"""A model of accuracies: a Gaussian process over architectures and epochs, and what another network promises.
+
+The accuracy of network i after e epochs is a level that all networks share after e epochs, plus f(i), which is smooth
+in the features of the architecture and has a linear trend in its multiply-adds, plus a deviation of the network itself,
+plus noise, which is larger after few epochs. The variances are fixed, in units of the spread of accuracies after
+equally many epochs: with so few observations, fitted ones would be noise.
+
+Rasmussen and Williams 2006, algorithm 2.1; expected improvement: Jones et al. 1998, equation 15.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.special import ndtr
+
+Floats = NDArray[np.float64]
+
+# Variances over the squared spread of accuracies.
+_SMOOTH, _TREND, _OWN = 1.0, 0.5, 0.1
+_LEVEL = 1e4  # no knowledge of it
+_NOISE, _EARLY_NOISE = 0.02, 0.3  # after the last epoch, and more after the first
+_LEAST_SPREAD = 0.005  # accuracies of a set where all networks are alike
+MOST = 500  # observations that are looked at; the time grows with their cube
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The accuracy of the network in row `network` of the features after `epochs` epochs."""
+
+    network: int
+    epochs: float
+    score: float
+
+
+def features_of(values: Sequence[Mapping[str, Any]]) -> Floats:
+    """Return features, shape (networks, features), from named values of networks: each with mean 0 and deviation 1.
+
+    Positive numbers enter by their logarithm, other numbers as they are, and anything else as one feature for each of
+    its values. A value that a network lacks is 0. What is the same for all networks is left out. The first feature must
+    be the multiply-adds.
+    """
+    columns = []
+    for name in dict.fromkeys(name for each in values for name in each):
+        column = [each.get(name) for each in values]
+        if all(one is None or _is_number(one) for one in column):
+            positive = all(one is None or one > 0 for one in column)
+            columns.append([0.0 if one is None else math.log(one) if positive else float(one) for one in column])
+        else:
+            # By their text, so that a list is a value like any other.
+            texts = [str(one) for one in column]
+            columns += [[float(text == kind) for text in texts] for kind in sorted(set(texts))[1:]]
+    table = np.array(columns, "float64").T.reshape(len(values), -1)
+    spread = table.std(axis=0)
+    table, spread = table[:, spread > 0], spread[spread > 0]
+    return (table - table.mean(axis=0)) / spread if table.size else np.zeros((len(values), 1))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def expected_improvement(features: Floats, observations: Sequence[Observation], longest: float) -> Floats:
+    """Return for each network how much it is expected to improve on the best observed one, after `longest` epochs.
+
+    In units of the spread of accuracies; shape (networks,).
+    """
+    known = observations[-MOST:]
+    rows = np.array([one.network for one in known])
+    epochs = np.array([one.epochs for one in known])
+    scores = np.array([one.score for one in known]) / _spread(known)
+    smooth = _kernel(features, features[rows])  # (networks, observations)
+    same = rows[:, None] == rows[None, :]
+    level = epochs[:, None] == epochs[None, :]
+    early = 1 - np.log1p(np.minimum(epochs, longest)) / math.log1p(longest)
+    noise = np.diag(_NOISE + _EARLY_NOISE * early)
+    factor = cho_factor(smooth[rows] + _OWN * same + _LEVEL * level + noise, lower=True)
+    weights = cho_solve(factor, scores - scores.mean())
+    # Without the level after the last epoch, which is the same for all.
+    own = _OWN * (np.arange(len(features))[:, None] == rows[None, :])
+    cross = smooth + own
+    mean = cross @ weights
+    explained = np.einsum("ij,ji->i", cross, cho_solve(factor, cross.T))
+    prior = _SMOOTH + _TREND * features[:, 0] ** 2 + _OWN
+    deviation = np.sqrt(np.maximum(prior - explained, 1e-12))
+    z = (mean - mean[rows].max()) / deviation
+    improvement: Floats = deviation * (z * ndtr(z) + np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
+    return improvement
+
+
+def _kernel(one: Floats, other: Floats) -> Floats:
+    """Return the covariance of f: squared-exponential with a length of the root of the features, and the trend."""
+    distance = ((one[:, None, :] - other[None, :, :]) ** 2).sum(axis=2)
+    covariance: Floats = _SMOOTH * np.exp(-distance / (2 * one.shape[1])) + _TREND * np.outer(one[:, 0], other[:, 0])
+    return covariance
+
+
+def _spread(known: Sequence[Observation]) -> float:
+    """Return the standard deviation of scores after equally many epochs, pooled over numbers of epochs."""
+    by_epochs: dict[float, list[float]] = {}
+    for one in known:
+        by_epochs.setdefault(one.epochs, []).append(one.score)
+    squares = sum(len(scores) * float(np.var(scores)) for scores in by_epochs.values())
+    freedom = sum(len(scores) - 1 for scores in by_epochs.values())
+    return max(_LEAST_SPREAD, math.sqrt(squares / freedom)) if freedom else _LEAST_SPREAD
