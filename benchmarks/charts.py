@@ -20,9 +20,10 @@ import matplotlib.pyplot as plt
 from resnet_search.files import read_lines
 
 HERE = Path(__file__).parent
-BLUE, ORANGE, INK = "#0072b2", "#d55e00", "#222222"
+BLUE, GREEN, ORANGE, INK = "#0072b2", "#009e73", "#d55e00", "#222222"
 STYLES = {
     "resnet-search": (BLUE, "solid"),
+    "resnet-search, model": (GREEN, "dashdot"),
     "random search": (INK, "dotted"),
     "Keras Tuner": (ORANGE, "dashed"),
 }

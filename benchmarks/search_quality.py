@@ -7,7 +7,8 @@ all three are told the same numbers. Regret: the best accuracy in the table afte
 network that the search would hand over at that moment, after the last epoch too, however far it was trained.
 
 - resnet-search: `SearchLoop` and `HyperbandOracle` as they are, with one worker that answers from the table. It hands
-  over `RunView.leader`: the best of those trained longest. What was trained before costs nothing again.
+  over `RunView.leader`: the best of those trained longest. What was trained before costs nothing again. A second row
+  has `sampler = "model"`.
 - random search: architectures drawn without repetition, each trained in full; the best so far.
 - Keras Tuner: `keras_tuner.Hyperband.search` as it is, on the same axes; only `run_trial` answers from the table, with
   the history of the epochs that `fit` would have trained. It hands over `get_best_trials(1)`: of all trials. That a
@@ -25,7 +26,7 @@ import random
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -122,9 +123,9 @@ def _line(epoch: int, accuracy: float) -> Epoch:
     )  # fmt: skip
 
 
-def ours(table: Table, seed: int, iterations: int, folder: Path) -> Course:
+def ours(table: Table, seed: int, iterations: int, folder: Path, sampler: str = "random") -> Course:
     """The search of this project, in a run folder of its own."""
-    space = table.space.with_settings(iterations=iterations)
+    space = table.space.with_settings(iterations=iterations, sampler=sampler)
     content = {
         "created": "2026-01-01T00:00:00+00:00", "space": space.to_dict(), "recipe": dict(space.fixed_recipe),
         "horizon": table.epochs, "plan": make_plan(space).to_list(), "workers": {"slots": 1}, "seed": seed,
@@ -202,6 +203,7 @@ def keras_tuners(table: Table, seed: int, iterations: int, folder: Path) -> Cour
 
 SEARCHES: dict[str, Callable[[Table, int, int, Path], Course]] = {
     "resnet-search": ours,
+    "resnet-search, model": partial(ours, sampler="model"),
     "random search": randomly,
     "Keras Tuner": keras_tuners,
 }

@@ -149,8 +149,8 @@ def make_plan(
 def check_steps(space: SearchSpace, plan: Plan, images: int, batch: int) -> None:
     """Raise `SpaceError` if a trial of a plan would take no step of `batch` images; an epoch has `images`."""
     steps = max(1, images // batch)
-    shortest = min(rung.epochs - rung.initial_epoch for bracket in plan.brackets for rung in bracket.rungs)
-    if round(shortest * steps) < 1:
+    rungs = [rung for bracket in plan.brackets for rung in bracket.rungs]
+    if any(round(rung.epochs * steps) <= round(rung.initial_epoch * steps) for rung in rungs):
         least = math.ceil(100 / steps) / 100
         wrong = (
             f"[hyperband] min_epochs: got {space.hyperband.min_epochs}; allowed: at least {min(1, least):g} with "

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from resnet_search.errors import SpaceError
 from resnet_search.spaces.load import parse_space
-from resnet_search.spaces.plan import make_plan
+from resnet_search.spaces.plan import check_steps, make_plan
 
 SPACE = """
 [axes]
@@ -46,3 +47,16 @@ def test_a_grid_draws_nothing_again() -> None:
     text = 'method = "grid"\n' + SPACE.format(n=[1, 2], epochs=3, iterations=1, recipe="").replace("iterations = 1", "")
     plan = make_plan(parse_space(text, "small"))
     assert (plan.candidates, plan.draws_again, plan.full_epochs) == (2, False, 6)
+
+
+@pytest.mark.parametrize(("images", "fits"), [(160, True), (80, True), (64, False), (1, False)])
+def test_every_trial_takes_a_step(images, fits):
+    """An epoch has 10, 5, 4 or 1 steps of 16 images, and the first rungs end after 0.11 and 0.33 epochs."""
+    space = parse_space(SPACE.format(n=[1, 2, 3], epochs=9, iterations=1, recipe=""), "steps")
+    short = space.with_settings(min_epochs=0.1)
+    check_steps(space, make_plan(space), images, min(16, images))
+    if fits:
+        check_steps(short, make_plan(short), images, 16)
+        return
+    with pytest.raises(SpaceError, match=r"min_epochs: got 0\.1; allowed: at least (0\.25|1) with"):
+        check_steps(short, make_plan(short), images, min(16, images))
