@@ -1,16 +1,15 @@
-"""What ranks networks early: cheap scores of networks against their accuracy after a full training.
+"""Compare cheap, early scores of networks with their accuracy after full training.
 
     python benchmarks/proxies.py train CIFAR10 --out proxies.jsonl --work proxies --first 0 --every 2
     python benchmarks/proxies.py train CIFAR10 --out subset.jsonl --work subset --images 5000 --epochs 9 --constant 0
     python benchmarks/proxies.py report proxies.jsonl subset.jsonl
 
-CIFAR10: what `--data` of `resnet-search run` takes. `train` trains networks of `cifar_small`, from the smallest to the
-limit, with the recipe of a search: at a constant rate for --constant epochs, scored at parts of an epoch and after each
-epoch, and then at a falling rate to the end, where the test images are read. It continues where it was interrupted.
---first and --every divide the networks among processes. `report` compares every score with the test accuracies of the
-first file: Spearman's rank correlation, and how many of the best third at the end it would have kept.
-
-Results and the machine they are from: benchmarks/README.md.
+CIFAR10 stands for a value of `resnet-search run --data`. `train` trains networks of `cifar_small`, from the smallest to
+the limit, with the recipe of a search: at a constant learning rate for --constant epochs, scored after parts of an
+epoch and after each epoch, and then at a falling rate to the end. The test images are used only after the last epoch.
+An interrupted command continues where it stopped. --first and --every divide the networks among processes. `report`
+compares every score with the test accuracies of the first file: Spearman's rank correlation, and the share of the best
+third that the score would have kept.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def _trainable(pair: tuple[Any, Architecture]) -> int:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Train every network that the file has no line of."""
+    """Train every network that is not in the file yet."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from resnet_search.networks.complexity import complexity
     from resnet_search.training.arrays import Arrays, channel_statistics
@@ -115,7 +114,7 @@ def report(files: list[Path]) -> None:
         kept = len(best & set(sorted(shared, key=lambda name: -scores[name])[: len(best)])) / len(best)
         print(f"| {what} | {len(shared)} | {seconds:.0f} | {rho:.2f} | {100 * kept:.0f} % |")
 
-    print("| score | networks | median seconds | Spearman | of the best third |\n|---|---|---|---|---|")
+    print("| score | networks | median seconds | Spearman | kept of the best third |\n|---|---|---|---|---|")
     for key in ("params", "macs"):
         row(key, 0, {name: line[key] for name, line in final.items()})
     for path in files:
@@ -137,7 +136,7 @@ def main() -> None:
     trainer = commands.add_parser("train")
     trainer.add_argument("data")
     trainer.add_argument("--out", type=Path, required=True)
-    trainer.add_argument("--work", type=Path, required=True, help="folder of states, to continue from")
+    trainer.add_argument("--work", type=Path, required=True, help="folder for checkpoints, to continue from")
     trainer.add_argument("--networks", type=int, default=16)
     trainer.add_argument("--first", type=int, default=0)
     trainer.add_argument("--every", type=int, default=1)

@@ -21,14 +21,14 @@ def baseline_option(function: Function) -> Function:
     """Add --baseline, which can be repeated, and --no-baseline."""
     function = click.option(
         "--no-baseline", "reference", is_flag=True, flag_value=False, default=True,
-        help="Do not train the published ResNet that fits the limits of the space. By default it is trained first, for "
-        "the full budget, and wins if no network of the search is better.",
+        help="Leave out the published ResNet. By default, a space with limits also trains the largest published ResNet "
+        "that fits them, first and for the full budget, and this network wins if no other is better.",
     )(function)  # fmt: skip
     return click.option(
         "--baseline", "baselines", multiple=True, metavar="MODEL", callback=_check, shell_complete=_complete,
-        help="Also train this network, first and for the full budget, with the space's recipe: a name such as "
-        "resnet-20 (resnet-search models lists them), or axes such as block=basic,n=3,width=16. It can win if it is "
-        "inside the limits of the space; otherwise the results are compared with it. Repeatable.",
+        help="Also train this network, first and for the full budget, with the space's recipe, and compare the results "
+        "with it: a name such as resnet-20 (resnet-search models lists them), or axes such as "
+        "block=basic,n=3,width=16. It can win if the space has limits and it fits them. Repeatable.",
     )(function)  # fmt: skip
 
 

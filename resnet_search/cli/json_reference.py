@@ -30,7 +30,7 @@ resnet-search trials latest --json | python -c 'import json, sys; print(json.loa
 - The [schemas](../resnet_search/cli/schemas) are JSON Schema (2020-12) and part of the package. They allow no other
   keys, so that a test finds undocumented ones. To validate the output of later versions, drop
   `additionalProperties` and `unevaluatedProperties`. `unit` is not a keyword of JSON Schema.
-- Numbers of epochs are integers, except in a run whose `min_epochs` is a fraction: there they may have two decimals.
+- Numbers of epochs are integers, unless the `min_epochs` of the run is a fraction; then they have up to two decimals.
 - Durations are in seconds, points in time in seconds since 1970 (UTC), shares between 0 and 1, sizes in bytes.
 - The JSON is strict: a number that is not finite is `null`. Control characters are escaped.
 - Errors are the same as without `--json`: text on standard error, nothing on standard output, and the exit status.

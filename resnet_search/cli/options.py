@@ -242,10 +242,10 @@ _SEARCH_OPTIONS = (
     click.option("--max-epochs", type=SpaceKey("hyperband", "max_epochs"), metavar="N",
                  help="Epochs of the longest trials.  [default: the space's]"),
     click.option("--min-epochs", type=SpaceKey("hyperband", "min_epochs"), metavar="N",
-                 help="Epochs of the shortest trials; may be a fraction, 0.1.  [default: the space's]"),
+                 help="Epochs of the shortest trials; can be less than one, such as 0.1.  [default: the space's]"),
     click.option("--final-epochs", type=SpaceKey("hyperband", "final_epochs"), metavar="N",
-                 help="After the search, continue the best candidates and train the winner for N epochs in all, or as "
-                 "many as --time-budget allows.  [default: the space's]"),
+                 help="After the search, train the best candidates longer, and the winner to epoch N (epochs of the "
+                 "search included) or for as long as --time-budget allows.  [default: the space's]"),
     click.option("--factor", type=SpaceKey("hyperband", "factor"), metavar="N",
                  help="Keep one in N trials at each rung.  [default: the space's]"),
     click.option("--iterations", type=SpaceKey("hyperband", "iterations"), metavar="N",
@@ -254,8 +254,8 @@ _SEARCH_OPTIONS = (
                  help="sync: promote a trial once it is certain to be among the best of its rung. async: promote the "
                  "best so far; use it when there are more workers than trials.  [default: the space's]"),
     click.option("--sampler", type=SpaceKey("hyperband", "sampler"), metavar="random|model",
-                 help="How candidates are drawn: at random, or by a model of the results so far.  [default: the "
-                 "space's]"),
+                 help="random: draw candidates at random. model: prefer candidates that a model of the results so far "
+                 "expects to be better.  [default: the space's]"),
     click.option("--promote-by", type=SpaceKey("hyperband", "promote_by"), metavar="loss|accuracy",
                  help="Promote the trials with the lowest validation loss or the highest accuracy; the winner has the "
                  "highest accuracy either way.  [default: the space's]"),

@@ -179,9 +179,9 @@ def plan_totals(plan: Plan, time: Time) -> Iterable[str]:
         every = f"{plan.full_epochs:,} epochs if every candidate were trained to the end"
         yield f"In full    {every}, {times:.1f} times as many"
     if plan.final_epochs is not None:
-        those = f"the best {plan.finalists} to epoch {plan.finalists_until}, then " if plan.finalists > 1 else ""
+        those = f"the best {plan.finalists} to epoch {plan.finalists_until} and " if plan.finalists > 1 else ""
         yield (
-            f"Then       {those}the best one to epoch {plan.final_epochs}: {counted(plan.epochs_after, 'epoch')} more; "
-            "with --time-budget, as many as the time allows"
+            f"Then       trains {those}the best one to epoch {plan.final_epochs}, "
+            f"{counted(plan.epochs_after, 'epoch')} more; a --time-budget may make this shorter"
         )
     yield from time.lines()

@@ -20,9 +20,9 @@ def precision_option(function: Function) -> Function:
     """Add --precision; a run keeps it."""
     return click.option(
         "--precision", type=OneOf(PRECISIONS), default=AUTO, show_default=True, metavar="|".join(PRECISIONS),
-        help="Precision of the networks. auto: bfloat16 on GPUs that support it, and on processors where a trial of a "
-        "second shows it to be faster; else float32. On a processor, only blocks whose channels are multiples of 16 "
-        "use bfloat16.",
+        help="Precision of the networks. auto: bfloat16 on GPUs that support it and on processors where a one-second "
+        "speed test shows that it is faster, otherwise float32. On a processor, only blocks whose channels are "
+        "multiples of 16 use bfloat16.",
     )(function)  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def precision_lines(plan: Plan, precision: str, workers: int | Cluster | None, d
     share = sum(map(has_wide_blocks, some_of)) / max(1, len(some_of))
     if share:
         some = "" if share == 1 else f" in about {100 * share:.0f} % of the networks"
-        yield f"Precision  {BFLOAT16}{some}, if a trial of a second shows it to be faster; else float32"
+        yield f"Precision  {BFLOAT16}{some} if a one-second speed test shows that it is faster, otherwise float32"
 
 
 _LOOKED_AT = 500

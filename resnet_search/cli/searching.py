@@ -244,7 +244,7 @@ def _show_result(view: RunView) -> None:
         title = "Best first" if is_grid(view) else "Best at the full budget"
         ranking = view.ranking()[:TOP]
         if view.content.get("stage"):
-            title, ranking = "Longest trained first, then best first", view.standings()[:TOP]
+            title, ranking = "By epochs, then by validation accuracy", view.standings()[:TOP]
         none = line(f"No trial has trained for all {counted(view.max_epochs, 'epoch')} yet.")
         show([trials_table(ranking, title, halving=not is_grid(view), status=False) if ranking else none])
         show([*map(Hanging, best_lines(view)), line("")])

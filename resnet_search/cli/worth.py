@@ -106,7 +106,7 @@ def _against_baselines(view: RunView, best: Trial) -> Iterable[str]:
         return
     for known in longest_of_known(view):
         ahead = difference(view, best, known)
-        yield f"Baseline   {names[known.candidate]}: {percent(known.score)}; the best minus this: {ahead}"
+        yield f"Baseline   {names[known.candidate]}: {percent(known.score)}; best minus baseline: {ahead}"
 
 
 def nothing_learnt(view: RunView) -> Iterable[str]:

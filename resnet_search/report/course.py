@@ -43,7 +43,7 @@ def best(view: RunView) -> Section:
         "Trials with fewer epochs are left out."
     )
     if finals:
-        intro = f"The best of {counted(len(ranked), 'candidate')}, those trained for the most epochs first."
+        intro = f"The best of {counted(len(ranked), 'candidate')}, ranked by epochs and then by validation accuracy."
     right = frozenset({0, *range(3, len(columns) + 1)})
     blocks: list[Block] = [Paragraph(intro), Table(("Place", *columns), tuple(rows), right=right)]
     if any(ties[trial.epochs, trial.score] > 1 for trial in top):

@@ -64,7 +64,7 @@ def _method(view: RunView) -> tuple[Text, Text]:
     span = f"at most {epochs}" if least == 1 else f"{least} to {epochs}"
     by = "loss" if view.promotes_by_loss else "accuracy"
     kept = f"keeps one in {hyperband['factor']}{so_far} by validation {by}"
-    after = f"; then a final training of {view.max_epochs} epochs" if view.content.get("stage") else ""
+    after = f"; then a final training to epoch {view.max_epochs}" if view.content.get("stage") else ""
     drawn = "; candidates drawn by a model of the results" if hyperband.get("sampler") == "model" else ""
     return "Hyperband", f"{span} per trial, {kept}, {iterations}{drawn}{after}"
 
@@ -177,7 +177,7 @@ def _workers(workers: dict[str, Any]) -> Text:
 
 
 def _as_started(view: RunView) -> dict[str, Any]:
-    """Return the content of a run without the lengths that its final training has chosen."""
+    """Return the content of a run with the search space as it was at the start, before any final training."""
     if not view.content.get("stage"):
         return view.content
     return {**view.content, "space": view.folder.read()["space"]}

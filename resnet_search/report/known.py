@@ -11,12 +11,13 @@ from resnet_search.runs.trials import COMPLETED, RunView, Trial
 _TOLD = (
     "Known networks, trained in this run on the same images and with the recipe of the space. "
     "The comparison favours the network that was found, because it is the best of many; each known network had one "
-    "chance. In parentheses: the 95 % interval of the difference, for the choice of the images. Tied: not "
-    "significantly different on these images, at 5 %, without a correction for several comparisons."
+    "chance. In parentheses: the 95 % confidence interval of the difference, which accounts only for the choice of the "
+    "validation images. Tied: not significantly different on these images, at 5 %, without a correction for several "
+    "comparisons."
 )
 _HEADER = ("Network", "Known as", "Parameters, trainable", "Multiply-adds of one image", "Epochs",
            "Validation accuracy", "Found minus known")  # fmt: skip
-NOTHING_GAINED = ", which needs no search, is at least as accurate as every other network: the search gained nothing."
+NOTHING_GAINED = ", which needs no search, is at least as accurate as all other networks, so the search gained nothing."
 
 
 def known_names(view: RunView) -> dict[int, str]:
@@ -65,7 +66,7 @@ def difference(view: RunView, found: Trial, known: Trial) -> str:
     ]
     shared = by_epochs[0].keys() & by_epochs[1].keys()
     if not shared:
-        return "not trained for equally long"
+        return "not comparable: no number of epochs in common"
     epochs = max(shared)
     one, other = (trials[epochs] for trials in by_epochs)
     p, _ = p_of((view, view), (one, other))

@@ -60,10 +60,10 @@ def p_of(views: tuple[RunView, RunView], trials: tuple[Trial, Trial]) -> tuple[f
 
 
 def reach_of(view: RunView, one: Trial, other: Trial) -> float:
-    """Return half of the 95 % interval of the difference of two trials' accuracies on the images of their run.
+    """Return half the width of the 95 % confidence interval of the difference of two trials' accuracies.
 
-    Wald's interval for paired shares where the answers are kept (Newcombe 1998, method 1 of paired data), and for
-    independent ones otherwise, which is wider.
+    Wald's interval for paired proportions if the answers are stored (Newcombe 1998, method 1 for paired data), and
+    otherwise for independent ones, which is wider.
     """
     images = int(view.content["data"]["validation"])
     first, second = (answers_of(view, trial) for trial in (one, other))

@@ -208,7 +208,7 @@ _AGAIN = "a later rung of its candidate would train from epoch 1 on"
 
 
 def _are_whole(epochs: list[Any], start: float, end: float) -> bool:
-    """Whether they are those after which training is validated; `end` may be anything, so no long list is made."""
+    """Return whether `epochs` are those of the validations; `end` may be huge, so lengths are compared first."""
     return len(epochs) > end - start - 1 and epochs == validations(start, end)
 
 

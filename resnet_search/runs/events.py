@@ -4,7 +4,7 @@
 |---|---|
 | started, resumed | process, host, workers: how it trains from here on |
 | extended | plan, hyperband, horizon: as they are from here on; known: candidates of a bracket that draws none; \
-of a final training also constant_until, stage, and closed: brackets where no more trials start |
+for a final training also constant_until, stage and closed (brackets in which no more trials start) |
 | created | trial and the fields of `trials.Trial` that are known before training |
 | completed | trial, score, val_loss, setup_seconds, train_seconds |
 | failed | trial, reason |

@@ -70,7 +70,7 @@ def _sizes(plan: Sequence[Mapping[str, Any]]) -> _Sizes:
 
 def _length(value: Any, low: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < LARGE:
-        raise TypeError(f"{value!r:.100} is no number of epochs from {low} on")
+        raise TypeError(f"{value!r:.100} is not a number of epochs of at least {low}")
     return value
 
 

@@ -17,7 +17,7 @@ STATUSES = (RUNNING, COMPLETED, FAILED)
 
 @dataclass(slots=True)
 class Trial:
-    """One candidate in one rung: trained from `initial_epoch` to `epochs` (absolute; of `training.length`).
+    """One candidate in one rung: trained from `initial_epoch` to `epochs` (absolute; see `training.length`).
 
     `score` and `val_loss`: validation accuracy and loss after the last epoch. `reused`: nothing was trained, since the
     candidate had been trained this far before, in trial `parent` or beyond. `cleaned`: the user has had its checkpoints

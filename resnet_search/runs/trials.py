@@ -140,12 +140,12 @@ class RunView:
         return (trial.iteration, trial.bracket) in self._ranked_slots()
 
     def is_ranked(self, trial: Trial) -> bool:
-        """Whether a trial may win: not a known architecture, unless the run says that it is inside the limits."""
+        """Whether a trial may win. A known architecture may only if the run records that it fits the limits."""
         ranked = self._ranked_slots().get((trial.iteration, trial.bracket))
         return ranked is None or trial.slot in ranked
 
     def _ranked_slots(self) -> dict[tuple[int, int], list[int]]:
-        """Return the slots that are ranked of each bracket of known architectures, by its iteration and number."""
+        """Return the ranked slots of each bracket of known architectures, by iteration and number of the bracket."""
         known = (one for one in self.content.get("known", ()) if one["presets"])
         return {(one["iteration"], one["bracket"]): one.get("ranked", []) for one in known}
 
@@ -168,7 +168,7 @@ class RunView:
 
     @property
     def ticks(self) -> int:
-        """Steps of an epoch where steps must be integers: more than one if rungs may end inside an epoch."""
+        """Steps per epoch where steps must be integers: 100 if rungs may end inside an epoch, otherwise 1."""
         return HUNDREDTHS if self.content["space"]["hyperband"].get("min_epochs", 1) < 1 else 1
 
     def _rungs(self) -> Iterator[tuple[int, float]]:
@@ -209,7 +209,7 @@ class RunView:
         return [trial for trial in self.standings() if trial.epochs == self.max_epochs]
 
     def standings(self) -> list[Trial]:
-        """The best completed trial of each candidate, those with the most epochs first, and the best of these."""
+        """Return the best completed trial of each candidate, ordered by epochs and then by score."""
         best: dict[int, Trial] = {}
         for trial in sorted(self._found(), key=self.rank):
             best.setdefault(trial.candidate, trial)

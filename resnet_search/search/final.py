@@ -1,11 +1,11 @@
-"""The last rungs of a search with `final_epochs`: its best candidates train on, and the best of these to the end.
+"""The final training of a search with `final_epochs`: its best candidates continue, and the best of them to the end.
 
-Until then all candidates train at a constant learning rate, so the length of the final training can be chosen when it
-starts, and nothing is trained twice. Its stages are `extended` events; a killed search resumes in its stage.
+Until then, all candidates train at a constant learning rate, so the length of the final training can be chosen when it
+starts, and nothing is trained twice. An `extended` event starts each stage; a killed search resumes in its stage.
 
-FINALISTS: the best candidates, one of them the known network inside the limits, train for some more epochs.
-PACE: with a time budget, the best of them trains for two epochs, which shows how long an epoch takes.
-WINNER: it trains to the end, at a falling rate.
+FINALISTS: the best candidates, including the best known network inside the limits, train for some more epochs.
+PACE: with a time budget, the best finalist trains for two epochs, which shows how long an epoch takes.
+WINNER: the best finalist trains to the end, at a falling rate.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def carry_out(
 
 
 def next_stage(view: RunView, budget: Budget) -> dict[str, Any] | None:
-    """Return the fields of the `extended` event that starts the next stage; None if nothing can be trained on."""
+    """Return the fields of the `extended` event that starts the next stage; None if no candidate can continue."""
     chosen = _finalists(view)
     if not chosen:
         return None
@@ -92,7 +92,7 @@ def workers_of(stage: str | None, workers: dict[str, Any]) -> dict[str, Any]:
 class SearchTime:
     """Decides when the search gives way to the final training.
 
-    A search with a time budget may use a third of it, or more if the final training can do with the rest.
+    A search with a time budget may use a third of it, or more if the final training needs less than the rest.
     """
 
     view: RunView
@@ -113,7 +113,10 @@ class SearchTime:
 
 
 def _finalists(view: RunView) -> list[Trial]:
-    """Return the best trials, one a candidate, best first: one in `factor` of a search, all of a stage before."""
+    """Return the best trials, one per candidate, best first.
+
+    After the search: as many as `factor`. After a stage: all that it trained.
+    """
     standings = view.standings()
     if view.content.get("stage") is not None:
         return [trial for trial in standings if trial.epochs == view.max_epochs]
@@ -125,9 +128,9 @@ def _finalists(view: RunView) -> list[Trial]:
 
 
 def _length(view: RunView, trial: Trial, budget: Budget, *, measured: bool) -> int:
-    """Return after how many epochs the winner is done: those of the space, or as many as the time allows.
+    """Return the epoch at which the winner's training ends: `final_epochs`, or as late as the time allows.
 
-    `measured`: the seconds of the trial's last epoch are those of the final training.
+    `measured`: whether the trial's last epoch was timed under the conditions of the final training.
     """
     most, left = final_epochs(view) or 0, budget.seconds_left
     least = math.floor(trial.epochs) + 1
@@ -141,7 +144,7 @@ def _length(view: RunView, trial: Trial, budget: Budget, *, measured: bool) -> i
 def _epoch_seconds(view: RunView, trial: Trial) -> float:
     """Estimate the seconds of an epoch of the final training from the trials of a candidate.
 
-    On several threads a network trains faster by their root (`spaces.timing`).
+    Several threads speed up training by the square root of their number (`spaces.timing`).
     """
     done = [one for one in view.of_candidate(trial.candidate) if one.score is not None and not one.reused]
     seconds = math.fsum(one.train_seconds for one in done) / math.fsum(one.trained_epochs for one in done)

@@ -38,7 +38,7 @@ def baselines_of(names: Iterable[str]) -> tuple[Preset, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A known network that is trained along with a search. `ranked`: whether it may win, since it is inside limits."""
+    """A known network that is trained along with a search. `ranked`: whether it fits the limits, so that it can win."""
 
     preset: Preset
     cost: Complexity
@@ -68,7 +68,7 @@ def known_networks(
 def _published(space: SearchSpace, shape: tuple[int, int, int], classes: int) -> Preset | None:
     """Return the largest published ResNet inside the limits of a space; None without limits, or if none fits.
 
-    Spaces of named networks, of ImageNet weights, and grids say themselves what is compared.
+    Grids, spaces of named networks and spaces that start from ImageNet weights get none: they define what is compared.
     """
     init = space.recipe.get("init", "he_normal")
     if space.limits == Limits() or space.method == "grid" or space.axes.models or init != "he_normal":

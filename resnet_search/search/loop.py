@@ -61,7 +61,7 @@ class SearchLoop:
         self._slots = 0  # most slots so far
         self._jobs: dict[str, Job] = {}
         self._parked: set[str] = set()  # of these, trials whose last epoch in this session is done
-        self.started = started  # trials of this command, those of the stage before included
+        self.started = started  # trials that this command has started, in earlier stages too
         events = read_events(self._folder.events)
         self._losses = Losses(self._folder, events)
         oracle.restore(events)

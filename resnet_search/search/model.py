@@ -1,4 +1,4 @@
-"""A model of accuracies: a Gaussian process over architectures and epochs, and what another network promises.
+"""A model of accuracies: a Gaussian process over architectures and epochs, and the expected improvement.
 
 The accuracy of network i after e epochs is a level that all networks share after e epochs, plus f(i), which is smooth
 in the features of the architecture and has a linear trend in its multiply-adds, plus a deviation of the network itself,
@@ -24,10 +24,10 @@ Floats = NDArray[np.float64]
 
 # Variances over the squared spread of accuracies.
 _SMOOTH, _TREND, _OWN = 1.0, 0.5, 0.1
-_LEVEL = 1e4  # no knowledge of it
+_LEVEL = 1e4  # so large that nothing is assumed about the level
 _NOISE, _EARLY_NOISE = 0.02, 0.3  # after the last epoch, and more after the first
-_LEAST_SPREAD = 0.005  # accuracies of a set where all networks are alike
-MOST = 500  # observations that are looked at; the time grows with their cube
+_LEAST_SPREAD = 0.005  # lower bound, for data on which all networks score alike
+MOST = 500  # observations used, the latest; the time grows with their cube
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ def features_of(values: Sequence[Mapping[str, Any]]) -> Floats:
     """Return features, shape (networks, features), from named values of networks: each with mean 0 and deviation 1.
 
     Positive numbers enter by their logarithm, other numbers as they are, and anything else as one feature for each of
-    its values. A value that a network lacks is 0. What is the same for all networks is left out. The first feature must
-    be the multiply-adds.
+    its values. A value that a network lacks is 0. Features that are the same for all networks are left out. The first
+    feature must be the multiply-adds.
     """
     columns = []
     for name in dict.fromkeys(name for each in values for name in each):
@@ -95,7 +95,7 @@ def expected_improvement(features: Floats, observations: Sequence[Observation], 
 
 
 def _kernel(one: Floats, other: Floats) -> Floats:
-    """Return the covariance of f: squared-exponential with a length of the root of the features, and the trend."""
+    """Return the covariance of f: squared-exponential, its length the root of the features' number, plus the trend."""
     distance = ((one[:, None, :] - other[None, :, :]) ** 2).sum(axis=2)
     covariance: Floats = _SMOOTH * np.exp(-distance / (2 * one.shape[1])) + _TREND * np.outer(one[:, 0], other[:, 0])
     return covariance

@@ -151,7 +151,7 @@ class HyperbandOracle(TunerStore):
         return self._sampler.choose(draw, candidate)
 
     def _cost_of_draw(self, draw: Draw) -> float:
-        """Return the multiply-adds of a slot's first draw; networks that are given or modelled stay in their order."""
+        """Return the multiply-adds of a slot's first draw; given networks, and those of a model, keep their order."""
         if (
             self._space.method == "grid"
             or self._sampler is not None
@@ -209,7 +209,7 @@ class HyperbandOracle(TunerStore):
         return values
 
     def _ticks(self, epochs: float) -> int:
-        """Return a number of epochs for Keras Tuner, whose epochs are integers: hundredths where rungs are so short."""
+        """Return epochs as an integer, as Keras Tuner needs them: in hundredths if rungs may end inside an epoch."""
         return round(self._space.hyperband.ticks * epochs)
 
     def _named(self, preset: str) -> dict[str, Any]:

@@ -133,9 +133,9 @@ def extension(view: RunView, settings: ResumeSettings) -> dict[str, Any]:
         )
     if view.content.get("stage") and settings.add_iterations:
         raise RunError(
-            f"--add-iterations: got {settings.add_iterations}, but the best network of {view.folder.name} is already "
-            "in its final training",
-            "Start a new run with more --iterations.",
+            f"--add-iterations: got {settings.add_iterations}, but the search of {view.folder.name} ended when its "
+            "final training started",
+            "Start a new run with a larger --iterations.",
         )
     if settings.add_iterations and settings.add_epochs:
         raise RunError(

@@ -1,7 +1,7 @@
-"""Draws of `sampler = "model"`: the network that promises the largest improvement by what earlier places have shown.
+"""Candidates of `sampler = "model"`: each is the network with the largest expected improvement, by earlier results.
 
-A draw looks only at earlier places of the plan, and waits until they are decided: the first rung of the bracket before
-its own, the first two rungs of the one before that, and so on, and in its own first rung all slots but the last `LAG`.
+A draw uses results of earlier places only, and waits until these are decided: the first rung of the previous bracket,
+the first two rungs of the bracket before that, and so on, and the slots of its own first rung at least `LAG` earlier.
 So the draws depend on the seed and on scores, not on the number of workers, on timing, or on interruptions.
 """
 
@@ -21,7 +21,7 @@ from resnet_search.spaces.schema import Axes
 
 LAG = 8
 _RANDOM = 5  # every fifth draw is random, so that a wrong model cannot mislead the whole search
-_AT_FIRST = 4  # so many draws are random before the model has anything to learn from
+_AT_FIRST = 4  # number of random draws before the model has anything to learn from
 _LOOKED_AT = 600  # networks of a large space that are compared
 
 
@@ -47,7 +47,7 @@ class ModelSampler:
         self._values: dict[Architecture, dict[str, Any]] = {}
 
     def is_ready(self, draw: Draw, schedule: Schedule) -> bool:
-        """Return whether everything is decided that a draw looks at."""
+        """Return whether all results that a draw uses are decided."""
         if draw.replacement:
             return True
         if schedule.drawn_until(draw.bracket) < draw.slot:
@@ -58,7 +58,7 @@ class ModelSampler:
         )
 
     def choose(self, draw: Draw, planned: Candidate) -> Candidate:
-        """Return the candidate of a draw whose planned one is random."""
+        """Return the candidate of a draw; `planned` is the random one that it would have otherwise."""
         if draw.replacement:
             return planned
         place = (draw.bracket.iteration, draw.bracket.number, draw.slot)
@@ -104,7 +104,7 @@ class ModelSampler:
         return max(untrained, key=lambda network: round(float(promises[rows[network]]), 9))
 
     def _values_of(self, network: Architecture) -> dict[str, Any]:
-        """Return what a network is described by: its costs, and its values on the axes."""
+        """Return the values that describe a network: its costs, and its values on the axes."""
         if network not in self._values:
             cost = self._cost(network)
             size = {"macs": cost.macs, "params": cost.trainable, "layers": network.depth}

@@ -64,7 +64,7 @@ class _BracketState:
     def __init__(self, place: int, bracket: Bracket, cost: Callable[[Draw], float], *, asynchronous: bool) -> None:
         self.place, self.bracket, self.queued, self._asynchronous = place, bracket, True, asynchronous
         self.failures: Counter[int] = Counter()  # by slot of the first rung
-        self.drawn = _Slots()  # of the first rung, for which a candidate was drawn or none was left
+        self.drawn = _Slots()  # slots of the first rung with a candidate, or for which none was left
         self.decided = _Slots()  # of these, those with a score or without a candidate
         first = Slots(bracket.draws, lambda slot: -cost(Draw(bracket, slot, 0)))
         sizes = (bracket.draws if asynchronous else rung.size for rung in bracket.rungs[1:])
@@ -106,7 +106,7 @@ class _BracketState:
         return max(0, self.bracket.rungs[index].size - (slots.size - len(slots)))
 
     def is_decided(self, index: int) -> bool:
-        """Return whether no trial of rung `index` may still get a score."""
+        """Return whether no more scores can come from rung `index`."""
         return self._open(index) == 0
 
     @property
@@ -115,7 +115,7 @@ class _BracketState:
 
 
 class _Slots:
-    """Slots of a rung, and the first slot that is not one of them."""
+    """A set of slots of a rung, and the first slot that is missing from it."""
 
     def __init__(self) -> None:
         self._slots: set[int] = set()
@@ -133,7 +133,7 @@ class Schedule:
 
     `cost`: cost of training the candidate of a planned draw, in any unit. Of the free slots of a bracket, the costliest
     comes first, so that the others do not have to wait for it at the end. `asynchronous`: iteration and number of each
-    asynchronous bracket. `closed`: of each bracket in which nothing starts any more.
+    asynchronous bracket. `closed`: of each bracket in which no more trials start.
     """
 
     def __init__(
@@ -209,15 +209,15 @@ class Schedule:
                 state.decided.add(entry.slot)
 
     def drawn_until(self, bracket: Bracket) -> int:
-        """Return the first slot of a bracket that has never had a candidate, nor been closed."""
+        """Return the first slot of a bracket that has neither had a candidate nor been closed."""
         return self._state(bracket).drawn.until
 
     def decided_until(self, bracket: Bracket) -> int:
-        """Return the first slot of a bracket's first rung that has no score, nor been closed."""
+        """Return the first slot of a bracket's first rung that neither has a score nor is closed."""
         return self._state(bracket).decided.until
 
     def is_decided(self, bracket: Bracket, rung: int) -> bool:
-        """Return whether no trial of a rung may still get a score."""
+        """Return whether no more scores can come from a rung."""
         return self._state(bracket).is_decided(rung)
 
     def failed(self, trial: str) -> None:

@@ -269,7 +269,7 @@ def _search(
 
 
 class Pool:
-    """The workers of a command, which start again only for a stage that needs others."""
+    """The workers of a command; they restart only for a stage that needs other settings."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
@@ -286,7 +286,7 @@ class Pool:
         return self._workers
 
     def close(self) -> None:
-        """End them."""
+        """Stop the workers."""
         if self._workers is not None:
             self._workers.close()
         self._workers = None

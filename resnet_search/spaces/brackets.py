@@ -3,7 +3,7 @@
 Li et al. 2018, "Hyperband", algorithm 1, with the sizes of `keras_tuner.Hyperband`: a bracket of number b starts with
 ceil(ends / (b + 1) * factor^b) candidates, `ends` being the size of bracket 0, and each rung keeps one in `factor`.
 Brackets whose first rung would be shorter than `min_epochs` are left out; the others stay as they are. Rungs end after
-whole epochs, rounded up as Keras Tuner does, and those of less than one epoch after hundredths of it.
+whole epochs, rounded up as in Keras Tuner. Rungs that end inside the first epoch are rounded to hundredths.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from resnet_search.training.length import in_epochs, in_total, validations
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """`size` candidates trained from epoch `initial_epoch` to epoch `epochs` (absolute; of `training.length`)."""
+    """`size` candidates trained from epoch `initial_epoch` to epoch `epochs` (absolute; see `training.length`)."""
 
     index: int
     size: int
@@ -87,7 +87,7 @@ def grid(max_epochs: int, candidates: int) -> tuple[Bracket, ...]:
 def finalists_until(now: float, end: int, finalists: int) -> int:
     """Return the epoch to which all finalists are trained before the best of them alone is trained to epoch `end`.
 
-    `now`: the epochs that they have. Those that do not win take a fourth of the epochs between `now` and `end`.
+    `now`: the epochs that they have. The finalists that do not win train for a quarter of `end - now` epochs in total.
     """
     more = (end - now) / _FINALISTS_SHARE / max(1, finalists - 1)
     return min(end, math.floor(now + more) + 1)

@@ -152,7 +152,7 @@ def _across_axes(axes: Mapping[str, Any], good: Mapping[str, Any], mistakes: Mis
 
 
 def _across_hyperband(checked: Checked) -> None:
-    """The shortest trials cannot be longer than the longest, nor these than the final training."""
+    """Check that the shortest trials are no longer than the longest, and these no longer than the final training."""
     given = checked.tables["hyperband"]
     least, most = (given.get(name, getattr(Hyperband(), name)) for name in ("min_epochs", "max_epochs"))
     if least > most:

@@ -153,10 +153,10 @@ def check_steps(space: SearchSpace, plan: Plan, images: int, batch: int) -> None
     if any(round(rung.epochs * steps) <= round(rung.initial_epoch * steps) for rung in rungs):
         least = math.ceil(100 / steps) / 100
         wrong = (
-            f"[hyperband] min_epochs: got {space.hyperband.min_epochs}; allowed: at least {min(1, least):g} with "
-            f"{images:,} training images, which make {steps:,} steps of {batch:,} images an epoch"
+            f"[hyperband] min_epochs: got {space.hyperband.min_epochs}; allowed: at least {min(1, least):g}, because "
+            f"an epoch of {images:,} training images has only {steps:,} step{'s' * (steps != 1)} of {batch:,} images"
         )
-        raise SpaceError(space.name, [wrong], "Give --min-epochs 1, or a smaller batch size.")
+        raise SpaceError(space.name, [wrong], "Use --min-epochs 1 or a smaller batch size.")
 
 
 def brackets_from(plan: list[dict[str, Any]]) -> tuple[Bracket, ...]:

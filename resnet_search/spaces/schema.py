@@ -137,7 +137,8 @@ class Hyperband:
     max_epochs: int = _key("int", "epochs of the longest trials", default=27, high=MAX_EPOCHS, unit="epochs")
     min_epochs: float = _key(
         "int", "epochs of the shortest trials, the minimum resource of Li et al.; at most max_epochs", default=1,
-        test=is_length, words=f"integers from 1 to {MAX_EPOCHS:,}, or a fraction of an epoch from 0.01", unit="epochs",
+        test=is_length, words=f"integers from 1 to {MAX_EPOCHS:,}, or a fraction of an epoch, at least 0.01",
+        unit="epochs",
     )  # fmt: skip
     final_epochs: int | None = _key(
         "int", "epochs to which the best candidate is trained at the end of the search; without it, max_epochs",
@@ -161,7 +162,7 @@ class Hyperband:
 
     @property
     def ticks(self) -> int:
-        """Steps of an epoch where steps must be integers: more than one if rungs may end inside an epoch."""
+        """Steps per epoch where steps must be integers: 100 if rungs may end inside an epoch, otherwise 1."""
         return HUNDREDTHS if self.min_epochs < 1 else 1
 
 

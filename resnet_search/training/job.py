@@ -16,12 +16,12 @@ ANSWERS = "answers.bits"  # which validation images the scored weights classify 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Train one candidate from epoch `initial_epoch` to `epochs` (absolute; of `training.length`).
+    """Train one candidate from epoch `initial_epoch` to `epochs` (absolute; see `training.length`).
 
     `folder` receives the files of `training.train`; `parent` is the folder of the trial to continue from, if any.
     `seed` is the candidate's: initial weights, data order and augmentation follow from it and the epoch.
-    `horizon` is the length of the learning-rate schedule in epochs, which starts to fall at `constant_until`
-    (`Recipe.learning_rate_at`); `data` a folder written by `training.arrays`.
+    `horizon` is the length of the learning-rate schedule in epochs. The rate starts to fall at `constant_until`
+    (`Recipe.learning_rate_at`). `data`: a folder written by `training.arrays`.
     `parts`: the number of equal parts that each batch is trained in, one after another, with a single step.
     `precision`: one of `networks.precision`.
     """
@@ -46,7 +46,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
-    """A line of a trial's history: what it trained since the line before, and the score after that.
+    """A line of a trial's history: the training since the previous line, and the score after it.
 
     `epoch` is absolute, one of `training.length.validations`; times are in seconds.
     """

@@ -1,4 +1,4 @@
-"""Lengths of training in epochs: whole numbers from one on, and hundredths between them."""
+"""Lengths of training in epochs: integers where they are whole, otherwise rounded to hundredths."""
 
 from __future__ import annotations
 

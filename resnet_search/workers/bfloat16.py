@@ -1,4 +1,4 @@
-"""Whether this machine's processor trains faster in bfloat16: a trial of a second. Imports TensorFlow when called."""
+"""Whether this machine's processor trains faster in bfloat16: a one-second test. Imports TensorFlow when called."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _PROCESSOR = Path("/proc/cpuinfo")
 def on_processor(asked: str, backend: str, *, wide: bool = False, elsewhere: bool = False) -> str:
     """Return the precision on a processor for one of PRECISIONS.
 
-    AUTO: bfloat16 if there are networks that it would make faster (`wide`) and a trial on this machine shows it.
+    AUTO: bfloat16 if some network can use it (`wide`) and a speed test on this machine shows that it is faster.
     `elsewhere`: training runs on other machines, and each checks its own instructions, so AUTO is float32.
     `TrainingError` if bfloat16 was asked for and would be slower: without instructions for it, or on a backend other
     than TensorFlow.

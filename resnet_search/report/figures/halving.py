@@ -81,7 +81,7 @@ def _names(view: RunView) -> _Names:
     return names | {place: f"extension {number}" for number, place in enumerate(extensions, 1)}
 
 
-_STAGES = {"pace": "winner, timed"}
+_STAGES = {"pace": "winner (timing)"}
 
 
 def _planned(view: RunView, names: _Names) -> dict[_Rung, float]:
