@@ -51,7 +51,7 @@ def command(session: Session, /, *, run: str, runs_dir: Path, quiet: bool, no_ex
     folder = find_run(run, runs_dir)
     session.folder, session.runs_dir = folder.path, runs_dir
     view = read_run(folder)
-    refuse_changes(folder.name, view.content, options)
+    refuse_changes(folder.name, view.as_started, options)
     failed = sum(trial.status == FAILED for trial in view.trials.values())
     again = changing["add_iterations"] or changing["add_epochs"] or (changing["retry_failed"] and failed)
     if view.state == "finished" and not again:

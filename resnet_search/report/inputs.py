@@ -55,7 +55,7 @@ def feasible_words(feasible: dict[str, Any]) -> str:
 
 
 def _method(view: RunView) -> tuple[Text, Text]:
-    hyperband = _as_started(view)["space"]["hyperband"]
+    hyperband = view.as_started["space"]["hyperband"]
     epochs, iterations = counted(hyperband["max_epochs"], "epoch"), counted(hyperband["iterations"], "iteration")
     if is_grid(view):
         return "Method", f"trains every network once, for all {epochs}"
@@ -144,7 +144,7 @@ def repeat(view: RunView) -> Section:
         "How to repeat this run",
         (
             Paragraph(("Save the search space below as ", Code(SPACE_FILE), " and run this command in that folder:")),
-            Fence("sh", shlex.join(_command(_as_started(view)))),
+            Fence("sh", shlex.join(_command(view.as_started))),
             Paragraph(_how_equal(workers, "the scores" if is_grid(view) else _PROMOTED)),
             Table(("", ""), tuple(rows)),
             Paragraph("The search space; options of the command above override its values:"),
@@ -174,13 +174,6 @@ def _how_equal(workers: dict[str, Any], what: str) -> str:
 def _workers(workers: dict[str, Any]) -> Text:
     each = f"{workers['slots']}, with {counted(workers['threads'], 'thread')} each"
     return (f"{each}, on ", Code(Cluster.from_dict(workers["cluster"]).word)) if workers.get("cluster") else each
-
-
-def _as_started(view: RunView) -> dict[str, Any]:
-    """Return the content of a run with the search space as it was at the start, before any final training."""
-    if not view.content.get("stage"):
-        return view.content
-    return {**view.content, "space": view.folder.read()["space"]}
 
 
 def _command(content: dict[str, Any]) -> list[str]:

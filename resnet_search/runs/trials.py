@@ -216,6 +216,11 @@ class RunView:
         return list(best.values())
 
     @property
+    def as_started(self) -> dict[str, Any]:
+        """The content of the run with the search space as it was at the start, before any final training."""
+        return {**self.content, "space": self.folder.read()["space"]} if self.content.get("stage") else self.content
+
+    @property
     def closed(self) -> set[tuple[int, int]]:
         """Iteration and number of the brackets in which no more trials start."""
         return {(iteration, number) for iteration, number in self.content.get("closed", ())}

@@ -33,6 +33,7 @@ from resnet_search.workers.backend import keras_backend
 from resnet_search.workers.cluster import Cluster
 from resnet_search.workers.devices import choose_workers
 from resnet_search.workers.local import HANG_TIMEOUT
+from resnet_search.workers.precision import BFLOAT16, processor_has_bfloat16
 from resnet_search.workers.quiet import quiet_stderr
 
 if TYPE_CHECKING:
@@ -212,14 +213,15 @@ def _content(view: RunView, chosen: Sequence[Trial], seeds: int, settings: Again
             "completed": view.completed,
         },
     }
+    device = settings.device or str(source["workers"]["device"])
+    # In the precision of the search, which a test of the speed may have chosen, where the machine has it.
+    wide = source["workers"].get("precision") == WIDE and device == "cpu" and processor_has_bfloat16()
     with quiet_stderr():
         slots, workers = choose_workers(
-            settings.device or str(source["workers"]["device"]),
+            device,
             settings.workers or (1 if kind == FINAL else None),
             settings.threads,
-            precision=content["precision"],
-            # A search in float32 is followed in float32.
-            wide=source["workers"].get("precision") == WIDE,
+            precision=BFLOAT16 if wide else content["precision"],
             trial_bytes=largest_trial(content),
         )
         content["backend"] = keras_backend()

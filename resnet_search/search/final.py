@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from resnet_search.runs.events import Event, append_event
-from resnet_search.runs.trials import RunView, Trial
+from resnet_search.runs.trials import FAILED, RUNNING, RunView, Trial
 from resnet_search.search.budget import Budget
 from resnet_search.search.known import known_candidates
 from resnet_search.spaces.brackets import Bracket, Rung, finalists_until
@@ -38,6 +38,12 @@ def is_to_come(view: RunView) -> bool:
     return final is not None and stage != WINNER and (stage is not None or final > view.max_epochs)
 
 
+def follows(view: RunView) -> bool:
+    """Return whether a stage follows the one that has ended: the next, or another finalist if the winner has failed."""
+    failed = view.content.get("stage") == WINNER and view.winner is None and bool(_finalists(view))
+    return is_to_come(view) or failed
+
+
 def final_epochs(view: RunView) -> int | None:
     """Return the epochs of the winner that the space asks for; None for a search without a final training."""
     epochs: int | None = view.content["space"]["hyperband"].get("final_epochs")
@@ -56,6 +62,7 @@ def carry_out(
     """
     started = search(0)
     while view.state == "running":
+        _end_running(view, observers)
         stage = next_stage(view, budget)
         kind, fields = ("finished", {}) if stage is None else ("extended", stage)
         line = append_event(view.folder.events, kind, **fields)
@@ -67,6 +74,15 @@ def carry_out(
             started = search(started)
 
 
+def _end_running(view: RunView, observers: Sequence[Callable[[Event, RunView], None]]) -> None:
+    """End the trials of a search that was killed, and resumed when its time was up."""
+    for trial in [trial for trial in view.trials.values() if trial.status == RUNNING]:
+        line = append_event(view.folder.events, "failed", trial=trial.trial, reason="the time of the search was up")
+        view.apply(line)
+        for observer in observers:
+            observer(line, view)
+
+
 def next_stage(view: RunView, budget: Budget) -> dict[str, Any] | None:
     """Return the fields of the `extended` event that starts the next stage; None if no candidate can continue."""
     chosen = _finalists(view)
@@ -74,9 +90,10 @@ def next_stage(view: RunView, budget: Budget) -> dict[str, Any] | None:
         return None
     before, now = view.content.get("stage"), max(trial.epochs for trial in chosen)
     length = _length(view, chosen[0], budget, measured=before == PACE)
-    if before is None and len(chosen) > 1:
-        return _stage(view, FINALISTS, chosen, until=finalists_until(now, length, len(chosen)))
-    if before != PACE and budget.seconds is not None and now + _PACE_EPOCHS < length:
+    until = finalists_until(now, length, len(chosen))
+    if before is None and len(chosen) > 1 and until < length:
+        return _stage(view, FINALISTS, chosen, until=until)
+    if before in {None, FINALISTS} and budget.seconds is not None and now + _PACE_EPOCHS < length:
         return _stage(view, PACE, chosen[:1], until=math.floor(now) + _PACE_EPOCHS)
     return _stage(view, WINNER, chosen[:1], until=length)
 
@@ -117,9 +134,15 @@ def _finalists(view: RunView) -> list[Trial]:
 
     After the search: as many as `factor`. After a stage: all that it trained.
     """
-    standings = view.standings()
+    stages = {(one["iteration"], one["bracket"]) for one in view.content.get("known", ()) if one.get("stage")}
+    failed = {
+        trial.candidate
+        for trial in view.trials.values()
+        if trial.status == FAILED and (trial.iteration, trial.bracket) in stages
+    }
+    standings = [trial for trial in view.standings() if trial.candidate not in failed]
     if view.content.get("stage") is not None:
-        return [trial for trial in standings if trial.epochs == view.max_epochs]
+        return [trial for trial in standings if trial.epochs == standings[0].epochs]
     chosen = standings[: int(view.content["space"]["hyperband"]["factor"])]
     known = next((trial for trial in standings if view.is_baseline(trial)), None)
     if known is not None and known.candidate not in {trial.candidate for trial in chosen}:
@@ -133,9 +156,9 @@ def _length(view: RunView, trial: Trial, budget: Budget, *, measured: bool) -> i
     `measured`: whether the trial's last epoch was timed under the conditions of the final training.
     """
     most, left = final_epochs(view) or 0, budget.seconds_left
-    least = math.floor(trial.epochs) + 1
+    least = min(most, math.floor(trial.epochs) + 1)
     if left is None:
-        return max(least, most)
+        return most
     seconds = _last_epoch_seconds(view, trial) if measured else _epoch_seconds(view, trial)
     time = _MARGIN * (left - _EXPORT_SECONDS - trial.setup_seconds)
     return max(least, min(most, math.floor(trial.epochs + time / seconds)))
@@ -161,7 +184,8 @@ def _stage(view: RunView, name: str, chosen: list[Trial], *, until: int) -> dict
     plan, now = view.content["plan"], max(trial.epochs for trial in chosen)
     following = max((bracket["iteration"] for bracket in plan), default=-1) + 1
     # In the first rung, candidates that the search has stopped earlier catch up; the others have their scores.
-    rungs = (Rung(0, len(chosen), now, now), Rung(1, len(chosen), now, until))
+    least = min(trial.epochs for trial in chosen)
+    rungs = (Rung(0, len(chosen), least, now), Rung(1, len(chosen), now, until))
     bracket = Bracket(following, 1, 0, rungs)
     return {
         "stage": name,

@@ -21,7 +21,7 @@ from resnet_search.runs.events import Event, append_event, read_events
 from resnet_search.runs.trials import FAILED, RUNNING, RunView, Trial
 from resnet_search.search.budget import Budget
 from resnet_search.search.candidates import Candidate
-from resnet_search.search.final import SearchTime, is_to_come
+from resnet_search.search.final import SearchTime, follows
 from resnet_search.search.losses import Losses
 from resnet_search.search.oracle import HyperbandOracle
 from resnet_search.training.job import FAILURE, Epoch, Job
@@ -88,7 +88,7 @@ class SearchLoop:
         self._tidy()
         self._oracle.project(self._folder)
         reason = self._budget.spent(self.started)
-        to_come, finished = is_to_come(self._view), self._oracle.finished
+        to_come, finished = follows(self._view), self._oracle.finished
         if reason and (to_come or not finished):
             self._note("stopped", reason=reason)
         elif not to_come:

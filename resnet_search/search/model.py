@@ -43,8 +43,8 @@ def features_of(values: Sequence[Mapping[str, Any]]) -> Floats:
     """Return features, shape (networks, features), from named values of networks: each with mean 0 and deviation 1.
 
     Positive numbers enter by their logarithm, other numbers as they are, and anything else as one feature for each of
-    its values. A value that a network lacks is 0. Features that are the same for all networks are left out. The first
-    feature must be the multiply-adds.
+    its values. A value that a network lacks is 0. Features that are the same for all networks are left out, except
+    the first, which must be the multiply-adds.
     """
     columns = []
     for name in dict.fromkeys(name for each in values for name in each):
@@ -58,8 +58,10 @@ def features_of(values: Sequence[Mapping[str, Any]]) -> Floats:
             columns += [[float(text == kind) for text in texts] for kind in sorted(set(texts))[1:]]
     table = np.array(columns, "float64").T.reshape(len(values), -1)
     spread = table.std(axis=0)
-    table, spread = table[:, spread > 0], spread[spread > 0]
-    return (table - table.mean(axis=0)) / spread if table.size else np.zeros((len(values), 1))
+    kept = spread > 0
+    kept[0] = True  # The trend is in the first feature.
+    features: Floats = ((table - table.mean(axis=0)) / np.where(kept & (spread > 0), spread, 1.0))[:, kept]
+    return features
 
 
 def _is_number(value: Any) -> bool:
@@ -75,17 +77,15 @@ def expected_improvement(features: Floats, observations: Sequence[Observation], 
     rows = np.array([one.network for one in known])
     epochs = np.array([one.epochs for one in known])
     scores = np.array([one.score for one in known]) / _spread(known)
-    smooth = _kernel(features, features[rows])  # (networks, observations)
     same = rows[:, None] == rows[None, :]
     level = epochs[:, None] == epochs[None, :]
     early = 1 - np.log1p(np.minimum(epochs, longest)) / math.log1p(longest)
     noise = np.diag(_NOISE + _EARLY_NOISE * early)
-    factor = cho_factor(smooth[rows] + _OWN * same + _LEVEL * level + noise, lower=True)
-    weights = cho_solve(factor, scores - scores.mean())
-    # Without the level after the last epoch, which is the same for all.
-    own = _OWN * (np.arange(len(features))[:, None] == rows[None, :])
-    cross = smooth + own
-    mean = cross @ weights
+    covariance = _kernel(features[rows], features[rows]) + _OWN * same + _LEVEL * level + noise
+    factor = cho_factor(covariance, lower=True)
+    # Without the level after the last epoch, which is the same for all networks.
+    cross = _kernel(features, features[rows]) + _OWN * (np.arange(len(features))[:, None] == rows[None, :])
+    mean = cross @ cho_solve(factor, scores - scores.mean())
     explained = np.einsum("ij,ji->i", cross, cho_solve(factor, cross.T))
     prior = _SMOOTH + _TREND * features[:, 0] ** 2 + _OWN
     deviation = np.sqrt(np.maximum(prior - explained, 1e-12))

@@ -182,10 +182,9 @@ def contents_of(space: SearchSpace) -> dict[str, Any]:
 
 def _schedule(space: SearchSpace) -> dict[str, Any]:
     """Return the length of the learning-rate schedule, which is constant in a search with a final training."""
-    final = space.hyperband.final_epochs
-    if final is None:
+    if not space.hyperband.has_final:
         return {"horizon": space.hyperband.max_epochs}
-    return {"horizon": final, "constant_until": final}
+    return {"horizon": space.hyperband.final_epochs, "constant_until": space.hyperband.final_epochs}
 
 
 def start_in(folder: RunFolder, observers: Sequence[Observer], budget: Budget | None) -> RunView:
@@ -209,7 +208,11 @@ def _drive(
 ) -> RunView:
     with folder.lock():
         view = read_run(folder, locked=False)
-        failed = [trial.trial for trial in view.trials.values() if trial.status == FAILED and settings.retry_failed]
+        failed = [
+            trial.trial
+            for trial in view.trials.values()
+            if settings.retry_failed and trial.status == FAILED and (trial.iteration, trial.bracket) not in view.closed
+        ]
         if view.state == "finished" and not settings.extends and not failed:
             return view
         budget = budget or Budget()

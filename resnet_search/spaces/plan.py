@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from resnet_search.errors import SpaceError
 from resnet_search.spaces.brackets import Bracket, Rung, finalists_until, grid, hyperband
 from resnet_search.spaces.feasible import CAP, Feasible
 from resnet_search.spaces.space import SearchSpace
-from resnet_search.training.length import in_total
+from resnet_search.training.length import in_total, validations
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,21 +144,39 @@ def make_plan(
     brackets = hyperband(
         settings.max_epochs, settings.factor, settings.iterations, limit, min_epochs=settings.min_epochs
     )
-    final = settings.final_epochs if (settings.final_epochs or 0) > settings.max_epochs else None
+    final = settings.final_epochs if settings.has_final else None
     return Plan(space.method, feasible, brackets, limit, settings.promotion == "async", final, settings.factor)
 
 
 def check_steps(space: SearchSpace, plan: Plan, images: int, batch: int) -> None:
     """Raise `SpaceError` if a trial of a plan would take no step of `batch` images; an epoch has `images`."""
     steps = max(1, images // batch)
-    rungs = [rung for bracket in plan.brackets for rung in bracket.rungs]
-    if any(round(rung.epochs * steps) <= round(rung.initial_epoch * steps) for rung in rungs):
-        least = math.ceil(100 / steps) / 100
+    if not _has_steps(plan.brackets, steps):
+        settings = space.hyperband
+        hundredths = (number / 100 for number in range(math.ceil(100 * settings.min_epochs), 100))
+        least = next(
+            (
+                least
+                for least in hundredths
+                if _has_steps(hyperband(settings.max_epochs, settings.factor, 1, min_epochs=least), steps)
+            ),
+            1,
+        )
         wrong = (
-            f"[hyperband] min_epochs: got {space.hyperband.min_epochs}; allowed: at least {min(1, least):g}, because "
+            f"[hyperband] min_epochs: got {settings.min_epochs}; allowed: at least {least:g}, because "
             f"an epoch of {images:,} training images has only {steps:,} step{'s' * (steps != 1)} of {batch:,} images"
         )
         raise SpaceError(space.name, [wrong], "Use --min-epochs 1 or a smaller batch size.")
+
+
+def _has_steps(brackets: Iterable[Bracket], steps: int) -> bool:
+    """Return whether training takes a step between any two validations, with so many `steps` an epoch."""
+    return all(
+        round(start * steps) < round(end * steps)
+        for bracket in brackets
+        for rung in bracket.rungs
+        for start, end in pairwise([rung.initial_epoch, *validations(rung.initial_epoch, rung.epochs)])
+    )
 
 
 def brackets_from(plan: list[dict[str, Any]]) -> tuple[Bracket, ...]:

@@ -161,6 +161,11 @@ class Hyperband:
     )  # fmt: skip
 
     @property
+    def has_final(self) -> bool:
+        """Whether a final training follows the search."""
+        return self.final_epochs is not None and self.final_epochs > self.max_epochs
+
+    @property
     def ticks(self) -> int:
         """Steps per epoch where steps must be integers: 100 if rungs may end inside an epoch, otherwise 1."""
         return HUNDREDTHS if self.min_epochs < 1 else 1

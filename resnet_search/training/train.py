@@ -61,7 +61,9 @@ def train(
     history = [line for line in history if line.epoch <= start]
     # At once, because the state is useless without the history lines before it.
     write_lines(folder / HISTORY, [line.to_dict() for line in history])
-    for end in validations(start, job.epochs):
+    # A trial that cannot continue its parent's state is validated where it would have started, too.
+    again = validations(start, job.initial_epoch) if start < job.initial_epoch else []
+    for end in [*again, *validations(max(start, job.initial_epoch), job.epochs)]:
         line = trainer.run(start, end)
         append_line(folder / HISTORY, line.to_dict())
         trainer.save(end)

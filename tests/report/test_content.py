@@ -210,8 +210,8 @@ def test_inputs_and_how_to_repeat(finished: RunView) -> None:
     repeat = inputs.repeat(finished)
     assert listings(repeat).startswith(
         "resnet-search run --space space.toml --max-epochs 3 --min-epochs 1 --factor 3 --iterations 1 --promotion sync "
-        "--promote-by loss --max-params 100000 --data shapes --validation 1000 --seed 7 --workers 2 --threads 3 "
-        "--device cpu --precision float32 --no-baseline\n"
+        "--sampler random --promote-by loss --max-params 100000 --data shapes --validation 1000 --seed 7 --workers 2 "
+        "--threads 3 --device cpu --precision float32 --no-baseline\n"
     )
     assert {"resnet-search run --space small --seed 7", "5604e3d3"} <= cells(repeat)
     for line in ("width = [4, 6, 8]", '"momentum": 0.9'):

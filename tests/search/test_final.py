@@ -19,6 +19,7 @@ from resnet_search.search.final import FINALISTS, PACE, SEARCH_SHARE, WINNER, wo
 from resnet_search.search.known import known_networks, with_known
 from resnet_search.search.resume import ResumeSettings
 from resnet_search.spaces.plan import make_plan
+from resnet_search.spaces.space import SearchSpace
 
 from .conftest import KnownWorkers, Search, make_space, new_search
 from .test_known import space_with
@@ -210,3 +211,45 @@ def test_workers_start_again_only_for_a_stage_that_needs_others(tmp_path, monkey
     pool.close()
     pool.close()
     assert [workers.slots for workers in made] == closed == [2, 1]
+
+
+@pytest.mark.parametrize("final_epochs", [4, 5])
+def test_a_final_training_of_few_epochs_ends_where_it_was_asked_to(make_final, final_epochs):
+    search = make_final(final_epochs=final_epochs)
+    view = search.drive(KnownWorkers(2))
+    assert (view.state, view.winner.epochs) == ("finished", final_epochs)
+    assert make_plan(SearchSpace.from_dict(view.content["space"])).brackets
+
+
+def test_a_winner_that_fails_is_replaced_by_the_next_finalist(make_final):
+    failed = []
+
+    def first_fails(job, _) -> str:
+        if job.epochs == 12 and not failed:
+            failed.append(job.seed)
+        return "failed" if job.epochs == 12 and job.seed in failed else "done"
+
+    search = make_final()
+    view = search.drive(KnownWorkers(2, first_fails))
+    assert stages(search) == [FINALISTS, WINNER, WINNER]
+    assert (view.state, view.winner.epochs) == ("finished", 12)
+    assert view.winner.candidate == sorted(last_rung(view, 1), key=lambda trial: -trial.score)[1].candidate
+
+
+def test_trials_of_a_killed_search_are_not_continued_in_its_final_training(make_final):
+    search = make_final(max_epochs=9, final_epochs=100)
+    with pytest.raises(KeyboardInterrupt):
+        search.drive(KnownWorkers(8, stop_after=12))
+    workers = TimedWorkers(1)
+    view = search.drive(workers, budget=Budget(seconds=0.01, clock=lambda: 0.02 * (workers.time > 0)))
+    assert view.state == "stopped"
+    workers = TimedWorkers(1)
+    view = search.drive(workers, budget=Budget(seconds=60, clock=lambda: 25 + workers.time))
+    assert view.state in {"finished", "stopped"}
+    assert not any(trial.status == "running" and trial.iteration == 0 for trial in view.trials.values())
+
+
+def test_failed_trials_of_the_search_are_not_retried_after_it(make_final):
+    view = make_final().drive(KnownWorkers(2))
+    assert (0, 0) in view.closed
+    assert view.as_started["space"]["hyperband"]["max_epochs"] == 3 != view.max_epochs

@@ -119,7 +119,7 @@ WRONG = [
     ({"hyperband.max_epochs": '"3"'}, "[hyperband] max_epochs", '"3"', "1 to 10,000"),
     ({"hyperband.max_epochs": "false"}, "[hyperband] max_epochs", "false", "1 to 10,000"),
     ({"hyperband.min_epochs": "0"}, "[hyperband] min_epochs", "0", "1 to 10,000"),
-    ({"hyperband.min_epochs": "0.009"}, "[hyperband] min_epochs", "0.009", "a fraction of an epoch from 0.01"),
+    ({"hyperband.min_epochs": "0.009"}, "[hyperband] min_epochs", "0.009", "a fraction of an epoch, at least 0.01"),
     ({"hyperband.min_epochs": "1.5"}, "[hyperband] min_epochs", "1.5", "integers from 1"),
     ({"hyperband.min_epochs": "nan"}, "[hyperband] min_epochs", "nan", "integers from 1"),
     ({"hyperband.min_epochs": "true"}, "[hyperband] min_epochs", "true", "integers from 1"),
