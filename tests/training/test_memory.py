@@ -164,9 +164,9 @@ def test_a_state_counts_whole_batches_whatever_the_parts(make_job, arrays):
         trainer = Trainer(job, arrays)
         assert trainer.restore([]) == 1
         assert int(trainer.optimizer.iterations) == trainer.steps
+        Path(job.folder).mkdir(exist_ok=True)
         trainer.run(1, 2)
         assert int(trainer.optimizer.iterations) == 2 * trainer.steps
-        Path(job.folder).mkdir(exist_ok=True)
         trainer.save(2)
         again = Trainer(replace(job, parts=3 - parts), arrays)
         assert again.restore([2]) == 2
