@@ -109,7 +109,7 @@ def _brackets(plan: Plan) -> Iterable[RenderableType]:
 
 
 def _grid(feasible: Feasible) -> Iterable[RenderableType]:
-    """Show the networks that a grid trains, in order, with their model names if they have one."""
+    """Show the networks of a grid in the order of their training, with their model names if they have one."""
     named = {preset.architecture: preset.name for preset in PRESETS.values()}
     rows = list(zip(feasible.architectures, feasible.costs, strict=True))[:MOST_NETWORKS]
     yield Grid(

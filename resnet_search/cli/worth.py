@@ -15,7 +15,7 @@ from resnet_search.runs.after import reads_of_test_images
 from resnet_search.runs.trials import RunView, Trial
 from resnet_search.training.recipe import recipe_from
 
-# An epoch shorter than the memory of SGD's momentum, 1 / (1 - 0.9) steps, hardly moves the weights.
+# An epoch shorter than the memory of SGD's momentum, 1 / (1 - 0.9) steps, moves the weights very little.
 FEW_STEPS = 10
 # Smallest batch with usable batch-norm statistics.
 _LEAST_BATCH = 8

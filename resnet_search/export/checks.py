@@ -18,7 +18,7 @@ TOLERANCE = 1e-5
 LEAST_AGREEMENT = 0.98
 # Share of the validation images by which the number of right answers may differ from the trial's score. With the same
 # weights, only images whose two best classes are nearly tied can change. In float32, where logits agree to about 1e-6,
-# there are hardly any. In bfloat16, with 8 bits of precision, six networks changed their answer on 0.5 to 1.8 % of
+# there are very few. In bfloat16, with 8 bits of precision, six networks changed their answer on 0.5 to 1.8 % of
 # 1,000 images (and their accuracy by at most 0.2 %; measured close to chance, where classes are closest).
 _ACCURACY_TOLERANCE = {FLOAT32: 0.001, MIXED: 0.02, WIDE: 0.02}
 # At least so many images, also where the share of few images is less.

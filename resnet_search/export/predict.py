@@ -125,7 +125,7 @@ def _damaged(path: Path, what: str) -> ExportError:
 def classify(
     export: Export, given: Sequence[Path], top: int, left_out: LeftOut | None = None
 ) -> Iterator[Classified | Unread]:
-    """Yield the images of files and folders, with all subfolders, in batches and in order, each once.
+    """Yield the images of files and folders, with all subfolders, sorted, in batches, each once.
 
     Folders are read, and images decoded and stretched, as for training (docs/data.md). What is not taken from a folder
     is added to `left_out`; a file that is given explicitly is always tried.

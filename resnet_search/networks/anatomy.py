@@ -73,7 +73,7 @@ class Stage:
     last: Block
 
     def expand(self, n: int) -> tuple[Block, ...]:
-        """Return the n blocks in order."""
+        """Return the n blocks from first to last."""
         return (self.first,) if n == 1 else (self.first, *[self.middle] * (n - 2), self.last)
 
 

@@ -67,7 +67,7 @@ class Maker:
         return layers.Conv2D(unit.outputs, unit.kernel, **options, **self.kernel(name))(x)
 
     def unit(self, x: Any, unit: Unit, name: str, gamma: str = "ones", skip: str = "") -> Any:
-        """Add a convolution and the layers around it, in order; `skip`: the first part of the order, already added."""
+        """Add a convolution and the layers around it; `skip`: the first part of their sequence, already added."""
         for letter in unit.order.removeprefix(skip):
             if letter == "n":
                 x = self.norm(x, f"{name}_norm", gamma)

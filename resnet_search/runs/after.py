@@ -90,7 +90,7 @@ def note_read(view: RunView, *, command: Sequence[str], network: str, images: in
 
 
 def reads_of_test_images(view: RunView) -> list[dict[str, Any]]:
-    """Every read of the test images in a run and in what followed from it, in order."""
+    """Return every read of the test images in a run and in the runs that followed it, oldest first."""
     path = root(view).path / LEDGER
     try:
         reads = read_lines(path)

@@ -1,4 +1,4 @@
-"""The events of a run, in order: the one truth that everything else is derived from.
+"""The events of a run, oldest first: the one truth that everything else is derived from.
 
 | event | fields |
 |---|---|

@@ -51,7 +51,7 @@ class Slots:
         return self._queue[0][1]
 
     def others(self) -> list[int]:
-        """Return the free slots after the first, in order."""
+        """Return the free slots after the first, by least key."""
         self.first()
         # A slot that was given back may be in the queue twice.
         return [slot for _, slot in sorted(set(self._queue or ())) if slot in self._free][1:]

@@ -23,7 +23,7 @@ FREE = ("activation", "dropout", "stochastic_depth", "zero_gamma")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """`fixed`: block and attention. `digits`: the axes that apply to these, and their values in order."""
+    """`fixed`: block and attention. `digits`: the axes that apply to these, each with the list of its values."""
 
     fixed: dict[str, str]
     digits: dict[str, tuple[Any, ...]]

@@ -22,7 +22,7 @@ from resnet_search.training.arrays import Arrays
 
 @dataclass(frozen=True, slots=True)
 class EpochPlan:
-    """The images of one epoch in order: index (N,), shift (N, 2) in pixels down and right, flip (N,)."""
+    """The sequence of images of one epoch: index (N,), shift (N, 2) in pixels down and right, flip (N,)."""
 
     index: NDArray[np.int32]
     shift: NDArray[np.int32]

@@ -18,7 +18,7 @@ from resnet_search.files import replacing
 def batches(
     inputs: Any, labels: Any = None, *, size: int, together: int = 1, images: NDArray[np.uint8] | None = None
 ) -> dict[str, Any]:
-    """Return arguments for Keras's `fit`, `evaluate` and `predict`: equally long arrays as batches of `size`, in order.
+    """Return arguments for Keras's `fit`, `evaluate`, `predict`: equally long arrays as unshuffled batches of `size`.
 
     `together`: of `run_together`: on JAX, so many batches are one batch to Keras.
     `images`: the first input is an index into them, and each batch gets the images themselves in its place.
@@ -152,7 +152,7 @@ class Alive(keras.callbacks.Callback):
 
 
 class Answers(keras.metrics.Metric):
-    """Records which images an evaluation classifies correctly, in order; the value is their number."""
+    """Records for each image whether an evaluation classifies it correctly; the value is the number of correct ones."""
 
     def __init__(self, images: int) -> None:
         super().__init__(name="answers")

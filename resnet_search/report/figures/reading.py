@@ -17,7 +17,7 @@ Curve = dict[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`trials`: the completed trial with the most epochs of each candidate of the search, in order of creation.
+    """`trials`: the completed trial with the most epochs of each candidate of the search, oldest first.
 
     `curves`: the validation accuracy of each candidate by epoch. `unread`: candidates whose files cannot be read.
     `promoting`: what decided promotions by epoch, higher first: the accuracies, or the losses with a minus sign.

@@ -59,7 +59,7 @@ def stretches(view: RunView) -> Iterable[Stretch]:
 
 
 def lanes(found: list[Stretch]) -> list[int]:
-    """Return the row of each stretch in order of their start: the lowest free one."""
+    """Return the row of each stretch, by their start: the lowest free row."""
     rows, free, busy, made = [], list[int](), list[tuple[float, int]](), 0
     for one in found:
         while busy and busy[0][0] <= one.begin:

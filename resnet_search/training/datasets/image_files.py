@@ -72,7 +72,7 @@ class LeftOut:
 
 
 def images_below(folder: Path, left_out: LeftOut, *, name: str = "") -> Iterator[Path]:
-    """Yield the image files of a folder, in order of their names, and then those of each folder below it.
+    """Yield the image files of a folder, sorted by name, and then the files of each folder below it.
 
     What is not taken is added to `left_out`, under its path below `folder`, after `name`.
     """
@@ -148,7 +148,7 @@ class Classes:
 
 @dataclass(frozen=True, slots=True)
 class SplitFiles:
-    """The image files of a split with the places of their classes, in order, and what was left out."""
+    """The image files of a split, sorted, with the numbers of their classes; and the files that were left out."""
 
     split: str
     files: list[tuple[Path, int]]

@@ -48,7 +48,7 @@ def load_image_folder(
 ) -> ImageData:
     """The data set in `path`. Classes are the folders of train, sorted by name; files in folders below count as well.
 
-    Images become RGB (`decode` says how) of `image_size` pixels a side; None demands that all are of one size. What is
+    Images become RGB (`decode` says how) of `image_size` pixels a side; None requires equal sizes. What is
     left out is counted and named in the notes. `value_range`: the values of black and white in every file; by default
     those of 8 bits, and for files of more bits the range that they use in the whole set. `certain=False` takes that for
     16 bits, as earlier versions did. Raises DataError where a split or a class has no image, and for a range that is

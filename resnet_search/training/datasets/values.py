@@ -172,7 +172,7 @@ def check_scales(train: int, test: int, where: str) -> None:
     """Raise DataError if the brightest bytes of train and test are so far apart that their scales must differ."""
     if min(train, test) * _OTHER_SCALE <= max(train, test) and max(train, test) > BRIGHTEST // 2:
         raise DataError(
-            f"{where}: the brightest value is {train} in train and {test} in test, which are hardly of one scale",
+            f"{where}: the brightest value is {train} in train and {test} in test, which suggests different scales",
             f"Bring both to one scale. If they are, say so: {OPTION} 0,{BRIGHTEST}.",
         )
 
