@@ -226,11 +226,7 @@ class RunView:
         return {(iteration, number) for iteration, number in self.content.get("closed", ())}
 
     def _found(self) -> list[Trial]:
-        slots = self._ranked_slots()
-        completed = (trial for trial in self.trials.values() if trial.status == COMPLETED)
-        return [
-            trial for trial in completed if trial.slot in slots.get((trial.iteration, trial.bracket), (trial.slot,))
-        ]
+        return [trial for trial in self.trials.values() if trial.status == COMPLETED and self.is_ranked(trial)]
 
     def rank(self, trial: Trial) -> tuple[float, float, tuple[int, ...]]:
         """Return the sort key, better trials first: most epochs, best score, earliest place in the plan.
