@@ -36,9 +36,12 @@ from resnet_search.search.budget import Budget
 from resnet_search.search.loop import SearchLoop
 from resnet_search.search.oracle import HyperbandOracle
 from resnet_search.spaces.load import parse_space
-from resnet_search.spaces.plan import brackets_from, make_plan
+from resnet_search.spaces.plan import brackets_from
 from resnet_search.training.job import Epoch, Job
 from resnet_search.workers.contract import Done, EpochDone, Failed, Message
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from benchmarks.content import WORKERS, searched_content
 
 SPACE = """
 [axes]
@@ -145,23 +148,7 @@ def drive(runs_dir: Path, trials: int) -> tuple[RunFolder, Timed]:
     """A search of so many trials, and what it measured."""
     text = SPACE.format(iterations=-(-trials // TRIALS_OF_AN_ITERATION))
     space = parse_space(text, "driver")
-    content = {
-        "created": "2026-01-01T00:00:00+00:00",
-        "space": space.to_dict(),
-        "recipe": {"name": "search"},
-        "horizon": space.hyperband.max_epochs,
-        "plan": make_plan(space).to_list(),
-        "data": {
-            "image_shape": [32, 32, 3],
-            "classes": [str(i) for i in range(10)],
-            "train": 100,
-            "validation": 50,
-            "test": 50,
-            "notes": [],
-        },
-        "workers": {"slots": SLOTS},
-        "seed": 0,
-    }
+    content = {**searched_content(space, 0), "workers": {**WORKERS, "slots": SLOTS}}
     folder = create_run(runs_dir, "driver", content)
     view = read_run(folder, locked=False)
     line = append_event(folder.events, "started", process=os.getpid(), host="benchmark")

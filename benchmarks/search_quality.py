@@ -23,6 +23,7 @@ import argparse
 import json
 import os
 import random
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,9 @@ from resnet_search.spaces.plan import brackets_from, make_plan
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.job import HISTORY, Epoch, Job
 from resnet_search.workers.contract import Done, Message
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from benchmarks.content import searched_content
 
 RESULTS = Path(__file__).parent / "results"
 RESAMPLES = 2_000
@@ -126,11 +130,7 @@ def _line(epoch: int, accuracy: float) -> Epoch:
 def ours(table: Table, seed: int, iterations: int, folder: Path, sampler: str = "random") -> Course:
     """The search of this project, in a run folder of its own."""
     space = table.space.with_settings(iterations=iterations, sampler=sampler)
-    content = {
-        "created": "2026-01-01T00:00:00+00:00", "space": space.to_dict(), "recipe": dict(space.fixed_recipe),
-        "horizon": table.epochs, "plan": make_plan(space).to_list(), "workers": {"slots": 1}, "seed": seed,
-        "data": {"image_shape": [32, 32, 3], "classes": [str(number) for number in range(10)], "notes": []},
-    }  # fmt: skip
+    content = searched_content(space, seed)
     view = read_run(create_run(folder, "run", content), locked=False)
     view.apply(append_event(view.folder.events, "started", process=os.getpid(), host="table"))
     course: Course = []

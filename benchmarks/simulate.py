@@ -45,6 +45,7 @@ from resnet_search.spaces.plan import brackets_from, make_plan
 from resnet_search.spaces.space import SearchSpace
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from benchmarks.content import searched_content
 from benchmarks.virtual import Curves, Recorded, Synthetic, VirtualWorkers
 
 RESULTS = Path(__file__).parent / "results"
@@ -93,12 +94,7 @@ def search(space: SearchSpace, curves: Curves, workers: int, seed: int) -> Cours
 
 
 def _search(space: SearchSpace, curves: Curves, workers: int, seed: int, folder: Path) -> Course:
-    content = {
-        "created": "2026-01-01T00:00:00+00:00", "space": space.to_dict(), "recipe": dict(space.fixed_recipe),
-        "horizon": space.hyperband.max_epochs, "plan": make_plan(space).to_list(), "workers": {"slots": 1},
-        "seed": seed,
-        "data": {"image_shape": [32, 32, 3], "classes": [str(number) for number in range(10)], "notes": []},
-    }  # fmt: skip
+    content = searched_content(space, seed)
     view = read_run(create_run(folder, "run", content), locked=False)
     view.apply(append_event(view.folder.events, "started", process=os.getpid(), host="virtual"))
     pool = VirtualWorkers(workers, curves)

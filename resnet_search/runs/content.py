@@ -30,6 +30,11 @@ Test = Callable[[Any], bool]
 
 def check_content(content: Mapping[str, Any]) -> None:
     """Raise `ValueError`, or another error of reading a missing value, if a run cannot be what run.json says."""
+    for where, names in _ALWAYS.items():
+        table = content[where] if where else content
+        missing = [name for name in names if name not in table]
+        if missing:
+            raise ValueError(f"{where or 'run.json'}: has no {missing[0]!r}")
     _check_values("data", content["data"], _DATA)
     _check_values("workers", content["workers"], _WORKERS)
     _check_values("run.json", content, _TOP)
@@ -83,6 +88,7 @@ def _check_plan(plan: Iterable[Mapping[str, Any]]) -> None:
     for bracket in plan:
         for name in ("iteration", "number", "offset"):
             _check("plan", name, bracket.get(name, 0), _whole(0, 10**9))
+        _check("plan", "rungs", bracket["rungs"], lambda rungs: isinstance(rungs, list | tuple) and len(rungs) > 0)
         for rung in bracket["rungs"]:
             _check("plan", "size", rung["size"], _whole(0, MOST_TRIALS))
             _check("plan", "epochs", rung["epochs"], _number(0, MOST_EPOCHS))
@@ -138,6 +144,14 @@ def _shape(value: Any) -> bool:
     return _many(_whole(1, MOST_PIXELS), 3, 3)(value) and value[2] <= _COLOURS
 
 
+# What every version has written. The rest came later, and is read with a default.
+_ALWAYS: Final = {
+    "": ("space", "recipe", "horizon", "plan", "data", "seed", "workers", "versions", "machine", "command"),
+    "data": ("source", "location", "data_dir", "fingerprint", "arrays", "train", "train_examples", "validation", "test",
+             "image_shape", "classes", "mean", "std"),
+    "space": ("name", "text", "axes", "limits", "hyperband", "data", "recipe"),
+    "workers": ("slots", "threads", "precision", "jit", "device"),
+}  # fmt: skip
 _DATA: Final[dict[str, Test]] = {
     "source": _text,
     "location": _or_none(_text),

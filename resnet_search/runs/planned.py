@@ -28,8 +28,6 @@ def check_drivable(view: RunView) -> None:
         brackets_from(content["plan"])
         recipe_from(content["recipe"])
         WorkerSettings(**{key: value for key, value in content["workers"].items() if key != "slots"})
-        for name in ("image_shape", "classes", "train", "train_examples", "data_dir", "fingerprint"):
-            _ = content["data"][name]
         for known in content.get("known", ()):
             for candidate in known["candidates"]:
                 check_candidate(candidate["architecture"], candidate["recipe"], content)

@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.content import DATA, WORKERS, make_content
 from resnet_search.cli import main
 from resnet_search.cli.session import Session, Signals
 from resnet_search.files import append_line
@@ -364,25 +365,18 @@ class _Writer:
 
 
 def _content(space: SearchSpace, plan: Plan) -> dict[str, Any]:
-    return {
-        "created": "2026-09-21T00:00:00.000+00:00",
-        "space": space.to_dict(),
-        "recipe": {"name": "search"},
-        "horizon": space.hyperband.max_epochs,
-        "plan": plan.to_list(),
-        "feasible": plan.feasible.to_dict(),
-        "data": {
-            "source": space.data.source, "location": "", "data_dir": None, "fingerprint": "0" * 64, "arrays": "none",
-            "train": 3200, "train_examples": None, "validation": 800, "test": 1000, "image_shape": [32, 32, 3],
-            "classes": [f"class {index}" for index in range(10)], "mean": [128.0] * 3, "std": [64.0] * 3,
-            "notes": ["3 images could not be read"],
-        },
-        "seed": 0,
-        "workers": {"slots": 1, "threads": 2, "precision": "float32", "jit": False, "device": "cpu"},
-        "versions": {"python": "3.11.7"},
-        "machine": {"host": socket.gethostname(), "processors": 2, "system": "Linux"},
-        "command": ["resnet-search", "run"],
-    }  # fmt: skip
+    data = {"classes": [f"class {index}" for index in range(10)], "notes": ["3 images could not be read"]}
+    return make_content(
+        created="2026-09-21T00:00:00.000+00:00",
+        space=space.to_dict(),
+        horizon=space.hyperband.max_epochs,
+        plan=plan.to_list(),
+        feasible=plan.feasible.to_dict(),
+        data={**DATA, "source": space.data.source, "train": 3200, "validation": 800, "test": 1000, **data},
+        workers={**WORKERS, "threads": 2},
+        versions={"python": "3.11.7"},
+        machine={"host": socket.gethostname(), "processors": 2, "system": "Linux"},
+    )
 
 
 @pytest.fixture(scope="session")

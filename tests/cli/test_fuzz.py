@@ -292,3 +292,18 @@ def test_whatever_is_read_is_answered(whole: Path, place: Path, command: Callabl
         assert {path.name for path in place.parent.iterdir()} == {"here", "precious"}, words
 
     check()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_training", "little_memory")
+def test_whatever_is_missing_is_answered(whole: Path, place: Path, command: Callable[..., Outcome]) -> None:
+    content = json.loads((whole / "runs" / "run" / "run.json").read_text())
+    for path in list(paths(content))[1:]:
+        for words in READERS:
+            shutil.rmtree(place)
+            shutil.copytree(whole, place)
+            os.chdir(place)
+            (place / "runs" / "run" / "run.json").write_text(json.dumps(changed(content, path, "remove", None)))
+            outcome = command(*words)
+            assert outcome.status in {0, 1, 2}, (words, path, outcome)
+            assert "internal error" not in outcome.out + outcome.err, (words, path, outcome)

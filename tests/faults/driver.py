@@ -24,6 +24,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from benchmarks.content import DATA, WORKERS, make_content
 from resnet_search import files
 from resnet_search.runs.folder import RunFolder, create_run
 from resnet_search.search import start
@@ -35,7 +36,7 @@ from resnet_search.training.job import WEIGHTS, Epoch, Job, TrialFailure
 from resnet_search.workers import child, local
 from resnet_search.workers.contract import Lost, Message
 
-from .injection import CONTENT, JOBS, Fault, note
+from .injection import IMAGES, JOBS, Fault, note
 
 SPACE = """
 [axes]
@@ -204,17 +205,14 @@ def _work_forked(job: Job, stdin: int, stdout: int) -> None:
 def make_run(runs_dir: Path, name: str, max_epochs: int, slots: int) -> RunFolder:
     """A run of the small space that nothing has been searched in yet."""
     space = parse_space(SPACE.format(max_epochs=max_epochs), "small")
-    content = {
-        "created": "2026-01-01T00:00:00+00:00",
-        "space": space.to_dict(),
-        "recipe": {"name": "search"},
-        "horizon": space.hyperband.max_epochs,
-        "plan": make_plan(space).to_list(),
-        "feasible": make_plan(space).feasible.to_dict(),
-        "workers": {"slots": slots, "threads": 1, "precision": "float32", "jit": False, "device": "cpu"},
-        "seed": 0,
-        **CONTENT,
-    }
+    content = make_content(
+        space=space.to_dict(),
+        horizon=space.hyperband.max_epochs,
+        plan=make_plan(space).to_list(),
+        feasible=make_plan(space).feasible.to_dict(),
+        data={**DATA, "test": IMAGES},
+        workers={**WORKERS, "slots": slots},
+    )
     return create_run(runs_dir, name, content)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.content import DATA
 from resnet_search import files
 
 # What the commands import, once for all forks.
@@ -23,9 +24,7 @@ from resnet_search.report.exported import File
 from resnet_search.search import after
 from resnet_search.workers.local import WorkerSettings
 
-from .injection import CONTENT, IMAGES, note
-
-DATA: dict[str, Any] = CONTENT["data"]
+from .injection import IMAGES, note
 
 
 def carry_out(request: dict[str, Any]) -> None:
@@ -70,7 +69,7 @@ def _nothing(*_: Any, **__: Any) -> None:
 
 
 def _read_again(*_: Any, **__: Any) -> tuple[None, dict[str, Any]]:
-    return None, {**DATA, "train": 120, "merged": True}
+    return None, {**DATA, "test": IMAGES, "train": 120, "merged": True}
 
 
 def _make_files(_: Any, __: Any, ___: Any, folder: Path, ____: Any) -> tuple[list[File], Any]:

@@ -98,14 +98,3 @@ JOBS = {"arrays": _arrays, "clean": _clean, "events": _events, "export": _export
 
 
 IMAGES = 40  # of the test set
-# What run.json says of images, versions and machine.
-CONTENT: dict[str, Any] = {
-    "data": {
-        "source": "shapes", "location": "", "data_dir": None, "fingerprint": "0" * 64, "arrays": "none", "train": 100,
-        "train_examples": None, "validation": 20, "test": IMAGES, "image_shape": [32, 32, 3],
-        "classes": list(map(str, range(10))), "mean": [128.0] * 3, "std": [64.0] * 3, "notes": [],
-    },
-    "versions": {"python": "3.11"},
-    "machine": {"host": "here", "processors": 2, "system": "Linux"},
-    "command": ["resnet-search", "run"],
-}  # fmt: skip

@@ -9,24 +9,21 @@ from typing import Any
 import h5py
 import pytest
 
+from benchmarks.content import make_content
 from resnet_search.files import append_line
 from resnet_search.runs.events import append_event
 from resnet_search.runs.folder import RunFolder, create_run
 from resnet_search.runs.trials import RunView, read_run
 
 ARCHITECTURE = {"block": "basic", "blocks": [1, 1, 1], "width": 4}
-CONTENT = {
-    "created": "2026-01-01",
-    "space": {"hyperband": {"max_epochs": 3}},
-    "plan": [
+CONTENT = make_content(
+    plan=[
         {"iteration": 0, "number": 1, "rungs": [
             {"size": 2, "initial_epoch": 0, "epochs": 1}, {"size": 1, "initial_epoch": 1, "epochs": 3},
         ]},
-        {"iteration": 0, "number": 0, "rungs": []},
+        {"iteration": 0, "number": 0, "rungs": [{"size": 0, "initial_epoch": 0, "epochs": 3}]},
     ],
-    "data": {"notes": [], "arrays": "none", "source": "shapes"},
-    "workers": {"slots": 1},
-}  # fmt: skip
+)  # fmt: skip
 
 
 def created(trial: str, candidate: int, **values: Any) -> dict[str, Any]:

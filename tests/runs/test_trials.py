@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.content import SPACE, WORKERS, make_content
 from resnet_search.errors import RunError
 from resnet_search.files import append_line, write_lines
 from resnet_search.runs.content import MAX_WORKERS
@@ -18,18 +19,14 @@ from resnet_search.runs.trials import RunView, open_run, read_run
 from resnet_search.workers.cluster import MOST_SLOTS
 
 ARCHITECTURE = {"block": "basic", "blocks": [1, 1, 1], "width": 4}
-CONTENT = {
-    "created": "2026-01-01",
-    "space": {"hyperband": {"max_epochs": 3}},
-    "plan": [
+CONTENT = make_content(
+    plan=[
         {"iteration": 0, "number": 1, "rungs": [
             {"size": 2, "initial_epoch": 0, "epochs": 1}, {"size": 1, "initial_epoch": 1, "epochs": 3},
         ]},
-        {"iteration": 0, "number": 0, "rungs": []},
+        {"iteration": 0, "number": 0, "rungs": [{"size": 0, "initial_epoch": 0, "epochs": 3}]},
     ],
-    "data": {"notes": []},
-    "workers": {"slots": 1},
-}  # fmt: skip
+)  # fmt: skip
 
 
 def created(trial: str, candidate: int, **values):
@@ -178,7 +175,7 @@ def test_baselines_are_not_ranked_and_known_candidates_are():
     [("sync", 3, 4), ("async", 5, 7)],
 )
 def test_a_rung_of_an_asynchronous_search_may_be_larger_than_planned(promotion, trials, epochs):
-    content = {**CONTENT, "space": {"hyperband": {"max_epochs": 3, "promotion": promotion}}}
+    content = {**CONTENT, "space": {**SPACE, "hyperband": {"max_epochs": 3, "promotion": promotion}}}
     drawn = [created(f"000{number}", number) for number in range(4)]
     view = view_of_trials(
         *drawn, promoted("0004", "0001", 1), promoted("0005", "0002", 2),
@@ -264,7 +261,7 @@ def test_a_search_that_is_extended_has_a_new_plan():
     assert view.content["known"] == known[:1]
     view.apply({**event, "hyperband": {}, "known": known[1]})
     assert (view.max_epochs, view.content["known"]) == (9, known)
-    assert CONTENT["space"] == {"hyperband": {"max_epochs": 3}}, "what was read stays as it is"
+    assert CONTENT["space"]["hyperband"] == {"max_epochs": 3}, "what was read stays as it is"
     with pytest.raises(ValueError, match="not planned"):
         view.apply({**event, "plan": CONTENT["plan"], "hyperband": {}, "known": None})
 
@@ -276,7 +273,7 @@ def test_a_run_is_what_its_last_session_left():
     for event in (
         {"event": "started", "time": 10},
         {"event": "stopped", "time": 15, "reason": "its time is up"},
-        {"event": "resumed", "time": 100, "workers": {"slots": 7}},
+        {"event": "resumed", "time": 100, "workers": {**WORKERS, "slots": 7}},
         {"event": "finished", "time": 120},
         {"event": "resumed", "time": 1000},
         {"event": "interrupted", "time": 1001, "reason": "Ctrl-C"},
@@ -467,11 +464,11 @@ def test_a_clock_that_is_set_back_takes_no_time_back(run):
     "line",
     [
         {"event": "started", "workers": "x"},
-        {"event": "started", "workers": {"slots": 0}},
-        {"event": "resumed", "workers": {"slots": 257}},  # So many processes would be started.
-        {"event": "resumed", "workers": {"slots": 2, "cluster": {"address": "a b:1"}}},
-        {"event": "resumed", "workers": {"slots": 2, "cluster": {"order": "a:1"}}},
-        {"event": "resumed", "workers": {"slots": 2, "cluster": "a:1"}},
+        {"event": "started", "workers": {**WORKERS, "slots": 0}},
+        {"event": "resumed", "workers": {**WORKERS, "slots": 257}},  # So many processes would be started.
+        {"event": "resumed", "workers": {**WORKERS, "slots": 2, "cluster": {"address": "a b:1"}}},
+        {"event": "resumed", "workers": {**WORKERS, "slots": 2, "cluster": {"order": "a:1"}}},
+        {"event": "resumed", "workers": {**WORKERS, "slots": 2, "cluster": "a:1"}},
         {"event": "extended", "plan": [], "hyperband": {}, "horizon": 3, "known": None},
         {"event": "extended", "plan": CONTENT["plan"], "hyperband": {"max_epochs": 2**70}, "horizon": 3, "known": None},
         {"event": "created", **created("0001", 1, bracket=7)},
@@ -487,7 +484,7 @@ def test_what_cannot_be_driven_is_damage(run, line):
 
 @pytest.mark.parametrize("slots", [0, 257, -1, "2", None])
 def test_a_number_of_workers_that_cannot_be(tmp_path, slots):
-    run = create_run(tmp_path, "odd", {**CONTENT, "workers": {"slots": slots}})
+    run = create_run(tmp_path, "odd", {**CONTENT, "workers": {**WORKERS, "slots": slots}})
     append_event(run.events, "started", process=1, host="h")
     with pytest.raises(RunError, match=r"run\.json: is damaged"):
         read_run(run)
@@ -498,15 +495,17 @@ def test_a_number_of_workers_that_cannot_be(tmp_path, slots):
 )
 def test_a_cluster_may_have_more_workers_than_a_machine(cluster, most):
     view = RunView(RunFolder(Path("run")), CONTENT)
-    view.apply({"event": "started", "time": 1, "workers": {"slots": most, "cluster": cluster}})
+    view.apply({"event": "started", "time": 1, "workers": {**WORKERS, "slots": most, "cluster": cluster}})
     with pytest.raises(ValueError):
-        view.apply({"event": "started", "time": 1, "workers": {"slots": most + 1, "cluster": cluster}})
+        view.apply({"event": "started", "time": 1, "workers": {**WORKERS, "slots": most + 1, "cluster": cluster}})
     assert MAX_WORKERS == 256
 
 
 @pytest.mark.parametrize(("epochs", "damaged"), [(0, False), (LARGE, False), (LARGE + 1, True), (-1, True)])
 def test_numbers_of_epochs(epochs, damaged):
-    view = RunView(RunFolder(Path("run")), {**CONTENT, "plan": [], "space": {"hyperband": {"max_epochs": epochs}}})
+    view = RunView(
+        RunFolder(Path("run")), {**CONTENT, "plan": [], "space": {**SPACE, "hyperband": {"max_epochs": epochs}}}
+    )
     with pytest.raises(TypeError) if damaged else nullcontext():
         view.check()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.content import searched_content
 from resnet_search.files import append_line, write_text
 from resnet_search.runs.events import append_event
 from resnet_search.runs.folder import RunFolder, create_run
@@ -19,7 +20,7 @@ from resnet_search.search.loop import SearchLoop
 from resnet_search.search.oracle import HyperbandOracle
 from resnet_search.search.resume import ResumeSettings, extension
 from resnet_search.spaces.load import parse_space
-from resnet_search.spaces.plan import brackets_from, make_plan
+from resnet_search.spaces.plan import brackets_from
 from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.job import Epoch, Job
 from resnet_search.training.length import validations
@@ -155,27 +156,7 @@ class Search:
 def new_search(runs_dir: Path, space: SearchSpace | None = None, seed: int = 0, number: int = 0) -> Search:
     """A run of a space that has not begun; `number` tells several apart."""
     space = space or make_space()
-    content = {
-        "created": "2026-01-01T00:00:00+00:00",
-        "space": space.to_dict(),
-        "recipe": {"name": "search"},
-        "horizon": space.hyperband.max_epochs,
-        "plan": make_plan(space).to_list(),
-        "data": {
-            "image_shape": [32, 32, 3],
-            "classes": [str(i) for i in range(10)],
-            "data_dir": None,
-            "fingerprint": "0" * 64,
-            "train": 100,
-            "train_examples": None,
-            "validation": 50,
-            "test": 50,
-            "notes": [],
-        },
-        "workers": {"slots": 1, "threads": 1, "device": "cpu"},
-        "seed": seed,
-    }
-    return Search(create_run(runs_dir, f"run{number}", content), space)
+    return Search(create_run(runs_dir, f"run{number}", searched_content(space, seed)), space)
 
 
 @pytest.fixture(scope="session")

@@ -248,7 +248,7 @@ def test_a_replacement_is_a_network_that_was_not_drawn_while_there_are_any(begun
 
 
 def test_the_size_of_a_network_is_that_on_the_images_of_the_run(begun):
-    _, oracle = begun(image_shape=[16, 16, 1], classes=["a", "b", "c"])
+    _, oracle = begun(image_shape=[16, 16, 1], classes=["a", "b", "c"], mean=[128.0], std=[64.0])
     said = created(oracle)
     architecture = Architecture.from_dict(said["architecture"])
     cost = complexity(architecture, (16, 16, 1), 3)
