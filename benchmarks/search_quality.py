@@ -1,6 +1,6 @@
 """Which search finds the better network for the same number of epochs: this project's, random, plain Keras Tuner's.
 
-    python benchmarks/search_quality.py [--seeds 100] [--iterations 3] [--table CURVES] [--out RESULTS]
+    python benchmarks/search_quality.py [--seeds 100] [--iterations 3] [--table CURVES] [--shuffle] [--out RESULTS]
 
 Every search is played on a recorded table of learning curves (record_curves.py), so that an epoch costs nothing and
 all three are told the same numbers. Regret: the best accuracy in the table after the last epoch, less that of the
@@ -13,6 +13,9 @@ network that the search would hand over at that moment, after the last epoch too
 - Keras Tuner: `keras_tuner.Hyperband.search` as it is, on the same axes; only `run_trial` answers from the table, with
   the history of the epochs that `fit` would have trained. It hands over `get_best_trials(1)`: of all trials. That a
   promotion of its own starts again from the best epoch and forgets the optimizer is left out, in its favour.
+
+--shuffle gives each network the curve of another, in an order of its own for each seed, so that nothing can be learned
+from what the networks are.
 
 100 seeds and 3 iterations take about 5 minutes, and no training. Results: benchmarks/README.md.
 """
@@ -80,6 +83,12 @@ class Table:
     def best(self) -> float:
         """The best accuracy after the full budget."""
         return max(curve[-1] for curve in self.curves.values())
+
+    def shuffled(self, seed: int) -> Table:
+        """Return the table with its curves shuffled among the networks."""
+        curves = list(self.curves.values())
+        random.Random(seed).shuffle(curves)
+        return Table(self.space, dict(zip(self.curves, curves, strict=True)))
 
     def regret(self, name: str) -> float:
         """How much less accurate a network is than the best, both after the full budget."""
@@ -209,21 +218,23 @@ SEARCHES: dict[str, Callable[[Table, int, int, Path], Course]] = {
 }
 
 
-def play(table: Table, name: str, seeds: int, iterations: int) -> list[Course]:
+def play(table: Table, name: str, seeds: int, iterations: int, *, shuffle: bool = False) -> list[Course]:
     """One search with each seed."""
     courses = []
     for seed in range(seeds):
         with tempfile.TemporaryDirectory() as folder:
-            courses.append(SEARCHES[name](table, seed, iterations, Path(folder)))
+            played = table.shuffled(seed) if shuffle else table
+            courses.append(SEARCHES[name](played, seed, iterations, Path(folder)))
     return courses
 
 
-def regrets(table: Table, courses: Sequence[Course], epochs: int) -> np.ndarray:
+def regrets(table: Table, courses: Sequence[Course], epochs: int, *, shuffle: bool = False) -> np.ndarray:
     """Of shape (searches, epochs): the regret after 1, 2, ... epochs, NaN where nothing has been trained yet."""
     found = np.full((len(courses), epochs), np.nan)
-    for row, course in zip(found, courses, strict=True):
+    for seed, (row, course) in enumerate(zip(found, courses, strict=True)):
+        played = table.shuffled(seed) if shuffle else table
         for spent, name in course:
-            row[spent - 1 :] = table.regret(name)
+            row[spent - 1 :] = played.regret(name)
     return found
 
 
@@ -254,16 +265,18 @@ def rank_correlations(table: Table) -> dict[int, float]:
     }
 
 
-def measure(table: Table, seeds: int, iterations: int) -> dict[str, Any]:
+def measure(table: Table, seeds: int, iterations: int, *, shuffle: bool = False) -> dict[str, Any]:
     """Every search with every seed, as the chart and the report need it."""
     one_pass = make_plan(table.space).epochs
     methods = {}
     for name in SEARCHES:
-        courses = play(table, name, seeds, iterations)
+        courses = play(table, name, seeds, iterations, shuffle=shuffle)
+        found = regrets(table, courses, one_pass * iterations, shuffle=shuffle)
         spent = [course[-1][0] for course in courses]
         methods[name] = {
             "epochs_spent": {"least": min(spent), "median": float(np.median(spent)), "most": max(spent)},
-            **summary(regrets(table, courses, one_pass * iterations)),
+            "area": round(float(np.nanmean(found)), 5),
+            **summary(found),
         }
     return {
         "seeds": seeds, "iterations": iterations, "one_pass": one_pass, "architectures": len(table.curves),
@@ -286,7 +299,8 @@ def report(results: dict[str, Any]) -> None:
     print(f"rank correlation with the last epoch, by epoch: {results['rank_correlations']}")
     for name, columns in results["methods"].items():
         spent = columns["epochs_spent"]
-        print(f"{name}: {spent['least']} to {spent['most']} epochs spent, median {spent['median']:.0f}")
+        print(f"{name}: {spent['least']} to {spent['most']} epochs spent, median {spent['median']:.0f}", end="")
+        print(f"; mean regret over all epochs {columns['area']:.4f}")
 
 
 def main() -> None:
@@ -295,9 +309,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--iterations", type=int, default=3)
     parser.add_argument("--table", type=Path, default=RESULTS / "curves.json")
+    parser.add_argument("--shuffle", action="store_true")
     parser.add_argument("--out", type=Path, default=RESULTS / "search_quality.json")
     arguments = parser.parse_args()
-    results = measure(Table.read(arguments.table), arguments.seeds, arguments.iterations)
+    table = Table.read(arguments.table)
+    results = measure(table, arguments.seeds, arguments.iterations, shuffle=arguments.shuffle)
     arguments.out.write_text(json.dumps(results) + "\n", encoding="utf-8")
     report(results)
 

@@ -33,6 +33,7 @@ _OF_SPACE = {
     "promote_by": ("--promote-by", "hyperband", "promote_by"),
     "sampler": ("--sampler", "hyperband", "sampler"),
     "max_params": ("--max-params", "limits", "max_params"),
+    "min_params": ("--min-params", "limits", "min_params"),
     "max_macs": ("--max-macs", "limits", "max_macs"),
     "source": ("--data", "data", "source"),
     "validation": ("--validation", "data", "validation"),
@@ -107,6 +108,10 @@ def _differences(content: dict[str, Any], given: dict[str, Any]) -> Iterable[str
         value = str(given[key].resolve()) if key in given and key == "data_dir" else given.get(key)
         if key in given and value != was:
             yield _told(option, value, was)
+    if "params" in given:
+        from resnet_search.spaces.schema import band
+
+        given["min_params"], given["max_params"] = band(given["params"]) or (None, None)
     settings = {key: value for key, value in given.items() if key in _OF_SPACE}
     for key, value in settings.items():
         option, table, name = _OF_SPACE[key]

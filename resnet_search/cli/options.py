@@ -261,6 +261,10 @@ _SEARCH_OPTIONS = (
                  "highest accuracy either way.  [default: the space's]"),
     click.option("--max-params", type=SpaceKey("limits", "max_params"), metavar="N",
                  help="Largest number of trainable parameters, such as 300k.  [default: the space's]"),
+    click.option("--min-params", type=SpaceKey("limits", "min_params"), metavar="N",
+                 help="Smallest number of trainable parameters.  [default: the space's]"),
+    click.option("--params", type=SpaceKey("limits", "params"), metavar="'N +- P %'",
+                 help="Both limits of the trainable parameters, to compare networks of one size: '70k +- 5 %'."),
     click.option("--max-macs", type=SpaceKey("limits", "max_macs"), metavar="N",
                  help="Largest number of multiply-adds for one image, such as 40M.  [default: the space's]"),
     click.option("--data", "source", type=SpaceKey("data", "source"), metavar="SOURCE",
@@ -306,6 +310,8 @@ def space_from(options: dict[str, Any]) -> SearchSpace:
         "promote_by",
         "sampler",
         "max_params",
+        "min_params",
+        "params",
         "max_macs",
     )
     given = {key: options.pop(key) for key in (*names, "source", "validation", "value_range")}

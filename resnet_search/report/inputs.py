@@ -229,4 +229,8 @@ def _value(value: Any) -> str:
 _PROMOTED = "which of two close candidates is promoted"
 # Values of --precision that give the same results on every machine.
 _ASKED_FOR = {FLOAT32: "float32", MIXED: "bfloat16", WIDE: "bfloat16"}
-_LIMIT_UNITS = {"max_params": "trainable parameters", "max_macs": "multiply-adds of one image"}
+_LIMIT_UNITS = {
+    "max_params": "trainable parameters",
+    "min_params": "trainable parameters",
+    "max_macs": "multiply-adds of one image",
+}

@@ -13,7 +13,7 @@ from resnet_search.networks.architecture import STAGES, nearest_depths
 from resnet_search.networks.imagenet import SOURCES
 from resnet_search.spaces.check_recipe import check_recipe, varies
 from resnet_search.spaces.check_values import accepts, check_list, check_names
-from resnet_search.spaces.schema import BLOCKS_WITH, DESCRIPTION, KEYS, METHOD, SIZES, TRACK, Hyperband
+from resnet_search.spaces.schema import BLOCKS_WITH, DESCRIPTION, KEYS, METHOD, SIZES, TRACK, Hyperband, band
 from resnet_search.spaces.wording import Mistakes
 from resnet_search.training.recipe import recipe_fields
 
@@ -58,6 +58,7 @@ def check(document: Mapping[str, Any]) -> Checked:
     if "axes" in tables:
         _missing_axes(tables["axes"], mistakes)
         _across_axes(tables["axes"], checked.tables["axes"], mistakes)
+    _across_limits(checked)
     _across_hyperband(checked)
     if checked.method == "grid":
         _in_a_grid(checked, tables.get("recipe", {}))
@@ -149,6 +150,20 @@ def _across_axes(axes: Mapping[str, Any], good: Mapping[str, Any], mistakes: Mis
             mistakes.wrong(
                 "[axes] multiples", multiples, f"one for each stage: {' or '.join(map(str, stages))} numbers"
             )
+
+
+def _across_limits(checked: Checked) -> None:
+    """Check the bounds of the parameters, and put them in the place of `params`."""
+    given = checked.tables["limits"]
+    both = given.pop("params", None)
+    if both is not None:
+        for name in ("min_params", "max_params"):
+            if given.get(name) is not None:
+                checked.mistakes.wrong(f"[limits] {name}", given[name], "not given together with params")
+        given["min_params"], given["max_params"] = band(both) or (None, None)
+    least, most = given.get("min_params"), given.get("max_params")
+    if least is not None and most is not None and least > most:
+        checked.mistakes.wrong("[limits] min_params", least, f"at most max_params, which is {most}")
 
 
 def _across_hyperband(checked: Checked) -> None:

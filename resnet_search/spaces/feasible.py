@@ -118,6 +118,7 @@ class Survey:
         self.excluded: Counter[str] = Counter()
         self.explained: dict[str, str] = {}
         self.smallest: Complexity | None = None  # of those too large, each count by itself
+        self.largest = 0  # parameters of those too small
 
     def again(self) -> Survey:
         """The same, with nothing counted yet."""
@@ -136,6 +137,9 @@ class Survey:
         if not reason:
             return architecture, cost
         self.excluded[reason] += alike
+        if cost.trainable < (self._limits.min_params or 0):
+            self.largest = max(self.largest, cost.trainable)
+            return None
         least = self.smallest or cost
         self.smallest = replace(least, trainable=min(least.trainable, cost.trainable), macs=min(least.macs, cost.macs))
         return None
@@ -194,7 +198,13 @@ def _nothing(where: str, survey: Survey, total: int) -> SpaceError:
     what = "no architecture" if total <= CAP else f"none of {SAMPLE:,} architectures drawn at random from {total:,}"
     message = f"{what} is feasible: {'; '.join(reasons)}"
     least = survey.smallest
-    if least is None:
+    if least is None and not survey.largest:
         return SpaceError(where, [message], "Give the axes values that fit each other.")
-    message += f"; the smallest has {least.trainable:,} parameters, the cheapest {least.macs:,} multiply-adds"
-    return SpaceError(where, [message], "Raise [limits] max_params or max_macs, or give the axes smaller values.")
+    if survey.largest:
+        message += f"; of those too small, the largest has {survey.largest:,} parameters"
+    if least is not None:
+        others = " of the others" if survey.largest else ""
+        message += (
+            f"; the smallest{others} has {least.trainable:,} parameters, the cheapest {least.macs:,} multiply-adds"
+        )
+    return SpaceError(where, [message], "Change the [limits], or give the axes other values.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
@@ -50,6 +51,25 @@ def is_length(value: Any) -> bool:
     if isinstance(value, float):
         return 1 / HUNDREDTHS <= value < 1
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_EPOCHS
+
+
+def band(text: Any) -> tuple[int, int] | None:
+    """Return the bounds that "70k +- 5 %" stands for, `(66_500, 73_500)`; None for anything else."""
+    found = _BAND.fullmatch(text.strip()) if isinstance(text, str) and len(text) <= MAX_TEXT else None
+    if found is None:
+        return None
+    middle = float(found["number"]) * _FACTORS[found["factor"].lower()]
+    share = float(found["share"]) / 100
+    low, high = math.ceil(round(middle * (1 - share), 3)), math.floor(round(middle * (1 + share), 3))
+    return (low, high) if 1 <= low <= high <= MAX_PARAMS and share < 1 else None
+
+
+MAX_PARAMS = 10**10
+_FACTORS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
+_BAND = re.compile(
+    r"(?P<number>\d{1,12}(\.\d{1,9})?) ?(?P<factor>[kKmMgG]?) ?(\+-|\+/-|±) ?(?P<share>\d{1,3}(\.\d{1,9})?) ?%",
+    re.ASCII,
+)
 
 
 def _key(kind: Kind, doc: str, *, default: Any = MISSING, **rest: Any) -> Any:
@@ -116,15 +136,24 @@ class Axes:
 class Limits:
     """[limits]: what an architecture may cost; a limit itself is allowed."""
 
-    max_params: int | None = _key("int", "trainable parameters", default=None, high=10**10, unit="parameters")
+    max_params: int | None = _key("int", "trainable parameters", default=None, high=MAX_PARAMS, unit="parameters")
+    min_params: int | None = _key(
+        "int", "at least so many trainable parameters", default=None, high=MAX_PARAMS, unit="parameters"
+    )
+    params: str | None = _key(
+        "str", "both at once, to compare networks of one size", default=None, test=lambda text: band(text) is not None,
+        words='a number and a tolerance, as "70k +- 5 %"', unit="parameters",
+    )  # fmt: skip
     max_macs: int | None = _key(
         "int", "multiply-adds of one image's forward pass", default=None, high=10**14, unit="multiply-adds"
     )
 
     def exceeded(self, params: int, macs: int) -> str:
-        """The limit that a network of this cost exceeds, in words; empty if it is inside."""
+        """The limit that a network of this cost is outside of, in words; empty if it is inside."""
         if self.max_params is not None and params > self.max_params:
             return f"more than {self.max_params:,} parameters"
+        if self.min_params is not None and params < self.min_params:
+            return f"fewer than {self.min_params:,} parameters"
         if self.max_macs is not None and macs > self.max_macs:
             return f"more than {self.max_macs:,} multiply-adds"
         return ""

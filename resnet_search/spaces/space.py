@@ -91,6 +91,8 @@ class SearchSpace:
         promote_by: str | None = None,
         sampler: str | None = None,
         max_params: int | None = None,
+        min_params: int | None = None,
+        params: str | None = None,
         max_macs: int | None = None,
         source: str | None = None,
         validation: float | None = None,
@@ -109,7 +111,7 @@ class SearchSpace:
                 "promote_by": promote_by,
                 "sampler": sampler,
             },
-            "limits": {"max_params": max_params, "max_macs": max_macs},
+            "limits": {"max_params": max_params, "min_params": min_params, "params": params, "max_macs": max_macs},
             "data": {
                 "source": source,
                 "validation": validation,
@@ -118,6 +120,8 @@ class SearchSpace:
             },
         }
         values = self.to_dict()
+        if params is not None:
+            values["limits"] = {key: values["limits"][key] for key in ("max_macs",) if key in values["limits"]}
         for table, settings in replaced.items():
             values[table].update({key: value for key, value in settings.items() if value is not None})
         return self.from_dict(values, where=f"the settings given for {self.name}")

@@ -77,7 +77,11 @@ def documents(draw):
         "limits": draw(
             st.fixed_dictionaries(
                 {},
-                optional={"max_params": st.integers(1, 2_000_000), "max_macs": st.integers(1, 10**9)},
+                optional={
+                    "max_params": st.integers(10_000, 2_000_000),
+                    "min_params": st.integers(1, 10_000),
+                    "max_macs": st.integers(1, 10**9),
+                },
             )
         ),
         "hyperband": {"max_epochs": draw(st.integers(1, 200)), "factor": draw(st.integers(2, 5))},

@@ -151,10 +151,13 @@ def test_axes_without_a_meaning_are_not_multiplied():
 def test_a_limit_itself_is_inside():
     # ResNet-20 of He et al. 2015 has 269,722 parameters and 40,551,040 multiply-adds.
     axes = 'depth = 20\nwidth = [16, 17]\nblock = "basic"\nshortcut = "identity"'
-    for limit in ("max_params = 269_722", "max_macs = 40_551_040"):
+    for limit in ("max_params = 269_722", "max_macs = 40_551_040", 'params = "256_878.1 +- 5 %"'.replace("_", "")):
         feasible = space(axes, f"[limits]\n{limit}").feasible()
         assert [a.width for a in feasible.architectures] == [16]
         assert sum(feasible.excluded.values()) == 1
+    above = space(axes, "[limits]\nmin_params = 269_723").feasible()
+    assert [a.width for a in above.architectures] == [17]
+    assert above.excluded == {"fewer than 269,723 parameters": 1}
 
 
 def test_costs_depend_on_the_images_and_classes():
@@ -178,7 +181,7 @@ def test_nothing_feasible_says_why_and_what_the_smallest_costs():
     smallest = complexity(space('n = 1\nwidth = 9\nblock = "basic"').feasible().architectures[0])
     for fact in (f"{smallest.trainable:,} parameters", f" {smallest.macs:,} "):
         assert fact in mistake
-    assert "max_params" in caught.value.cure
+    assert "[limits]" in caught.value.cure
 
 
 def test_the_reason_that_excludes_most_comes_first():
@@ -199,6 +202,20 @@ def test_the_smallest_and_the_cheapest_may_be_different_networks():
     with pytest.raises(SpaceError) as caught:
         space(axes, "[limits]\nmax_params = 10").feasible()
     assert f"{early_wide.trainable:,} parameters, the cheapest {deep_wide.macs:,} multiply" in caught.value.mistakes[0]
+
+
+def test_nothing_of_one_size_says_which_are_nearest():
+    axes = 'n = 3\nwidth = [8, 16, 20]\nblock = "basic"'
+    sizes = [complexity(a).trainable for a in sorted(space(axes).feasible().architectures, key=lambda a: a.width)]
+    with pytest.raises(SpaceError) as caught:
+        space(axes, '[limits]\nparams = "350k +- 5 %"').feasible()
+    assert f"too small, the largest has {sizes[1]:,} parameters; the smallest of the others has {sizes[2]:,}" in str(
+        caught.value
+    )
+    with pytest.raises(SpaceError) as caught:
+        space(axes, "[limits]\nmin_params = 10_000_000").feasible()
+    assert f"the largest has {sizes[2]:,} parameters" in str(caught.value)
+    assert "smallest" not in str(caught.value)
 
 
 def test_nothing_feasible_without_a_cost_to_name():

@@ -45,7 +45,8 @@ def brute_force(axes, limits):
         except ArchitectureError:
             continue
         cost = complexity(architecture)
-        if (limits.max_params or cost.trainable) >= cost.trainable and (limits.max_macs or cost.macs) >= cost.macs:
+        least, most = limits.min_params or 0, limits.max_params or cost.trainable
+        if least <= cost.trainable <= most and cost.macs <= (limits.max_macs or cost.macs):
             found[architecture] = cost
     return found
 

@@ -92,6 +92,17 @@ def test_settings_replace_what_they_name_and_nothing_else():
     assert space.hyperband.max_epochs == 27
 
 
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [("70k +- 5 %", 66_500, 73_500), ("0.3M±10%", 270_000, 330_000), ("100 +/- 0 %", 100, 100), ("3 +- 20 %", 3, 3)],
+)
+def test_one_size_is_two_limits(text, low, high):
+    space = load_space("cifar_small").with_settings(params=text)
+    assert (space.limits.min_params, space.limits.max_params, space.limits.params) == (low, high, None)
+    assert SearchSpace.from_dict(space.to_dict()) == space
+    assert space.with_settings(params="80k +- 1 %").limits.max_params == 80_800
+
+
 def test_wrong_settings_are_all_reported():
     with pytest.raises(SpaceError) as caught:
         load_space("quickstart").with_settings(max_epochs=0, factor=1, source="shape", validation=1.5)
