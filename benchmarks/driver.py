@@ -85,6 +85,9 @@ class Instant:
     def submit(self, slot: int, job: Job) -> None:
         self._jobs.append((slot, job))
 
+    def cancel(self, slot: int) -> None:
+        raise NotImplementedError
+
     def wait(self, seconds: float) -> Message:
         del seconds
         if not self._messages:

@@ -112,6 +112,9 @@ class TableWorker:
         self._job = job
         self.submitted.append(job)
 
+    def cancel(self, slot: int) -> None:
+        raise NotImplementedError
+
     def wait(self, seconds: float) -> Message | None:
         """The end of the job, at once."""
         del seconds

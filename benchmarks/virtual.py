@@ -133,6 +133,9 @@ class VirtualWorkers:
         heapq.heappush(self._running, (self.now + seconds, len(self.submitted), slot, job))
         self.processor += time.thread_time() - begin
 
+    def cancel(self, slot: int) -> None:
+        raise NotImplementedError
+
     def wait(self, seconds: float) -> Message | None:
         """The next end of a trial, at once; the clock is there, or later if the driver has not kept up."""
         del seconds

@@ -28,6 +28,8 @@ COMMANDS = (
     "models",
     "resume",
     "stop",
+    "skip",
+    "enqueue",
     "list",
     "trials",
     "show",

@@ -162,6 +162,24 @@ def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
+def complete_trial(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the ids of trials of the run that is named before."""
+    del param
+    from resnet_search.errors import UserError
+    from resnet_search.runs.folder import find_run
+    from resnet_search.runs.trials import read_run
+
+    try:
+        view = read_run(find_run(ctx.params["run"], ctx.params.get("runs_dir") or RUNS_DIR))
+    except (UserError, KeyError):
+        return []
+    return [
+        CompletionItem(trial.trial, help=trial.name)
+        for trial in view.trials.values()
+        if trial.trial.startswith(incomplete)
+    ]
+
+
 def _check_name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     del ctx, param
     from resnet_search.runs.folder import check_name
@@ -199,6 +217,11 @@ def runs_dir_option(function: Function) -> Function:
 def run_argument(function: Function) -> Function:
     """Add RUN, and --runs-dir, the folder to look it up in."""
     return runs_dir_option(click.argument("run", metavar="RUN", shell_complete=complete_run)(function))
+
+
+def trial_argument(function: Function) -> Function:
+    """Add TRIAL, after RUN."""
+    return click.argument("trial", metavar="TRIAL", shell_complete=complete_trial)(function)
 
 
 def json_option(function: Function) -> Function:

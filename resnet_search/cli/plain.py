@@ -119,6 +119,7 @@ _SAID: dict[str, Callable[[Event, Snapshot, RunView], str]] = {
     "lost": lambda event, *_: f"trial {event['trial']}: its worker {event['reason']}; continuing from its last epoch",
     "divided": lambda event, *_: _divided(event),
     "tracker_failed": lambda event, *_: f"note: {untold(event)}",
+    "steered": lambda event, *_: f"request: {event['said']}",
     "extended": lambda _, now, __: f"extended {now.run}: {counted(now.planned_trials, 'trial')} in all",
     "stopped": lambda event, now, view: f"stopped {now.run} after {duration(view.seconds)}: {event['reason']}",
     "finished": lambda _, now, view: f"finished {now.run} after {duration(view.seconds)}",

@@ -6,35 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
-from resnet_search.cli.options import RUNS_DIR, json_option, run_argument
+from resnet_search.cli.options import json_option, run_argument, trial_argument
 from resnet_search.cli.watch import Look, check_watch, watch, watch_option
 
 if TYPE_CHECKING:
     from resnet_search.runs.folder import RunFolder
 
 
-def _complete_trial(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    del param
-    from resnet_search.errors import UserError
-    from resnet_search.runs.folder import find_run
-    from resnet_search.runs.trials import read_run
-
-    try:
-        view = read_run(find_run(ctx.params["run"], ctx.params.get("runs_dir") or RUNS_DIR))
-    except (UserError, KeyError):
-        return []
-    return [
-        CompletionItem(trial.trial, help=trial.name)
-        for trial in view.trials.values()
-        if trial.trial.startswith(incomplete)
-    ]
-
-
 @click.command("show")
 @run_argument
-@click.argument("trial", metavar="TRIAL", shell_complete=_complete_trial)
+@trial_argument
 @watch_option
 @json_option
 def command(*, run: str, runs_dir: Path, trial: str, watched: bool, as_json: bool) -> int:

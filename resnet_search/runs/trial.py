@@ -12,6 +12,7 @@ from resnet_search.runs.events import Event
 from resnet_search.training.length import in_epochs
 
 RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
+SKIPPED = "skipped, as requested"  # the reason of a failed trial
 STATUSES = (RUNNING, COMPLETED, FAILED)
 
 

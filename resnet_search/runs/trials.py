@@ -72,7 +72,7 @@ class RunView:
             self.retried |= kind == "retried"
         elif kind in {"finished", "stopped"}:
             self.state, self.stopped = kind, str(event.get("reason", ""))
-        elif kind not in _AFTERWARDS and kind != "interrupted":
+        elif kind not in _AFTERWARDS and kind not in {"interrupted", "steered"}:
             raise ValueError(f"{kind!r} is no event")
         begin, end = self.sessions[-1]
         if kind in _AFTERWARDS:

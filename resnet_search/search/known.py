@@ -16,7 +16,7 @@ from resnet_search.spaces.space import SearchSpace
 from resnet_search.spaces.spelled import architecture_spelled
 
 
-def baselines_of(names: Iterable[str]) -> tuple[Preset, ...]:
+def baselines_of(names: Iterable[str], option: str = "--baseline") -> tuple[Preset, ...]:
     """Return presets for names, and for networks spelled by their axes, each under the given text.
 
     `UserError` for an unknown one, or for two that are the same network.
@@ -24,14 +24,10 @@ def baselines_of(names: Iterable[str]) -> tuple[Preset, ...]:
     found: dict[Architecture, Preset] = {}
     for name in names:
         by_axes = "=" in name
-        named = (
-            Preset(name, architecture_spelled(name, "--baseline"), "by its axes")
-            if by_axes
-            else preset(name, "--baseline")
-        )
+        named = Preset(name, architecture_spelled(name, option), "by its axes") if by_axes else preset(name, option)
         if named.architecture in found:
             other = found[named.architecture].name
-            raise UsageError(f"--baseline: got {name!r}, which is the same network as {other!r}", "Name it once.")
+            raise UsageError(f"{option}: got {name!r}, which is the same network as {other!r}", "Name it once.")
         found[named.architecture] = named
     return tuple(found.values())
 

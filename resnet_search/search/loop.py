@@ -18,12 +18,16 @@ from resnet_search.files import make_folder, set_aside, write_text
 from resnet_search.networks.architecture import Architecture
 from resnet_search.runs.checkpoints import drop_superseded, remove_leftovers
 from resnet_search.runs.events import Event, append_event, read_events
-from resnet_search.runs.trials import FAILED, RUNNING, RunView, Trial
+from resnet_search.runs.trial import FAILED, RUNNING, SKIPPED, Trial
+from resnet_search.runs.trials import RunView
 from resnet_search.search.budget import Budget
 from resnet_search.search.candidates import Candidate
 from resnet_search.search.final import SearchTime, follows
 from resnet_search.search.losses import Losses
 from resnet_search.search.oracle import HyperbandOracle
+from resnet_search.search.steering import Requests, answer
+from resnet_search.spaces.plan import brackets_from
+from resnet_search.spaces.space import SearchSpace
 from resnet_search.training.job import FAILURE, Epoch, Job
 from resnet_search.workers.backend import has_gpu
 from resnet_search.workers.contract import Divided, Done, EpochDone, Failed, Lost, Ready, Stopped, Waiting, Workers
@@ -60,10 +64,12 @@ class SearchLoop:
         self._free: list[int] = []
         self._slots = 0  # most slots so far
         self._jobs: dict[str, Job] = {}
+        self._slot_of: dict[str, int] = {}
         self._parked: set[str] = set()  # of these, trials whose last epoch in this session is done
         self.started = started  # trials that this command has started, in earlier stages too
         events = read_events(self._folder.events)
         self._losses = Losses(self._folder, events)
+        self._requests = Requests(self._folder, events)
         oracle.restore(events)
         self._projected = len(oracle.end_order)  # trials ended when Keras Tuner's files were last written
         # Trials that ran when the last driver ended come first, unless they may have ended it.
@@ -81,6 +87,7 @@ class SearchLoop:
             self._fill()
             while self._jobs.keys() - self._parked:
                 self._hear()
+                self._steer()
                 self._fill()
         finally:
             self._oracle.release()
@@ -144,7 +151,8 @@ class SearchLoop:
         job = self._job(trial)
         self._jobs[trial.trial] = job
         self.started += 1
-        self._workers.submit(self._free.pop(0), job)
+        self._slot_of[trial.trial] = slot = self._free.pop(0)
+        self._workers.submit(slot, job)
 
     def _known_failure(self, trial: Trial) -> Trial | None:
         """Return a trial of the same candidate that failed before the end of this one."""
@@ -184,6 +192,36 @@ class SearchLoop:
             parts=trial.parts,
             precision=str(content["workers"].get("precision", "float32")),
         )
+
+    def _steer(self) -> None:
+        """Carry out what was requested from another terminal."""
+        for request in self._requests.new():
+            said, events = answer(self._view, request)
+            for event in events:
+                if event["event"] == "failed":
+                    self._skip(self._view.trials[event["trial"]])
+                else:
+                    self._extend(**event)
+            self._note("steered", request=request["request"], said=said, done=bool(events))
+
+    def _skip(self, trial: Trial) -> None:
+        if self._jobs.pop(trial.trial, None) is not None:
+            slot = self._slot_of[trial.trial]
+            self._workers.cancel(slot)
+            self._free.append(slot)
+        self._pending = [other for other in self._pending if other is not trial]
+        self._suspects = [other for other in self._suspects if other is not trial]
+        self._fail(trial, SKIPPED, SKIPPED)
+
+    def _extend(self, **fields: Any) -> None:
+        """Extend the plan, and continue with an oracle that knows it."""
+        self._oracle.release()
+        self._note(**fields)
+        self._view.state = "running"
+        content = self._view.content
+        space = SearchSpace.from_dict(content["space"])
+        self._oracle = HyperbandOracle(space, self._view, brackets_from(content["plan"]), self._seed)
+        self._oracle.restore(read_events(self._folder.events))
 
     def _hear(self) -> None:
         message = self._workers.wait(_POLL_SECONDS)

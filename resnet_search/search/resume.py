@@ -13,6 +13,7 @@ from typing import Any
 
 from resnet_search.errors import RunError, TrainingError
 from resnet_search.networks.precision import FLOAT32
+from resnet_search.runs.trial import FAILED, SKIPPED
 from resnet_search.runs.trials import RunView
 from resnet_search.search.known import known_candidates
 from resnet_search.search.memory import largest_trial
@@ -112,6 +113,15 @@ def _is_known(cluster: Cluster) -> bool:
 
 # Settings of workers that do not depend on the device.
 _OF_THE_RUN = ("hang_timeout", "backend", "deterministic")
+
+
+def to_retry(view: RunView) -> list[str]:
+    """Return the failed trials that can be tried again: not those that were skipped, and none of an ended search."""
+    return [
+        trial.trial
+        for trial in view.trials.values()
+        if trial.status == FAILED and trial.reason != SKIPPED and (trial.iteration, trial.bracket) not in view.closed
+    ]
 
 
 def extension(view: RunView, settings: ResumeSettings) -> dict[str, Any]:

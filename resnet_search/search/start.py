@@ -23,7 +23,7 @@ from resnet_search.runs.energy import Meter
 from resnet_search.runs.events import append_event, make_event
 from resnet_search.runs.folder import DATA_FOLDER, RunFolder, check_name, create_run, default_name, name_taken
 from resnet_search.runs.planned import check_drivable
-from resnet_search.runs.trials import FAILED, RunView, read_run
+from resnet_search.runs.trials import RunView, read_run
 from resnet_search.search.budget import Budget
 from resnet_search.search.counted import counted_images
 from resnet_search.search.final import carry_out, workers_of
@@ -31,7 +31,7 @@ from resnet_search.search.images import arrays_of, read_data, with_absolute_sour
 from resnet_search.search.known import baselines_of, known_networks, with_known
 from resnet_search.search.memory import largest_batch, largest_trial
 from resnet_search.search.pretrained import sources_of_run, sources_of_space
-from resnet_search.search.resume import ResumeSettings, changed_workers, extension
+from resnet_search.search.resume import ResumeSettings, changed_workers, extension, to_retry
 from resnet_search.spaces.plan import brackets_from, check_steps, make_plan
 from resnet_search.spaces.schema import TRACKERS
 from resnet_search.spaces.space import SearchSpace
@@ -208,11 +208,7 @@ def _drive(
 ) -> RunView:
     with folder.lock():
         view = read_run(folder, locked=False)
-        failed = [
-            trial.trial
-            for trial in view.trials.values()
-            if settings.retry_failed and trial.status == FAILED and (trial.iteration, trial.bracket) not in view.closed
-        ]
+        failed = to_retry(view) if settings.retry_failed else []
         if view.state == "finished" and not settings.extends and not failed:
             return view
         budget = budget or Budget()

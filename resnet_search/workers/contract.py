@@ -105,6 +105,9 @@ class Workers(Protocol):
     def submit(self, slot: int, job: Job) -> None:
         """Start a job in a free slot."""
 
+    def cancel(self, slot: int) -> None:
+        """End the job of a slot now, without another message of it. Its trial keeps the epochs that are on disk."""
+
     def wait(self, seconds: float) -> Message | None:
         """The next message, or None if none comes in time."""
 

@@ -89,6 +89,11 @@ class LocalWorkers:
             process.end()
         self._start(slot).take(job)
 
+    def cancel(self, slot: int) -> None:
+        process = self._processes.pop(slot, None)
+        if process is not None:
+            process.end()
+
     def wait(self, seconds: float) -> Message | None:
         hanging = self._hanging()
         if hanging is not None:

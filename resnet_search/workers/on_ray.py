@@ -85,6 +85,12 @@ class RayWorkers:
             hired.job = job
             self._give(slot, hired, job)
 
+    def cancel(self, slot: int) -> None:
+        hired = self._hired.pop(slot, None)
+        if hired is not None:
+            self._ray.kill(hired.actor)
+        self._messages = deque(message for message in self._messages if message.slot != slot)
+
     def wait(self, seconds: float) -> Message | None:
         if not self._messages:
             self._listen(seconds)

@@ -45,6 +45,7 @@ WORDS = [
 ]  # fmt: skip
 FILES = [
     "run.json", "events.jsonl", "lock", "latency.json", "test.json", "test_reads.jsonl", "energy.jsonl", "oracle.json",
+    "requests.jsonl",
     "trial_0000/history.jsonl", "trial_0000/state.h5", "trial_0000/checkpoint.weights.h5", "trial_0000/trial.json",
     "export/export.json", "export/classes.json", "export/saved_model/saved_model.pb",
 ]  # fmt: skip
@@ -53,7 +54,7 @@ READERS = [
     ["show", "run", "0"], ["show", "run", "0", "--json"], ["compare", "run", "run"], ["doctor", "run"],
     ["doctor", "run", "--repair"], ["clean", "run", "--yes"], ["predict", "run", "x.png"], ["export", "run"],
     ["resume", "run"], ["resume", "run", "--retry-failed"], ["resume", "run", "--add-epochs", "3"], ["stop", "run"],
-    ["confirm", "run"], ["train", "run"], ["plan", "--space", "space.toml"],
+    ["confirm", "run"], ["train", "run"], ["skip", "run", "4"], ["enqueue", "run", "resnet-20"], ["plan", "--space", "space.toml"],
 ]  # fmt: skip
 STARTS = [
     ["plan", "--space", "space.toml"], ["import", "project", "--epochs", "3"], ["run", "--space", "space.toml"],
@@ -77,6 +78,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = {
         "test_reads.jsonl": {"time": 1, "images": 2, "command": [], "network": ""},
         "energy.jsonl": {"session": 1, "joules": {}},
+        "requests.jsonl": {"request": "1", "kind": "skip", "trial": "0000"},
     }
     for name in FILES:
         if not (run / name).exists():

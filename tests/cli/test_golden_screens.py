@@ -61,6 +61,8 @@ CALLS = {
         "resume begun --add-epochs 3",
     ],
     "stop": ["stop held", "stop night", "stop absent"],
+    "skip": ["skip stopped 9", "skip night 6", "skip night 99"],
+    "enqueue": ["enqueue night resnet-20", "enqueue night resnet-20", "enqueue night block=basic,n=0,width=4"],
     "list": ["list", "list --runs-dir nowhere", "list --runs-dir x.png"],
     "trials": [
         "trials night --top 5",

@@ -18,7 +18,7 @@ from resnet_search.search.budget import Budget
 from resnet_search.search.final import carry_out
 from resnet_search.search.loop import SearchLoop
 from resnet_search.search.oracle import HyperbandOracle
-from resnet_search.search.resume import ResumeSettings, extension
+from resnet_search.search.resume import ResumeSettings, extension, to_retry
 from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.plan import brackets_from
 from resnet_search.spaces.space import SearchSpace
@@ -73,6 +73,10 @@ class KnownWorkers:
         assert slot not in self._jobs, "one job at a time in a slot"
         self._jobs[slot] = job
         self.submitted.append(job)
+
+    def cancel(self, slot: int) -> None:
+        self._jobs.pop(slot, None)
+        self._queue = [message for message in self._queue if message.slot != slot]
 
     def wait(self, seconds: float) -> Message | None:
         assert seconds > 0
@@ -131,7 +135,7 @@ class Search:
         view = read_run(self.folder, locked=False)
         check_drivable(view)
         longer = extension(view, settings) if settings and settings.extends else None
-        failed = [t.trial for t in view.trials.values() if settings and settings.retry_failed and t.status == "failed"]
+        failed = to_retry(view) if settings and settings.retry_failed else []
         view.apply(append_event(self.folder.events, "started", process=os.getpid(), host="test"))
         if longer:
             view.apply(append_event(self.folder.events, "extended", **longer))

@@ -97,6 +97,10 @@ def test_a_life_of_a_worker(workers, tmp_path, data):
     assert (lost.trial, lost.exit_code, lost.blameless) == ("0003", -signal.SIGKILL, False)
     assert "SIGKILL" in lost.reason
 
+    workers.submit(0, job(tmp_path, data, "0006", epochs=1000, horizon=1000))
+    hear(workers, EpochDone)
+    workers.cancel(0)  # Its next job starts in a new process, and nothing more is heard of it.
+
     workers.submit(0, job(tmp_path, data, "0004", parent=str(folder), initial_epoch=1, epochs=2))
     promoted = hear(workers, Done)
     assert promoted.trial == "0004"
