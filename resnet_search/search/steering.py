@@ -19,6 +19,7 @@ from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.complexity import complexity
 from resnet_search.runs.events import Event, append_event, read_events
 from resnet_search.runs.folder import RunFolder
+from resnet_search.runs.planned import check_drivable
 from resnet_search.runs.trial import COMPLETED, RUNNING, SKIPPED
 from resnet_search.runs.trials import RunView, read_run
 from resnet_search.search.known import known_candidates
@@ -51,6 +52,7 @@ def ask(folder: RunFolder, kind: str, *, patience: float = PATIENCE, **fields: A
         if not folder.is_locked():
             with folder.lock():
                 view = read_run(folder, locked=False)
+                check_drivable(view)
                 for line in Requests(folder, read_events(folder.events)).new():
                     _carry_out(view, line)
         for event in read_events(folder.events):

@@ -54,7 +54,8 @@ READERS = [
     ["show", "run", "0"], ["show", "run", "0", "--json"], ["compare", "run", "run"], ["doctor", "run"],
     ["doctor", "run", "--repair"], ["clean", "run", "--yes"], ["predict", "run", "x.png"], ["export", "run"],
     ["resume", "run"], ["resume", "run", "--retry-failed"], ["resume", "run", "--add-epochs", "3"], ["stop", "run"],
-    ["confirm", "run"], ["train", "run"], ["skip", "run", "4"], ["enqueue", "run", "resnet-20"], ["plan", "--space", "space.toml"],
+    ["confirm", "run"], ["train", "run"], ["skip", "run", "4"], ["enqueue", "run", "resnet-20"],
+    ["plan", "--space", "space.toml"],
 ]  # fmt: skip
 STARTS = [
     ["plan", "--space", "space.toml"], ["import", "project", "--epochs", "3"], ["run", "--space", "space.toml"],

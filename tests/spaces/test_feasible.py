@@ -209,13 +209,12 @@ def test_nothing_of_one_size_says_which_are_nearest():
     sizes = [complexity(a).trainable for a in sorted(space(axes).feasible().architectures, key=lambda a: a.width)]
     with pytest.raises(SpaceError) as caught:
         space(axes, '[limits]\nparams = "350k +- 5 %"').feasible()
-    assert f"too small, the largest has {sizes[1]:,} parameters; the smallest of the others has {sizes[2]:,}" in str(
-        caught.value
-    )
+    assert f"{sizes[1]:,}" in str(caught.value)
+    assert f"{sizes[2]:,}" in str(caught.value)
     with pytest.raises(SpaceError) as caught:
         space(axes, "[limits]\nmin_params = 10_000_000").feasible()
-    assert f"the largest has {sizes[2]:,} parameters" in str(caught.value)
-    assert "smallest" not in str(caught.value)
+    assert f"{sizes[2]:,}" in str(caught.value)
+    assert f"{sizes[0]:,}" not in str(caught.value)
 
 
 def test_nothing_feasible_without_a_cost_to_name():
