@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from resnet_search.spaces.plan import make_plan
 from resnet_search.spaces.space import SearchSpace
+from resnet_search.training.recipe import RECIPES
 
 SPACE: Final[dict[str, Any]] = {
     "name": "small", "description": "", "text": "", "axes": {}, "limits": {}, "hyperband": {"max_epochs": 3},
@@ -32,5 +33,5 @@ def make_content(**changed: Any) -> dict[str, Any]:
 def searched_content(space: SearchSpace, seed: int) -> dict[str, Any]:
     """Return the content of the run.json of a search of this space."""
     plan = make_plan(space).to_list()
-    horizon, recipe = space.hyperband.max_epochs, {"name": "search", **space.fixed_recipe}
+    horizon, recipe = space.hyperband.max_epochs, {**RECIPES[space.recipe["name"]].to_dict(), **space.fixed_recipe}
     return make_content(space=space.to_dict(), horizon=horizon, plan=plan, seed=seed, recipe=recipe)

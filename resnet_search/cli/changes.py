@@ -54,6 +54,7 @@ def fixed_options(function: Function) -> Function:
         click.option("--seed", type=Whole(0, MAX_SEED), hidden=True),
         click.option("--train-examples", type=Whole(1, 10**9), hidden=True),
         click.option("--data-dir", type=FolderPath(), hidden=True),
+        click.option("--params", type=SpaceKey("limits", "params"), hidden=True),
         click.option("--precision", type=OneOf(PRECISIONS), hidden=True),
         click.option("--deterministic", is_flag=True, default=None, hidden=True),
         *(

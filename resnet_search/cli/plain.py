@@ -106,7 +106,7 @@ def _ended(trial: Trial, now: Snapshot, names: int) -> str:
     what = f"{trial.name:<{names}} {count(trial.params):>7} parameters{rung}"
     if trial.status == FAILED:
         return f"{place}  {what}  failed: {trial.reason}"
-    time = "reused" if trial.reused else duration(trial.setup_seconds + trial.train_seconds)
+    time = "reused" if not trial.was_trained else duration(trial.setup_seconds + trial.train_seconds)
     return f"{place}  {what}  epoch {trial.epochs:>3}  {percent(trial.score):>8}  {time:>12}  {_left(now)}".rstrip()
 
 

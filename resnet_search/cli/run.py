@@ -10,7 +10,7 @@ import click
 from resnet_search.cli.baselines import baseline_lines, baseline_option, known_of
 from resnet_search.cli.budget import budget_options, hang_option
 from resnet_search.cli.cluster import cluster_options, take_cluster
-from resnet_search.cli.options import quiet_options, search_options, space_from
+from resnet_search.cli.options import complete_run, quiet_options, search_options, space_from
 from resnet_search.cli.precision import deterministic_option, precision_lines, precision_option
 from resnet_search.cli.session import Session
 from resnet_search.cli.tracking import track_option
@@ -23,6 +23,9 @@ from resnet_search.cli.tracking import track_option
 @hang_option("10m")
 @budget_options
 @track_option
+@click.option("--from", "earlier", multiple=True, metavar="RUN", shell_complete=complete_run,
+              help="An earlier run: its equal trials are reused, and with --sampler model its scores inform the draws "
+              "from the start. Repeatable.")  # fmt: skip
 @precision_option
 @deterministic_option
 @quiet_options
@@ -36,12 +39,14 @@ def command(session: Session, /, *, quiet: bool, no_export: bool, **options: Any
     cleanly.
     """
     from resnet_search.cli.searching import begin
+    from resnet_search.runs.folder import find_run
     from resnet_search.search.counted import counted_images
     from resnet_search.spaces.plan import make_plan
     from resnet_search.trackers.choice import check_installed
 
     take_cluster(session, options, options["runs_dir"])
     space = space_from(options)
+    options["earlier"] = tuple(find_run(name, options["runs_dir"]).path for name in options["earlier"])
     check_installed(options["track"] or space.track, "--track")
     images = counted_images(space.data, options["data_dir"], options["train_examples"])
     plan = make_plan(space, classes=images.planned_classes)

@@ -118,11 +118,11 @@ def trials_table(
 
 def _epochs_reached(trial: Trial) -> str:
     # In a column that is never dropped, since a reused score appears twice.
-    return f"reused {trial.epochs}" if trial.reused else f"{trial.epochs}"
+    return f"{trial.epochs}" if trial.was_trained else f"reused {trial.epochs}"
 
 
 def _time(trial: Trial) -> str:
-    ended = trial.status == COMPLETED and not trial.reused
+    ended = trial.status == COMPLETED and trial.was_trained
     return duration(trial.setup_seconds + trial.train_seconds) if ended else ""
 
 
@@ -182,12 +182,14 @@ def _outcome(view: RunView, trial: Trial) -> str:
 def _epochs(trial: Trial) -> str:
     if trial.reused:
         return f"{trial.epochs}, reused from trial {trial.parent}"
+    if trial.taken:
+        return f"{trial.epochs}, reused from {trial.taken}"
     origin = f", continuing trial {trial.parent}" if trial.parent else ""
     return f"{trial.initial_epoch} to {trial.epochs}{origin}"
 
 
 def _times(trial: Trial) -> str:
-    if trial.status != COMPLETED or trial.reused:
+    if trial.status != COMPLETED or not trial.was_trained:
         return ""
     epoch = duration(trial.train_seconds / max(1, trial.trained_epochs))
     return f"{duration(trial.setup_seconds)} to set up, {duration(trial.train_seconds)} to train, {epoch} an epoch"

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 # Keys of a trial in --json and --csv, in the order of the columns; schemas/trial.json documents them.
 FIELDS = (
     "trial", "candidate", "name", "seed", "depth", "params", "macs", "iteration", "bracket", "rung", "initial_epoch",
-    "epochs", "status", "score", "val_loss", "reused", "parent", "promoted_from", "replacement", "losses", "parts",
-    "setup_seconds", "train_seconds", "created", "ended", "reason", "architecture", "recipe",
+    "epochs", "status", "score", "val_loss", "reused", "taken", "parent", "promoted_from", "replacement", "losses",
+    "parts", "setup_seconds", "train_seconds", "created", "ended", "reason", "architecture", "recipe",
 )  # fmt: skip
 _NAMES = {"seed": "repeat"}  # attributes with another name
 _SORT: dict[str, Callable[[Any], Any]] = {

@@ -110,7 +110,7 @@ def _rung(key: tuple[int, int, int], rung: dict[str, Any], trials: list[Trial]) 
         f"{rung['initial_epoch']} to {rung['epochs']}",
         f"{rung['size']}",
         f"{states[COMPLETED]}",
-        f"{sum(trial.reused and trial.status == COMPLETED for trial in trials)}",
+        f"{sum(not trial.was_trained and trial.status == COMPLETED for trial in trials)}",
         f"{states[FAILED]}",
         f"{max(0, rung['size'] - states[COMPLETED])}",
         percent(max(scores)) if scores else "",
@@ -198,7 +198,7 @@ def full_seconds(completed: list[Trial], epochs: float) -> float:
     """Estimate the seconds to train every candidate of these trials for `epochs` epochs, each at its own speed."""
     spent: dict[int, tuple[float, float]] = {}
     for trial in completed:
-        if not trial.reused:
+        if trial.was_trained:
             seconds, trained = spent.get(trial.candidate, (0.0, 0.0))
             spent[trial.candidate] = (seconds + trial.train_seconds, trained + trial.trained_epochs)
     return sum(seconds / trained * epochs for seconds, trained in spent.values() if trained)

@@ -210,7 +210,7 @@ def way(view: RunView, trial: Trial) -> Section:
         (
             Code(link.trial),
             f"{link.iteration} / {link.bracket} / {link.rung}",
-            f"{link.initial_epoch} to {link.epochs}" if not link.reused else "none: reused",
+            f"{link.initial_epoch} to {link.epochs}" if link.was_trained else f"none: {link.taken or 'reused'}",
             percent(link.score),
             duration(link.train_seconds + link.setup_seconds),
         )

@@ -140,6 +140,15 @@ def _many(test: Test, low: int, high: int) -> Test:
     return lambda value: isinstance(value, list) and low <= len(value) <= high and all(map(test, value))
 
 
+def _is_earlier(value: Any) -> bool:
+    return _table(value) and _text(value["run"]) and _flag(value["alike"]) and all(map(_is_score, value["scores"]))
+
+
+def _is_score(value: Any) -> bool:
+    Architecture.from_dict(value["architecture"])
+    return _number(0, MOST_EPOCHS)(value["epochs"]) and _number(0, 1)(value["score"])
+
+
 def _shape(value: Any) -> bool:
     return _many(_whole(1, MOST_PIXELS), 3, 3)(value) and value[2] <= _COLOURS
 
@@ -216,6 +225,7 @@ _TOP: Final[dict[str, Test]] = {
     "constant_until": _number(0, MOST_EPOCHS),
     "stage": _or_none(_text),
     "closed": lambda value: isinstance(value, list),
+    "earlier": lambda value: isinstance(value, list) and all(map(_is_earlier, value)),
     "seed": _whole(0, 2**63),
     "backend": _text,
     "plan": lambda value: isinstance(value, list),

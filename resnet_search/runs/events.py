@@ -6,7 +6,7 @@
 | extended | plan, hyperband, horizon: as they are from here on; known: candidates of a bracket that draws none; \
 for a final training also constant_until, stage and closed (brackets in which no more trials start) |
 | created | trial and the fields of `trials.Trial` that are known before training |
-| completed | trial, score, val_loss, setup_seconds, train_seconds |
+| completed | trial, score, val_loss, setup_seconds, train_seconds; taken: the run and trial it was copied from |
 | failed | trial, reason |
 | lost | trial, exit_code, reason: its worker was lost, another continues the trial; blameless: lost with its machine; \
 machine: by a fault of this machine |

@@ -123,7 +123,7 @@ def _speed(folder: RunFolder, costs: Sequence[Complexity], device: str, assumed:
     workers, data = content["workers"], content["data"]
     if content["machine"]["host"] != socket.gethostname() or device != workers["device"]:
         raise ValueError("it ran on another machine or device")
-    done = [one for one in read_run(folder).trials.values() if one.status == COMPLETED and not one.reused]
+    done = [one for one in read_run(folder).trials.values() if one.status == COMPLETED and one.was_trained]
     if len(done) < _ENOUGH_TRIALS:
         raise ValueError("it has too few trials")
     shape, classes = tuple(data["image_shape"]), len(data["classes"])
@@ -169,7 +169,7 @@ class Pacing:
 
     def add(self, trial: Trial) -> None:
         """Take in a trial; trials that did not complete, or trained nothing, are ignored."""
-        if trial.status != COMPLETED or trial.reused:
+        if trial.status != COMPLETED or not trial.was_trained:
             return
         self._count += 1
         apart = trial.macs * trial.trained_epochs - self._work

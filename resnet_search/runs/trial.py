@@ -21,7 +21,8 @@ class Trial:
     """One candidate in one rung: trained from `initial_epoch` to `epochs` (absolute; see `training.length`).
 
     `score` and `val_loss`: validation accuracy and loss after the last epoch. `reused`: nothing was trained, since the
-    candidate had been trained this far before, in trial `parent` or beyond. `cleaned`: the user has had its checkpoints
+    candidate had been trained this far before, in trial `parent` or beyond. `taken`: the run and trial that its files
+    were copied from, since an earlier run had trained the same. `cleaned`: the user has had its checkpoints
     removed.
     `repeat`: which of several trainings of its architecture from scratch it is, 0 where there is one.
     `parts`: that each batch is divided into to save memory, so batch normalisation sees less than a batch.
@@ -57,11 +58,17 @@ class Trial:
     cleaned: bool = False
     parts: int = 1
     repeat: int = 0
+    taken: str = ""
+
+    @property
+    def was_trained(self) -> bool:
+        """Whether its epochs were trained for this run, rather than reused."""
+        return not self.reused and not self.taken
 
     @property
     def trained_epochs(self) -> float:
         """Epochs that this trial itself trains."""
-        return 0 if self.reused else in_epochs(self.epochs - self.initial_epoch)
+        return in_epochs(self.epochs - self.initial_epoch) if self.was_trained else 0
 
 
 # What reading values that are missing, or of another kind, raises.
@@ -114,7 +121,7 @@ def apply_event(trial: Trial, event: Event) -> None:
         trial.status, trial.ended, trial.reason, trial.losses = RUNNING, None, "", 0
     elif kind == "reopened":
         trial.status, trial.score, trial.val_loss = RUNNING, None, None
-        trial.ended, trial.cleaned = None, False
+        trial.ended, trial.cleaned, trial.taken = None, False, ""
     elif trial.status == COMPLETED:
         raise ValueError(f"trial {trial.trial} had completed before")
     elif kind == COMPLETED:
@@ -125,6 +132,7 @@ def apply_event(trial: Trial, event: Event) -> None:
         trial.status, trial.ended, trial.score = COMPLETED, ended, score
         # Absent in runs from before it was there.
         trial.val_loss = _finite(event["val_loss"]) if "val_loss" in event else None
+        trial.taken = str(event.get("taken", ""))
     else:
         trial.status, trial.ended, trial.reason = FAILED, moment(event["time"]), str(event["reason"])
 

@@ -22,6 +22,7 @@ from resnet_search.runs.trial import FAILED, RUNNING, SKIPPED, Trial
 from resnet_search.runs.trials import RunView
 from resnet_search.search.budget import Budget
 from resnet_search.search.candidates import Candidate
+from resnet_search.search.earlier import Earlier
 from resnet_search.search.final import SearchTime, follows
 from resnet_search.search.losses import Losses
 from resnet_search.search.oracle import HyperbandOracle
@@ -69,6 +70,7 @@ class SearchLoop:
         self.started = started  # trials that this command has started, in earlier stages too
         events = read_events(self._folder.events)
         self._losses = Losses(self._folder, events)
+        self._earlier = Earlier(view)
         self._requests = Requests(self._folder, events)
         oracle.restore(events)
         self._projected = len(oracle.end_order)  # trials ended when Keras Tuner's files were last written
@@ -147,6 +149,10 @@ class SearchLoop:
         if known is not None:
             reason = f"as in trial {known.trial}: {known.reason}"
             self._fail(trial, reason, reason)
+            return
+        taken = self._earlier.take(trial)
+        if taken is not None:
+            self._complete(trial, taken[0], setup_seconds=0.0, train_seconds=0.0, taken=taken[1])
             return
         job = self._job(trial)
         self._jobs[trial.trial] = job
@@ -285,7 +291,9 @@ class SearchLoop:
             self._losses.failed(trial)
         self._project_now_and_then()
 
-    def _complete(self, trial: Trial, history: Sequence[Epoch], *, setup_seconds: float, train_seconds: float) -> None:
+    def _complete(
+        self, trial: Trial, history: Sequence[Epoch], *, setup_seconds: float, train_seconds: float, taken: str = ""
+    ) -> None:
         score = self._oracle.complete(trial.trial, history)
         self._note(
             "completed",
@@ -294,6 +302,7 @@ class SearchLoop:
             val_loss=history[-1].val_loss,
             setup_seconds=round(setup_seconds, 3),
             train_seconds=round(train_seconds, 3),
+            **({"taken": taken} if taken else {}),
         )
         drop_superseded(self._view, trial.candidate)
 

@@ -32,11 +32,15 @@ MOST = 500  # observations used, the latest; the time grows with their cube
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The accuracy of the network in row `network` of the features after `epochs` epochs."""
+    """The accuracy of the network in row `network` of the features after `epochs` epochs.
+
+    Only accuracies of one `group` have the same level after equally many epochs: those on the same images.
+    """
 
     network: int
     epochs: float
     score: float
+    group: int = 0
 
 
 def features_of(values: Sequence[Mapping[str, Any]]) -> Floats:
@@ -78,7 +82,8 @@ def expected_improvement(features: Floats, observations: Sequence[Observation], 
     epochs = np.array([one.epochs for one in known])
     scores = np.array([one.score for one in known]) / _spread(known)
     same = rows[:, None] == rows[None, :]
-    level = epochs[:, None] == epochs[None, :]
+    groups = np.array([one.group for one in known])
+    level = (epochs[:, None] == epochs[None, :]) & (groups[:, None] == groups[None, :])
     early = 1 - np.log1p(np.minimum(epochs, longest)) / math.log1p(longest)
     noise = np.diag(_NOISE + _EARLY_NOISE * early)
     covariance = _kernel(features[rows], features[rows]) + _OWN * same + _LEVEL * level + noise
@@ -103,9 +108,9 @@ def _kernel(one: Floats, other: Floats) -> Floats:
 
 def _spread(known: Sequence[Observation]) -> float:
     """Return the standard deviation of scores after equally many epochs, pooled over numbers of epochs."""
-    by_epochs: dict[float, list[float]] = {}
+    by_level: dict[tuple[int, float], list[float]] = {}
     for one in known:
-        by_epochs.setdefault(one.epochs, []).append(one.score)
-    squares = sum(len(scores) * float(np.var(scores)) for scores in by_epochs.values())
-    freedom = sum(len(scores) - 1 for scores in by_epochs.values())
+        by_level.setdefault((one.group, one.epochs), []).append(one.score)
+    squares = sum(len(scores) * float(np.var(scores)) for scores in by_level.values())
+    freedom = sum(len(scores) - 1 for scores in by_level.values())
     return max(_LEAST_SPREAD, math.sqrt(squares / freedom)) if freedom else _LEAST_SPREAD

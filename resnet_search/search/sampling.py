@@ -14,6 +14,7 @@ from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.complexity import Complexity
 from resnet_search.runs.trials import COMPLETED, RunView, Trial
 from resnet_search.search.candidates import Candidate, Candidates
+from resnet_search.search.earlier import scores
 from resnet_search.search.schedule import Draw, Schedule
 from resnet_search.spaces.brackets import Bracket
 from resnet_search.spaces.points import values_of
@@ -42,6 +43,7 @@ class ModelSampler:
     ) -> None:
         self._axes, self._cost, self._draws, self._view = axes, cost, draws, view
         self._drawing = list(drawing)
+        self._earlier = list(scores(view.content))
         self._chosen: dict[tuple[int, int, int], Architecture] = {}
         self._networks: dict[int, list[Architecture]] = {}
         self._values: dict[Architecture, dict[str, Any]] = {}
@@ -90,11 +92,14 @@ class ModelSampler:
         from resnet_search.search.model import Observation, expected_improvement, features_of
 
         seen = self._visible(draw)
-        networks = list(dict.fromkeys((*self._among(draw.bracket.iteration), *(network for network, _ in seen))))
+        before = [network for _, network, _, _ in self._earlier]
+        drawn = [network for network, _ in seen]
+        networks = list(dict.fromkeys((*self._among(draw.bracket.iteration), *before, *drawn)))
         rows = {network: row for row, network in enumerate(networks)}
-        if not seen:
+        if not seen and not self._earlier:
             return None
-        known = [Observation(rows[network], trial.epochs, trial.score or 0.0) for network, trial in seen]
+        known = [Observation(rows[network], epochs, score, group) for group, network, epochs, score in self._earlier]
+        known += [Observation(rows[network], trial.epochs, trial.score or 0.0) for network, trial in seen]
         longest = draw.bracket.rungs[-1].epochs
         features = features_of([self._values_of(network) for network in networks])
         promises = expected_improvement(features, known, longest)
@@ -118,7 +123,7 @@ class ModelSampler:
         return self._networks[iteration]
 
     def _is_random(self, draw: Draw) -> bool:
-        first = draw.bracket == self._drawing[0] and draw.slot < _AT_FIRST
+        first = draw.bracket == self._drawing[0] and draw.slot < _AT_FIRST and not self._earlier
         return first or draw.slot % _RANDOM == _RANDOM - 1
 
     def _rungs_before(self, bracket: Bracket) -> list[tuple[Bracket, int]]:

@@ -26,6 +26,7 @@ from resnet_search.runs.planned import check_drivable
 from resnet_search.runs.trials import RunView, read_run
 from resnet_search.search.budget import Budget
 from resnet_search.search.counted import counted_images
+from resnet_search.search.earlier import recorded
 from resnet_search.search.final import carry_out, workers_of
 from resnet_search.search.images import arrays_of, read_data, with_absolute_source
 from resnet_search.search.known import baselines_of, known_networks, with_known
@@ -63,7 +64,7 @@ class SearchSettings:
     `baselines`: presets to compare with, trained to the end first. `reference`: in a space with limits, also train the
     published network that fits them, and rank it. `merged`: train on the validation images too, so
     that scores are on images that were trained on. `track`: trackers that receive every candidate, None for those of
-    the space.
+    the space. `earlier`: folders of runs whose equal trials are taken over (`search.earlier`).
     """
 
     runs_dir: Path = Path("runs")
@@ -81,6 +82,7 @@ class SearchSettings:
     reference: bool = True
     merged: bool = False
     track: tuple[str, ...] | None = None
+    earlier: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if self.name is not None:
@@ -118,6 +120,7 @@ def run_search(
     check_backend()
     track = space.track if settings.track is None else settings.track
     check_installed(track, "--track")
+    earlier = [read_run(RunFolder(path)) for path in settings.earlier]
     baselines = baselines_of(settings.baselines)
     counted = counted_images(space.data, settings.data_dir, settings.train_examples)
     plan = make_plan(space, classes=counted.planned_classes)
@@ -162,6 +165,8 @@ def run_search(
         )  # fmt: skip
     workers = replace(workers, hang_timeout=settings.hang_timeout, deterministic=settings.deterministic)
     content["workers"] = {"slots": slots, **asdict(workers)}
+    if earlier:
+        content["earlier"] = recorded(earlier, content)
     write_arrays(settings.runs_dir / DATA_FOLDER / description["arrays"], arrays)
     folder = create_run(settings.runs_dir, name, content)
     return start_in(folder, observers, budget)

@@ -183,7 +183,12 @@ def trials(*work: tuple[int, int], mac_seconds: float, trial_seconds: float) -> 
     for macs, epochs in work:
         seconds = macs * epochs * mac_seconds + trial_seconds - 1.0
         yield SimpleNamespace(
-            status="completed", reused=False, macs=macs, trained_epochs=epochs, setup_seconds=1.0, train_seconds=seconds
+            status="completed",
+            was_trained=True,
+            macs=macs,
+            trained_epochs=epochs,
+            setup_seconds=1.0,
+            train_seconds=seconds,
         )
 
 

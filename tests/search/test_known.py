@@ -21,6 +21,7 @@ from resnet_search.spaces.brackets import hyperband
 from resnet_search.spaces.load import parse_space
 from resnet_search.spaces.plan import make_plan
 from resnet_search.spaces.space import SearchSpace
+from resnet_search.training.recipe import RECIPES
 from resnet_search.workers.contract import Done
 
 from .conftest import KnownWorkers, Search, make_space
@@ -156,7 +157,8 @@ def test_a_run_with_them_goes_on_to_the_same(make_compared):
 def test_where_recipes_vary_they_take_the_recipe_as_it_is(make_compared):
     workers = KnownWorkers(1)
     make_compared(extra="[recipe]\nlearning_rate = { min = 0.2, max = 0.4 }").drive(workers)
-    assert ["learning_rate" in job.recipe for job in workers.submitted[:3]] == [False, False, True]
+    rate = RECIPES["search"].learning_rate
+    assert [job.recipe["learning_rate"] == rate for job in workers.submitted[:3]] == [True, True, False]
 
 
 def test_the_report_holds_them_against_what_was_found(make_compared):

@@ -50,7 +50,7 @@ def timeline(view: RunView) -> tuple[Section, ...]:
 def stretches(view: RunView) -> Iterable[Stretch]:
     """Return the trials that trained, cut at the ends of sessions."""
     for trial in view.trials.values():
-        if trial.reused:
+        if not trial.was_trained:
             continue
         for begin, end in view.sessions:
             first, last = max(begin, trial.created), min(end, trial.ended if trial.ended is not None else end)
