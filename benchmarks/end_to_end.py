@@ -59,7 +59,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Run each side with each seed that is not in the file yet."""
     for seed in arguments.seeds:
         for side in arguments.sides:
-            key = {"side": side, "seconds": arguments.seconds, "images": arguments.images, "seed": seed}
+            key = {
+                "side": side, "seconds": arguments.seconds, "images": arguments.images, "seed": seed,
+                "data": Path(arguments.data).name, "options": arguments.options if side == "search" else "",
+            }  # fmt: skip
             if any(key.items() <= line.items() for line in read_lines(arguments.out)):
                 continue
             with tempfile.TemporaryDirectory() as folder:
@@ -70,7 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
                     result = peer(side, arguments, seed, Path(folder))
                 spent = time.perf_counter() - begin
             line = {
-                **key, **result, "spent": round(spent, 1), "options": arguments.options if side == "search" else "",
+                **key, **result, "spent": round(spent, 1),
                 "processors": os.cpu_count(), "machine": platform.processor(), "load": os.getloadavg()[1],
             }  # fmt: skip
             append_line(arguments.out, line)
@@ -274,18 +277,18 @@ def optuna_side(peer: Peer) -> dict[str, Any]:
 def report(paths: list[Path]) -> None:
     """Print a table of all lines."""
     lines = [line for path in paths for line in read_lines(path)]
-    print("| seconds | images | side | seeds | test accuracy | networks |\n|---|---|---|---|---|---|")
-    kinds = sorted({(line["seconds"], line["images"] or 50_000, SIDES.index(line["side"])) for line in lines})
-    for seconds, images, side in kinds:
-        alike = [
-            line
-            for line in lines
-            if (line["seconds"], line["images"] or 50_000, line["side"]) == (seconds, images, SIDES[side])
-        ]
+    print("| seconds | data | images | side | seeds | test accuracy | networks |\n|---|---|---|---|---|---|---|")
+
+    def kind(line: dict[str, Any]) -> tuple[Any, ...]:
+        return line["seconds"], line["data"], line["images"] or 50_000, SIDES.index(line["side"]), line["options"]
+
+    for seconds, data, images, side, options in sorted(set(map(kind, lines))):
+        alike = [line for line in lines if kind(line) == (seconds, data, images, side, options)]
         scores = ", ".join(f"{100 * line['test_accuracy']:.2f}" for line in alike)
         average = 100 * mean(line["test_accuracy"] for line in alike)
         networks = ", ".join(f"{line['network']} ({line['epochs']} epochs)" for line in alike)
-        print(f"| {seconds} | {images:,} | {SIDES[side]} | {len(alike)} | {average:.2f} % ({scores}) | {networks} |")
+        name = f"{SIDES[side]} {options}".rstrip()
+        print(f"| {seconds} | {data} | {images:,} | {name} | {len(alike)} | {average:.2f} % ({scores}) | {networks} |")
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ from resnet_search.cli.steered import show_answer
 def command(*, run: str, runs_dir: Path, trial: str) -> None:
     """Skip a running trial, also from another terminal.
 
-    The trial counts as failed: in a first rung, another candidate takes its place, and in a later rung the next best.
+    The trial counts as failed: in a first rung, another candidate usually takes its place, and in a later rung the next
+    best.
     """
     from resnet_search.runs.folder import find_run
     from resnet_search.runs.trials import read_run

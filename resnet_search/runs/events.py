@@ -12,7 +12,8 @@ for a final training also constant_until, stage and closed (brackets in which no
 machine: by a fault of this machine |
 | divided | trial, parts: of each batch, since the memory does not suffice for a whole one |
 | retrained | trial: what it was to continue is gone; it trains its candidate from the first epoch on |
-| steered | request, said, done: the answer to a request from another terminal, after the events that carry it out |
+| steered | request, said, done: the answer to a request from another terminal, after the event that carries it out, \
+which has its `request` too; aside: no process worked on the run |
 | interrupted | reason |
 | stopped | reason: the budget of a command is spent, and the plan is not done |
 | finished | |

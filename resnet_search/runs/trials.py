@@ -77,7 +77,7 @@ class RunView:
         begin, end = self.sessions[-1]
         if kind in _AFTERWARDS:
             self._put_in_order(event)
-        else:
+        elif not event.get("aside"):
             end = max(end, now)  # A clock may be set back.
         self.sessions[-1] = (begin, end)
 

@@ -169,8 +169,13 @@ def _epoch_seconds(view: RunView, trial: Trial) -> float:
 
     Several threads speed up training by the square root of their number (`spaces.timing`).
     """
-    done = [one for one in view.of_candidate(trial.candidate) if one.score is not None and not one.reused]
-    seconds = math.fsum(one.train_seconds for one in done) / math.fsum(one.trained_epochs for one in done)
+    done = [one for one in view.of_candidate(trial.candidate) if one.score is not None and one.was_trained]
+    if done:
+        seconds = math.fsum(one.train_seconds for one in done) / math.fsum(one.trained_epochs for one in done)
+    else:
+        # All of an earlier run, whose learning curve has the times.
+        lines = view.history(trial)
+        seconds = math.fsum(one["train_seconds"] + one["validation_seconds"] for one in lines) / trial.epochs
     workers = view.content["workers"]
     return seconds / math.sqrt(workers_of(WINNER, workers)["threads"] / workers["threads"])
 

@@ -86,6 +86,7 @@ class SearchLoop:
         """
         self._tidy()
         try:
+            self._steer()
             self._fill()
             while self._jobs.keys() - self._parked:
                 self._hear()
@@ -166,7 +167,7 @@ class SearchLoop:
             (
                 other
                 for other in self._view.of_candidate(trial.candidate)
-                if other.status == FAILED and other.epochs <= trial.epochs
+                if other.status == FAILED and other.epochs <= trial.epochs and other.reason != SKIPPED
             ),
             None,
         )
@@ -202,22 +203,23 @@ class SearchLoop:
     def _steer(self) -> None:
         """Carry out what was requested from another terminal."""
         for request in self._requests.new():
-            said, events = answer(self._view, request)
-            for event in events:
-                if event["event"] == "failed":
-                    self._skip(self._view.trials[event["trial"]])
-                else:
-                    self._extend(**event)
-            self._note("steered", request=request["request"], said=said, done=bool(events))
+            said, event = answer(self._view, request)
+            if event is not None and event["event"] == "extended" and self._is_over:
+                said, event = "the time of the search is up, so no network can be added", None
+            if event is not None and event["event"] == "extended":
+                self._extend(**event)
+            elif event is not None:
+                self._skip(self._view.trials[event["trial"]], request["request"])
+            self._note("steered", request=request["request"], said=said, done=request["done"] or event is not None)
 
-    def _skip(self, trial: Trial) -> None:
+    def _skip(self, trial: Trial, request: str) -> None:
         if self._jobs.pop(trial.trial, None) is not None:
             slot = self._slot_of[trial.trial]
             self._workers.cancel(slot)
             self._free.append(slot)
         self._pending = [other for other in self._pending if other is not trial]
         self._suspects = [other for other in self._suspects if other is not trial]
-        self._fail(trial, SKIPPED, SKIPPED)
+        self._fail(trial, SKIPPED, SKIPPED, request=request)
 
     def _extend(self, **fields: Any) -> None:
         """Extend the plan, and continue with an oracle that knows it."""
@@ -306,12 +308,12 @@ class SearchLoop:
         )
         drop_superseded(self._view, trial.candidate)
 
-    def _fail(self, trial: Trial, reason: str, detail: str) -> None:
+    def _fail(self, trial: Trial, reason: str, detail: str, **fields: Any) -> None:
         folder = self._folder.trial(trial.trial)
         make_folder(folder)
         write_text(folder / FAILURE, detail.rstrip() + "\n")
         self._oracle.fail(trial.trial, reason)
-        self._note("failed", trial=trial.trial, reason=reason)
+        self._note("failed", trial=trial.trial, reason=reason, **fields)
 
     def _project_now_and_then(self) -> None:
         """Update Keras Tuner's files, which hold all trials, each time a tenth more trials have ended."""

@@ -33,6 +33,7 @@ from resnet_search.search.known import baselines_of, known_networks, with_known
 from resnet_search.search.memory import largest_batch, largest_trial
 from resnet_search.search.pretrained import sources_of_run, sources_of_space
 from resnet_search.search.resume import ResumeSettings, changed_workers, extension, to_retry
+from resnet_search.search.steering import answer_requests
 from resnet_search.spaces.plan import brackets_from, check_steps, make_plan
 from resnet_search.spaces.schema import TRACKERS
 from resnet_search.spaces.space import SearchSpace
@@ -213,6 +214,8 @@ def _drive(
 ) -> RunView:
     with folder.lock():
         view = read_run(folder, locked=False)
+        if view.sessions:
+            answer_requests(view)
         failed = to_retry(view) if settings.retry_failed else []
         if view.state == "finished" and not settings.extends and not failed:
             return view

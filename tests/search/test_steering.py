@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from resnet_search.errors import RunError
-from resnet_search.files import read_lines
+from resnet_search.files import read_lines, write_lines
 from resnet_search.networks.architecture import Architecture
 from resnet_search.networks.presets import preset
-from resnet_search.runs.events import read_events
+from resnet_search.runs.events import append_event, read_events
 from resnet_search.runs.trial import SKIPPED
 from resnet_search.runs.trials import read_run
+from resnet_search.search.budget import Budget
 from resnet_search.search.resume import ResumeSettings
 from resnet_search.search.steering import ENQUEUE, REQUESTS, SKIP, Requests, answer, ask, write_request
 
@@ -108,15 +109,13 @@ def test_killed_between_a_request_and_its_answer_it_is_carried_out_once(make_sea
     search = make_search()
     with pytest.raises(KeyboardInterrupt):
         search.drive(KnownWorkers(1, stop_after=5))
-    request = write_request(search.folder, ENQUEUE, network="mine", architecture=SMALL)
-    view = read_run(search.folder, locked=False)
-    _, (event,) = answer(view, request)
-    from resnet_search.runs.events import append_event
-
+    write_request(search.folder, ENQUEUE, network="mine", architecture=SMALL)
+    (request,) = Requests(search.folder, []).new()
+    _, event = answer(read_run(search.folder, locked=False), request)
     append_event(search.folder.events, **event)
     view = search.drive(KnownWorkers(1))
     assert [trial.architecture for trial in view.trials.values()].count(SMALL) == 1
-    assert [event["done"] for event in answers(search)] == [False]
+    assert [event["done"] for event in answers(search)] == [True]
 
 
 @pytest.mark.parametrize(
@@ -169,3 +168,55 @@ def test_a_driver_that_does_not_answer(make_search):
     with search.folder.lock(), pytest.raises(RunError, match="0 s"):
         ask(search.folder, SKIP, trial="0000", patience=0.3)
     assert len(read_lines(search.folder.path / REQUESTS)) == 1
+
+
+def test_requests_take_no_time_of_a_search_that_has_ended(make_search):
+    search = make_search()
+    before = search.drive(KnownWorkers(1)).seconds
+    lines = read_lines(search.folder.events)
+    write_lines(search.folder.events, [{**line, "time": line["time"] - 10_000} for line in lines])
+    with pytest.raises(RunError):
+        ask(search.folder, SKIP, trial="0000")
+    ask(search.folder, ENQUEUE, network="mine", architecture=SMALL)
+    assert read_run(search.folder, locked=False).seconds == pytest.approx(before, abs=1)
+
+
+def test_a_damaged_request_does_not_hide_the_others(make_search):
+    search = make_search()
+    search.drive(KnownWorkers(1))
+    (search.folder.path / REQUESTS).write_text("{\n")
+    assert "9 epochs" in ask(search.folder, ENQUEUE, network="mine", architecture=SMALL)
+
+
+def test_a_run_that_has_not_begun_keeps_the_request(make_search):
+    search = make_search()
+    with pytest.raises(RunError, match="not started"):
+        ask(search.folder, ENQUEUE, network="mine", architecture=SMALL)
+    view = search.drive(KnownWorkers(1))
+    assert SMALL in [trial.architecture for trial in view.trials.values()]
+
+
+def test_a_network_whose_trial_was_skipped_can_be_enqueued(make_search):
+    search = make_search()
+    view = search.drive(Asking(1, search.folder, (SKIP, {})))
+    (skipped,) = [trial for trial in view.trials.values() if trial.status == "failed"]
+    ask(search.folder, ENQUEUE, network="mine", architecture=skipped.architecture)
+    view = search.drive(KnownWorkers(1))
+    assert [t.status for t in view.trials.values() if t.architecture == skipped.architecture][-1] == "completed"
+
+
+def test_after_the_time_of_the_search_no_network_is_added(make_search):
+    search = make_search(make_space().with_settings(final_epochs=12))
+    workers = Asking(1, search.folder, (ENQUEUE, {"network": "mine", "architecture": SMALL}), after=6)
+    view = search.drive(workers, Budget(trials=6))
+    assert SMALL not in [trial.architecture for trial in view.trials.values()]
+    assert [event["done"] for event in answers(search)] == [False]
+
+
+def test_networks_beside_pretrained_ones_are_refused(make_search):
+    view = make_search().drive(KnownWorkers(1))
+    space = {**view.content["space"], "recipe": {"name": "finetune", "init": "imagenet"}}
+    axes = {"models": ["keras-resnet-50"]}
+    view.content = {**view.content, "space": {**space, "axes": axes}}
+    request = {"request": "1", "kind": ENQUEUE, "network": "mine", "architecture": SMALL, "done": False}
+    assert answer(view, request)[1] is None
