@@ -95,16 +95,16 @@ def _verdicts(found: dict[str, Any]) -> Iterator[str]:
             continue
         if pair["difference"] < 0:
             first, second = second, first
-        told = f"{first} is {points(abs(pair['difference']))} above {second}"
+        difference = f"{first} is {points(abs(pair['difference']))} above {second}"
         if pair["difference"] == 0:
-            told = f"{first} and {second} are equal"
+            difference = f"{first} and {second} are equal"
         if pair["larger"] is None:
-            yield f"Difference {told}"
+            yield f"Difference {difference}"
         elif pair["larger"]:
-            yield f"Difference {told}: significant by {pair['test']} at 5 % (p = {pair['p']:.2g})"
+            yield f"Difference {difference}: significant by {pair['test']} at 5 % (p = {pair['p']:.2g})"
         else:
             yield (
-                f"Difference {told}: tied by {pair['test']} at 5 % (p = {pair['p']:.2g}); these images cannot "
+                f"Difference {difference}: tied by {pair['test']} at 5 % (p = {pair['p']:.2g}); these images cannot "
                 "distinguish them"
             )
 

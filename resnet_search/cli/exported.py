@@ -36,8 +36,10 @@ def files_table(exported: Exported) -> list[RenderableType]:
         ],
         elsewhere="export.json has everything",
     )
-    told = f"p50 and p99 with one image a call, in the format's own runtime on {exported.machine}, measured just now"
-    return [grid, Hanging(f"Times      {told}")]
+    conditions = (
+        f"p50 and p99 with one image a call, in the format's own runtime on {exported.machine}, measured just now"
+    )
+    return [grid, Hanging(f"Times      {conditions}")]
 
 
 def _batch(times: list[Latency | None]) -> int:

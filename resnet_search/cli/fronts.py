@@ -52,11 +52,11 @@ class Fronts:
             ],
             elsewhere="--json has everything",
         )
-        told = (
+        conditions = (
             f"median time of one image as {self.form.name} in {self.form.runtime} on {machine()}, where an export or "
             "--measure has measured it"
         )
-        return [grid, Hanging(f"ms         {told}")]
+        return [grid, Hanging(f"ms         {conditions}")]
 
 
 def fronts_of(view: RunView, *, measure: bool, quiet: bool, form: str) -> Fronts:

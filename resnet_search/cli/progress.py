@@ -95,7 +95,7 @@ class Progress:
 
     clock: Callable[[], float] = time.time
     _rungs: dict[tuple[int, int, int], dict[str, Any]] = field(default_factory=dict)
-    _filled: Counter[tuple[int, int, int]] = field(default_factory=Counter)  # trials that have not failed
+    _filled: Counter[tuple[int, int, int]] = field(default_factory=Counter)  # trials, without failed ones
     _planned: tuple[int, float] = (0, 0)  # trials and epochs
     _completed: int = 0
     _failed: int = 0

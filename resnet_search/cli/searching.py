@@ -36,13 +36,13 @@ def begin(
     session: Session,
     space: SearchSpace,
     plan: Plan,
-    told: Callable[[], Iterable[str]],
+    lines: Callable[[], Iterable[str]],
     options: dict[str, Any],
     *,
     quiet: bool,
     export: bool,
 ) -> None:
-    """Start a run of a space, train it to the end and export it. `told` yields the lines to print before the start."""
+    """Start a run of a space, train it to the end and export it. `lines` yields what is printed before the start."""
     from resnet_search.cli.process import outlive_reader
     from resnet_search.runs.folder import default_name
 
@@ -55,7 +55,7 @@ def begin(
         from resnet_search.cli.grid import Hanging
         from resnet_search.cli.screen import show
 
-        show([*map(Hanging, told()), ""])
+        show([*map(Hanging, lines()), ""])
     budget = take_budget(options)
     # Imported late, since it imports numpy.
     from resnet_search.search.start import SearchSettings, run_search
@@ -142,14 +142,14 @@ def conclude(session: Session, view: RunView, *, quiet: bool, export: bool) -> N
         _show_result(view)
     words = run_words(view.folder.path, session.runs_dir)
     there = exported(view)
-    told = there or (export and best is not None)
-    if told:
+    shown = there or (export and best is not None)
+    if shown:
         _hand_over(view, words, there=there, quiet=quiet)
     elif quiet:
         click.echo(safe(view.folder.path))
     if quiet:
         return
-    click.echo("\nNext:" if told else "Next:")
+    click.echo("\nNext:" if shown else "Next:")
     for command in _next(session, view, words):
         click.echo(f"  resnet-search {command}")
     for look in looks(view):

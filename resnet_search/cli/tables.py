@@ -51,11 +51,11 @@ def runs_table(runs: Sequence[dict[str, Any]], *, wide: bool) -> Iterable[Render
 
 def _state(run: dict[str, Any]) -> str:
     """Return the state of the search, or that of a following run while it trains."""
-    told = [
+    words = [
         f"confirming {one['trials']:,}/{one['planned_trials']:,}" if one["kind"] == CONFIRM else "training"
         for one in run.get("following", ())
     ]
-    return ", ".join(told) or str(run["state"])
+    return ", ".join(words) or str(run["state"])
 
 
 def _climb(run: dict[str, Any]) -> str:

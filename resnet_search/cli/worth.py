@@ -87,8 +87,8 @@ def best_lines(view: RunView) -> Iterable[str]:
         yield from nothing_learnt(view)
         return
     tied = ties(view, ranked)
-    told = f"; {counted(len(tied.tied), 'other')} tied with it ({tied.test})" if tied.tied else ""
-    yield f"Best       {of_images(ranked[0].score, images)}{told}"
+    comparison = f"; {counted(len(tied.tied), 'other')} tied with it ({tied.test})" if tied.tied else ""
+    yield f"Best       {of_images(ranked[0].score, images)}{comparison}"
     yield from _against_baselines(view, ranked[0])
     share = ranked[0].score or 0.0
     if tied.tied and 0 < share < 1 and standard_error(share, images) > LARGE_ERROR:

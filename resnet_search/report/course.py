@@ -138,11 +138,11 @@ def budget(view: RunView) -> Section:
     completed = [trial for trial in trials if trial.status == COMPLETED]
     epochs = in_total(trial.trained_epochs for trial in completed)
     planned = in_epochs(view.planned_epochs - view.saved_epochs)
-    begun = in_total(epochs_on_disk(view, trial) for trial in trials if trial.status in {FAILED, RUNNING})
+    unfinished = in_total(epochs_on_disk(view, trial) for trial in trials if trial.status in {FAILED, RUNNING})
     candidates = {trial.candidate for trial in trials}
     full = len(candidates) * view.max_epochs
     train, setup = (sum(getattr(trial, name) for trial in completed) for name in ("train_seconds", "setup_seconds"))
-    besides = f", and {counted(begun, 'epoch')} in trials that failed or are not finished" if begun else ""
+    besides = f", and {counted(unfinished, 'epoch')} in trials that failed or are not finished" if unfinished else ""
     items: tuple[Text, ...] = (
         (
             f"{counted(epochs, 'epoch')} of training in {counted(len(completed), 'completed trial')}, of ",

@@ -38,16 +38,16 @@ _TALL = 30  # longer tables scroll; rows
 _FEWEST_ROWS = 2  # shorter tables cannot be sorted
 
 
-def to_html(document: Document, *, told: str, refresh: int | None = None) -> str:
-    """Return the page. `told`: the text of its footer; `refresh`: seconds after which it reloads."""
-    return _Page(document, told, refresh).text()
+def to_html(document: Document, *, footer: str, refresh: int | None = None) -> str:
+    """Return the page. `footer`: the text of its footer; `refresh`: seconds after which it reloads."""
+    return _Page(document, footer, refresh).text()
 
 
 class _Page:
     """Writes a page and remembers the terms and names it has used."""
 
-    def __init__(self, document: Document, told: str, refresh: int | None) -> None:
-        self._document, self._told, self._refresh = document, told, refresh
+    def __init__(self, document: Document, footer: str, refresh: int | None) -> None:
+        self._document, self._footer, self._refresh = document, footer, refresh
         self._ids: set[str] = set()
         self._explained: set[str] = set()
         self._used: set[str] = set()
@@ -89,7 +89,7 @@ class _Page:
             '<a class="skip" href="#main">Skip to the report</a>\n'
             f'<nav aria-label="Contents"><details open><summary>Contents</summary><ul>{entries}</ul></details></nav>\n'
             f'<main id="main" tabindex="-1">\n<header>{opening}</header>\n{body}{self._glossary()}'
-            f'<footer><p>{_markup(self._told)}</p></footer>\n</main>\n<div id="tip" role="tooltip" hidden></div>\n'
+            f'<footer><p>{_markup(self._footer)}</p></footer>\n</main>\n<div id="tip" role="tooltip" hidden></div>\n'
         )
 
     def _section(self, name: str, section: Section) -> str:

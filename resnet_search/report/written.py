@@ -32,9 +32,9 @@ def write_report(
     folder = out or view.folder.path / FOLDER / ("" if trial is None else f"trial_{trial.trial}")
     document = illustrated(view, trial, exported)
     now = datetime.now(UTC)
-    told = f"Written by resnet-search {__version__} on {now:%Y-%m-%d at %H:%M:%S} UTC; the run was {view.state}."
+    footer = f"Written by resnet-search {__version__} on {now:%Y-%m-%d at %H:%M:%S} UTC; the run was {view.state}."
     make_folder(folder)
     page, words = folder / PAGE, folder / WORDS
-    write_text(page, to_html(document, told=told, refresh=refresh))
+    write_text(page, to_html(document, footer=footer, refresh=refresh))
     write_text(words, to_markdown(document))
     return page, words

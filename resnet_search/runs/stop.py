@@ -17,7 +17,7 @@ PATIENCE = 30.0
 def stop(folder: RunFolder, patience: float = PATIENCE) -> Driver:
     """Send SIGTERM to the driver of a run and wait until it has released the run; return its process id.
 
-    `RunError` if nothing runs, if it runs on another machine or for another user, or if it has not ended after
+    `RunError` if nothing runs, if it runs on another machine or for another user, or if it does not end within
     `patience` seconds.
     """
     driver = folder.last_driver()
@@ -41,7 +41,7 @@ def stop(folder: RunFolder, patience: float = PATIENCE) -> Driver:
     while folder.is_locked():
         if time.monotonic() > deadline:
             raise RunError(
-                f"RUN: got {folder.name!r}, whose {driver} has not ended {patience:.0f} s after SIGTERM",
+                f"RUN: got {folder.name!r}, whose {driver} did not end within {patience:.0f} s of SIGTERM",
                 f"End it by force, which costs no more than the running epochs: kill -9 {driver.process}",
             )
         time.sleep(0.1)

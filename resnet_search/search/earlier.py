@@ -39,11 +39,11 @@ def recorded(views: Sequence[RunView], content: Mapping[str, Any]) -> list[dict[
     for view in views:
         done = [trial for trial in view.trials.values() if trial.status == COMPLETED and trial.was_trained][:left]
         left -= len(done)
-        begun = view.folder.read()
+        started = view.folder.read()
         entries.append(
             {
                 "run": str(view.folder.path.resolve()),
-                "alike": (_conditions(begun), begun["recipe"]) == (_conditions(content), content["recipe"]),
+                "alike": (_conditions(started), started["recipe"]) == (_conditions(content), content["recipe"]),
                 "scores": [
                     {"architecture": trial.architecture, "epochs": trial.epochs, "score": trial.score} for trial in done
                 ],

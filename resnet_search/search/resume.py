@@ -50,7 +50,7 @@ class ResumeSettings:
 def changed_workers(content: dict[str, Any], settings: ResumeSettings) -> dict[str, Any]:
     """Return the workers of a run from now on: those of run.json, with the given settings replaced.
 
-    `RunError` if they were on a remote cluster that the user has not named: connecting to a Ray cluster runs code from
+    `RunError` if they were on a remote cluster that the user did not name: connecting to a Ray cluster runs code from
     its machines, and a run's folder may come from anyone. `TrainingError` if they cannot compute in the precision of
     the run's scores so far.
     """

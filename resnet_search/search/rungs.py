@@ -44,7 +44,7 @@ class Slots:
         return len(self._free)
 
     def first(self) -> int:
-        if self._queue is None:  # Made late: keys are costly, and most brackets have not started.
+        if self._queue is None:  # Made late: keys are costly, and most brackets start later.
             self._queue = sorted(map(self._place, self._free))
         while self._queue[0][1] not in self._free:
             heapq.heappop(self._queue)
@@ -84,7 +84,9 @@ class RungState:
         self.waiting = 0  # completed trials that were not promoted
         self.completed = 0
         self._best: list[tuple[tuple[float, tuple[int, int]], str, Entry]] = []  # a heap; some were promoted already
-        self._further: list[tuple[float, tuple[int, int]]] = []  # ranks of promoted trials that have not failed there
+        self._further: list[
+            tuple[float, tuple[int, int]]
+        ] = []  # ranks of promoted trials, without those that failed there
 
     def complete(self, entry: Entry, score: float) -> None:
         entry.score = score

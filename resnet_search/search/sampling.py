@@ -137,20 +137,20 @@ class ModelSampler:
 
     def _visible(self, draw: Draw) -> list[tuple[Architecture, Trial]]:
         """Return the completed trials that a draw looks at, in the order of their places."""
-        order = {
+        ranks = {
             (bracket.iteration, bracket.number, rung): number
             for number, (bracket, rung) in enumerate(self._rungs_before(draw.bracket))
         }
         own = (draw.bracket.iteration, draw.bracket.number, 0)
-        order[own] = len(order)
+        ranks[own] = len(ranks)
         trials = [
             trial
             for trial in self._view.trials.values()
             if trial.status == COMPLETED
-            and _place(trial) in order
+            and _place(trial) in ranks
             and (_place(trial) != own or trial.slot <= draw.slot - LAG)
         ]
-        trials.sort(key=lambda trial: (order[_place(trial)], trial.slot, trial.replacement))
+        trials.sort(key=lambda trial: (ranks[_place(trial)], trial.slot, trial.replacement))
         return [(Architecture.from_dict(trial.architecture), trial) for trial in trials]
 
 

@@ -45,7 +45,7 @@ def write_request(folder: RunFolder, kind: str, **fields: Any) -> dict[str, Any]
 def ask(folder: RunFolder, kind: str, *, patience: float = PATIENCE, **fields: Any) -> str:
     """Make a request to a run, and return the answer.
 
-    `RunError` if it is refused, or if the run's driver has not answered after `patience` seconds.
+    `RunError` if it is refused, or if the run's driver does not answer within `patience` seconds.
     """
     request = write_request(folder, kind, **fields)["request"]
     deadline = time.monotonic() + patience
@@ -58,7 +58,7 @@ def ask(folder: RunFolder, kind: str, *, patience: float = PATIENCE, **fields: A
                 return _accepted(folder, event)
         time.sleep(_POLL_SECONDS)
     raise RunError(
-        f"RUN: {folder.name} has not answered in {patience:.0f} s",
+        f"RUN: {folder.name} did not answer within {patience:.0f} s",
         "The request is kept: the run carries it out as soon as its workers are ready.",
     )
 
@@ -84,7 +84,7 @@ def answer_requests(view: RunView) -> None:
     events = read_events(view.folder.events)
     if not view.sessions:
         raise RunError(
-            f"RUN: {view.folder.name} has not started yet",
+            f"RUN: {view.folder.name} is not started yet",
             f"Start it: resnet-search resume {view.folder.word}. The request is kept until then.",
         )
     check_drivable(view)

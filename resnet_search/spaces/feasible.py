@@ -50,7 +50,7 @@ class Feasible:
     interval: tuple[int, int]
     exact: bool = True
 
-    def order(self, key: str, least: int) -> list[Architecture]:  # noqa: ARG002 - all of them
+    def order(self, key: str, least: int) -> list[Architecture]:  # noqa: ARG002 - it lists all
         """The architectures in a random order that follows from `key`: all, or `least` of those of a large space."""
         order = list(self.architectures)
         random.Random(key).shuffle(order)

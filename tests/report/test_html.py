@@ -53,19 +53,19 @@ class Page(HTMLParser):
 
 
 def made(*blocks, title="A title") -> str:
-    return to_html(Document("Report", (), (Section(title, blocks),)), told="made now")
+    return to_html(Document("Report", (), (Section(title, blocks),)), footer="made now")
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> str:
     view = whole_run(tmp_path_factory.mktemp("runs"))
-    return to_html(illustrated(view), told="made now")
+    return to_html(illustrated(view), footer="made now")
 
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory) -> str:
     view = hostile_run(tmp_path_factory.mktemp("runs"))
-    return to_html(illustrated(view), told=NAMES[0])
+    return to_html(illustrated(view), footer=NAMES[0])
 
 
 def test_every_kind_of_block():
@@ -94,7 +94,7 @@ def test_terms_lead_to_what_they_mean_once_a_section():
 
 def test_places_have_names_of_their_own():
     sections = tuple(Section(title, ()) for title in ("One", "One", "Main", "Glossary", "", "<&>"))
-    page = Page(to_html(Document("Report", (), sections), told=""))
+    page = Page(to_html(Document("Report", (), sections), footer=""))
     assert max(Counter(page.attributes("id")).values()) == 1
 
 
@@ -166,8 +166,8 @@ def test_plotly_gets_no_tags_out_of_files(hostile):
 
 def test_a_page_that_follows_a_run_loads_itself_again():
     document = Document("Report", (), ())
-    assert 'http-equiv="refresh" content="30"' in to_html(document, told="", refresh=30)
-    assert "refresh" not in re.sub(r"<script.*", "", to_html(document, told=""), flags=re.DOTALL)
+    assert 'http-equiv="refresh" content="30"' in to_html(document, footer="", refresh=30)
+    assert "refresh" not in re.sub(r"<script.*", "", to_html(document, footer=""), flags=re.DOTALL)
 
 
 def test_the_words_have_what_the_page_has(tmp_path):

@@ -98,7 +98,7 @@ def test_a_lock_that_names_nobody(text: str, run: RunFolder, driver: subprocess.
 
 def test_a_driver_that_does_not_end(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     with start(run, "deaf") as process:
-        with pytest.raises(RunError, match="has not ended") as raised:
+        with pytest.raises(RunError, match="did not end") as raised:
             stop(run, patience=0.3)
         assert f"kill -9 {process.pid}" in raised.value.cure
         process.send_signal(signal.SIGKILL)
